@@ -1,0 +1,35 @@
+# make demo: the main job on the embedded demo corpus.   make test: the test suite.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.10 python3,$(shell command -v $(name))))
+VENV := .venv
+RUN := $(VENV)/bin/python
+CLIPS ?= data/clips
+
+.PHONY: demo test own clean
+
+demo: $(VENV)/.ready
+	$(RUN) -m lipinc.demo --out data/demo
+	$(RUN) preprocess_extract_lips.py --config configs/demo.py
+	$(RUN) train_pipeline.py --config configs/demo.py --resume auto
+
+test: $(VENV)/.ready
+	$(RUN) -m ruff check .
+	$(RUN) -m pytest
+
+# Your own videos, CLIPS=folder with a clips.csv (columns file, label, person): cache, V1 and V2 on one split by person.
+own: $(VENV)/.ready
+	$(RUN) preprocess_extract_lips.py --config configs/own_clips.py --data.root $(CLIPS) --data.index $(CLIPS)/clips.csv
+	$(RUN) train_pipeline.py --config configs/own_clips.py --resume auto
+	$(RUN) train_pipeline.py --config configs/own_clips_v2.py --resume auto
+
+# What the wheels of OpenCV and MediaPipe expect of the system is installed where it is missing and where we may.
+$(VENV)/.ready: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --requirement requirements.txt
+	$(RUN) -c "import cv2, mediapipe" 2>/dev/null \
+		|| (apt-get update -qq && apt-get install -y -qq libgl1 libglib2.0-0 libegl1 libgles2) \
+		|| (echo "error: OpenCV or MediaPipe cannot be imported; install libgl1 libglib2.0-0 libegl1 libgles2" >&2; exit 2)
+	$(RUN) -c "import cv2, mediapipe"
+	touch $@
+
+clean:
+	rm -rf data/demo cache/demo outputs/demo

@@ -1,0 +1,121 @@
+"""Checkpoints: weights as .safetensors with their config, and the training state to go on from.
+
+Nothing here unpickles: weights are .safetensors, the training state is read with weights_only=True.
+"""
+
+import io
+import json
+import pickle
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from lipinc.config import Config, from_json, to_json
+from lipinc.data.cache import ManifestRow, write_atomically
+from lipinc.errors import UserError
+from lipinc.models import build_model
+
+CLIP_FIELDS = {
+    "mouth": ("aligned_size", "eye", "margin", "height", "width", "residue"),
+    "sampling": ("local_frames", "global_frames"),
+}
+"""Settings that decide what a clip shows. Which frames of a video become clips is the evaluation's own affair."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained detector."""
+
+    model: nn.Module
+    config: Config
+    """Of the run that trained it: it says how clips must be made for this model."""
+    epoch: int
+    threshold: float
+    """A video counts as fake from this score on (mean of logit(fake) - logit(real)); chosen on validation."""
+    trained_on: tuple[str, ...]
+    """Identities of its train and validation splits: none of them may be tested on."""
+
+    def check_fits(self, config: Config, rows: Sequence[ManifestRow]) -> None:
+        """Raise UserError if its clips were made otherwise than those of `config`, or if it knows people of `rows`."""
+        for section in ("mouth", "sampling"):
+            mine, theirs = getattr(self.config, section), getattr(config, section)
+            for field in CLIP_FIELDS[section]:
+                if getattr(mine, field) != getattr(theirs, field):
+                    raise UserError(
+                        f"the checkpoint was trained on clips with {section}.{field} {getattr(mine, field)!r}; "
+                        f"the cache has {getattr(theirs, field)!r}. Use a cache made with the checkpoint's"
+                    )
+        shared = sorted({row.record.identity for row in rows} & set(self.trained_on))
+        if shared:
+            raise UserError(
+                f"the checkpoint was trained on {len(shared)} of the people it is to be tested on, {shared[0]} first; "
+                "use the split that it was trained with (its run's splits.csv as --split.file)"
+            )
+
+
+def save_checkpoint(
+    file: Path, model: nn.Module, config: Config, *, epoch: int, threshold: float, trained_on: tuple[str, ...]
+) -> None:
+    """Write a checkpoint, atomically."""
+    about = {"config": json.loads(to_json(config)), "epoch": epoch, "threshold": threshold, "trained_on": trained_on}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(file, save(tensors, {"lipinc": json.dumps(about)}))
+
+
+def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
+    """Read what `save_checkpoint` wrote, the model in eval mode on `device`.
+
+    Raises UserError if it is anything else: a pickle, another program's file, weights of another network.
+    """
+    file = Path(file)
+    try:
+        with safe_open(file, framework="pt") as stored:
+            about = json.loads((stored.metadata() or {})["lipinc"])
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+        config = from_json(about["config"])
+        model = model_for(config)
+        model.load_state_dict(weights)
+        return Checkpoint(
+            model.to(device).eval(), config, about["epoch"], about["threshold"], tuple(about["trained_on"])
+        )
+    except FileNotFoundError:
+        raise UserError(
+            f"no checkpoint {file}; runs keep theirs in outputs/<name>/checkpoints/best.safetensors"
+        ) from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{file} is not a .safetensors checkpoint ({error}); pickled .pt/.pth files are not read"
+        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} holds weights, but not those of a checkpoint of this project") from error
+    except RuntimeError as error:  # load_state_dict
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{file} does not fit the network its config names: {reason}") from error
+
+
+def model_for(config: Config) -> nn.Module:
+    """A fresh network for the clips of a config."""
+    frames = config.sampling.local_frames + config.sampling.global_frames
+    return build_model(config.model, frames=frames, height=config.mouth.height, width=config.mouth.width)
+
+
+def save_state(file: Path, state: dict[str, Any]) -> None:
+    """Write a training state (tensors, numbers, texts, lists and dicts of them), atomically."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(file, buffer.getbuffer())
+
+
+def load_state(file: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote, on the CPU. Raises UserError if it is damaged."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, struct.error) as error:
+        raise UserError(f"{file} cannot be read; delete it to start over") from error

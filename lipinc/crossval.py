@@ -1,0 +1,51 @@
+"""Cross-validation by identity: every video is tested once, by a detector that never saw its person.
+
+python -m lipinc.crossval --config configs/own_clips.py --split.folds 5
+
+A fold is an ordinary run in <output>/<name>_fold<i>/, continued where it was interrupted; the pooled result is in
+<output>/<name>/.
+"""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from lipinc.config import Config, parse_command_line
+from lipinc.errors import UserError
+from lipinc.evaluation import TestResult, judge, write_result
+from lipinc.metrics import Predictions, auc
+from lipinc.pipeline import run_experiment
+from lipinc.scripts import run_script
+
+
+def pool(results: list[TestResult]) -> Predictions:
+    """The test predictions of all folds, each fold's scores counted from its own threshold (0 in the pool)."""
+    parts = [replace(result.predictions, score=result.predictions.score - result.threshold) for result in results]
+    names = [field.name for field in fields(Predictions)]
+    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def main() -> None:
+    config = parse_command_line(Config)
+    if not config.split.folds:
+        raise UserError("give the number of folds by --split.folds")
+    results = []
+    for fold in range(config.split.folds):
+        split = replace(config.split, fold=fold)
+        results.append(run_experiment(replace(config, name=f"{config.name}_fold{fold}", split=split), resume=True))
+    pooled = judge(pool(results), 0.0, config.evaluate)
+    of_folds = [auc(result.predictions.label, result.predictions.score) for result in results]
+    about = {"name": config.name, "folds": config.split.folds, "level": "video", "note": config.data.note}
+    folder = Path(config.output, config.name)
+    write_result(pooled, folder, title=f"{config.name}, {len(results)} folds", about={**about, "fold_auc": of_folds})
+    print(f"\n{len(results)} folds by identity, test predictions pooled, per video\n{pooled}\n")
+    if config.data.note:
+        print(f"note: {config.data.note}")
+    print(
+        f"AUC of the folds: {', '.join(f'{value:.3f}' for value in of_folds)}; mean {np.mean(of_folds):.3f}  ({folder})"
+    )
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,37 @@
+"""Training augmentation of a clip: one draw, the same for all its frames, so that a clip stays consistent in itself.
+
+It works on frames; residues are formed afterwards, so that frames and residues agree.
+"""
+
+import numpy as np
+import torch
+from torchvision.transforms.v2 import functional
+
+from lipinc.config import AugmentConfig
+
+
+def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Generator) -> torch.Tensor:
+    """frames: [N, H, W, 3] uint8 BGR; returns the same shape and type. All randomness comes from `random`."""
+    images = frames.permute(0, 3, 1, 2).flip(1)  # [N, 3, H, W] RGB: colour and JPEG mean RGB
+    height, width = images.shape[2:]
+    if random.random() < config.flip:
+        images = functional.horizontal_flip(images)
+    if config.brightness:
+        images = functional.adjust_brightness(images, random.uniform(1 - config.brightness, 1 + config.brightness))
+    if config.contrast:
+        images = functional.adjust_contrast(images, random.uniform(1 - config.contrast, 1 + config.contrast))
+    if random.random() < config.rescale:
+        factor = random.uniform(*config.rescale_range)
+        small = [max(1, round(height * factor)), max(1, round(width * factor))]
+        images = functional.resize(functional.resize(images, small), [height, width])
+    if random.random() < config.blur:
+        images = functional.gaussian_blur(images, kernel_size=[7, 7], sigma=[random.uniform(*config.blur_sigma)] * 2)
+    if random.random() < config.compression:
+        quality = int(random.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1))
+        images = torch.stack([functional.jpeg(image, quality) for image in images.contiguous()])
+    return images.flip(1).permute(0, 2, 3, 1).contiguous()
+
+
+def changes_pixels(config: AugmentConfig) -> bool:
+    """Whether the residues of the cache no longer fit the augmented frames."""
+    return any((config.flip, config.brightness, config.contrast, config.rescale, config.blur, config.compression))

@@ -1,0 +1,229 @@
+"""A catalogue to a cache: extraction of every video on worker processes, continued where it was interrupted."""
+
+import json
+import logging
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from lipinc.config import Config, MouthConfig, SamplingConfig
+from lipinc.data.cache import (
+    OK,
+    Cache,
+    Journal,
+    ManifestRow,
+    catalogue_settings,
+    read_manifest,
+    versions,
+    write_atomically,
+    write_clips,
+    write_manifest,
+)
+from lipinc.data.catalog import Label, VideoRecord, check_present
+from lipinc.errors import UserError
+from lipinc.video.extract import extract
+from lipinc.video.rejection import Reason, Rejection
+
+log = logging.getLogger(__name__)
+
+DEATHS_ALLOWED = 2
+"""How often a video may be in a worker that dies before it counts as the cause: others may be queued beside it."""
+
+
+def build_cache(
+    config: Config, records: list[VideoRecord], on_row: Callable[[ManifestRow, bool], None]
+) -> list[ManifestRow]:
+    """Bring the cache of `config` up to date with `records`; returns the manifest, a row for each record, in order.
+
+    on_row is called once for each video, with its row and whether it was done before. Interrupted at any moment, the
+    next call continues. Raises UserError (cache of other settings, disk full, cluster out of reach).
+    """
+    cache = Cache.of(config)
+    cache.prepare()
+    if cache.versions() != versions():
+        log.warning("the cache was begun with %s, this is %s: mouths may differ slightly", cache.versions(), versions())
+    missing = check_present(records, config.data)
+    earlier = _earlier_rows(cache, retry=(*config.cache.retry, Reason.MISSING.value))
+
+    rows: dict[str, ManifestRow] = {}
+    todo: list[VideoRecord] = []
+    for record in records:
+        row = earlier.get(record.key)
+        if record.key in missing:
+            rows[record.key] = ManifestRow(record, Reason.MISSING.value, "no such file")
+        elif row is not None and row.size == _size(config, record) and _is_whole(cache, row):
+            rows[record.key] = replace(row, record=record)  # labels follow the catalogue, not the old manifest
+        else:
+            todo.append(record)
+    for row in rows.values():
+        on_row(row, True)
+
+    if todo:
+        journal = Journal(cache.journal_file)
+        try:
+            for row in _extract_all(config, cache, todo):
+                journal.add(row)
+                rows[row.record.key] = row
+                on_row(row, False)
+        finally:
+            journal.close()
+    manifest = [rows[record.key] for record in records]
+    write_manifest(cache.manifest_file, manifest)
+    write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data), indent=2).encode())
+    cache.journal_file.unlink(missing_ok=True)
+    return manifest
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many videos of one label became clips. A refusal that favours one label is a bias."""
+
+    label: Label
+    videos: int
+    ok: int
+    windows: int
+
+
+def coverage(manifest: list[ManifestRow]) -> list[Coverage]:
+    """Coverage of each label that occurs, reals first."""
+    return [
+        Coverage(
+            label,
+            videos=sum(row.record.label == label for row in manifest),
+            ok=sum(row.record.label == label and row.status == OK for row in manifest),
+            windows=sum(row.windows for row in manifest if row.record.label == label),
+        )
+        for label in Label
+        if any(row.record.label == label for row in manifest)
+    ]
+
+
+def count_line(manifest: list[ManifestRow]) -> str:
+    """For a person: "21 544 videos: 21 310 ok, 120 no_similar_pose, ..."."""
+    counts = Counter(row.status for row in manifest)
+    order = [OK, *(reason.value for reason in Reason)]
+    return f"{_thousands(len(manifest))} videos: " + ", ".join(
+        f"{_thousands(counts[status])} {status}" for status in order if counts[status] or status == OK
+    )
+
+
+def extract_to_cache(
+    record: VideoRecord, video: Path, file: Path, mouth: MouthConfig, sampling: SamplingConfig, settings: dict
+) -> ManifestRow:
+    """Extract one video and write its clips: the work of a worker. Raises OSError if they cannot be written."""
+    size = video.stat().st_size if video.exists() else 0
+    try:
+        clips = extract(video, mouth, sampling)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this video's row and not the end of the run
+        clips = Rejection(Reason.CRASHED, f"{type(error).__name__}: {error}".replace("\n", " ")[:500])
+    if isinstance(clips, Rejection):
+        return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
+    write_clips(file, clips, settings, record.key)
+    return ManifestRow(
+        record,
+        OK,
+        size=size,
+        frames=clips.video_frames,
+        face_frames=clips.face_frames,
+        windows=len(clips.frames),
+        nearest_windows=int(clips.nearest.sum()),
+    )
+
+
+def _extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:
+    from distributed import KilledWorker, as_completed  # a second to import: only when there is work
+
+    waiting = iter(todo)
+    with _cluster(config, len(todo)) as client:
+
+        def submit(record: VideoRecord):
+            video = Path(config.data.root, record.key).absolute()
+            file = cache.clips_file(record.key).absolute()
+            future = client.submit(
+                extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings, pure=False
+            )
+            records[future.key] = record
+            return future
+
+        records: dict[str, VideoRecord] = {}
+        # Two a worker: none waits for the next file, and the scheduler never holds a whole data set.
+        workers = max(1, sum(client.nthreads().values()))
+        running = as_completed([submit(record) for record in islice(waiting, 2 * workers)])
+        for future in running:
+            record = records.pop(future.key)
+            error = future.exception()
+            if error is None:
+                yield future.result()
+            elif isinstance(error, KilledWorker):
+                size = _size(config, record)
+                yield ManifestRow(record, Reason.CRASHED.value, "the worker process that read it died", size)
+            elif isinstance(error, OSError):
+                raise UserError(
+                    f"cannot write {cache.clips_file(record.key)}: {error.strerror}; what is done is kept"
+                ) from error
+            else:
+                raise error
+            future.release()
+            following = next(waiting, None)
+            if following is not None:
+                running.add(submit(following))
+
+
+@contextmanager
+def _cluster(config: Config, videos: int) -> Iterator:
+    """A dask client: of a cluster that runs already, or of one on this machine for as long as it is needed."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": DEATHS_ALLOWED,
+        "distributed.worker.multiprocessing-method": "spawn",  # FaceMesh hangs after a fork
+        "distributed.scheduler.work-stealing": False,
+    }
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # importing it has set INFO
+    with dask.config.set(settings), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a port in use: the dashboard is off
+        if config.cache.scheduler:
+            try:
+                client = Client(config.cache.scheduler, timeout=30)
+            except (OSError, ValueError) as error:
+                raise UserError(f"no dask scheduler answers at {config.cache.scheduler}: {error}") from error
+            with client:
+                yield client
+            return
+        with (
+            LocalCluster(
+                n_workers=min(config.cache.workers or os.cpu_count() or 1, videos),
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def _earlier_rows(cache: Cache, retry: tuple[str, ...]) -> dict[str, ManifestRow]:
+    rows: dict[str, ManifestRow] = {}
+    for file in (cache.manifest_file, cache.journal_file):
+        if file.exists():
+            rows |= {row.record.key: row for row in read_manifest(file) if row.status not in retry}
+    return rows
+
+
+def _is_whole(cache: Cache, row: ManifestRow) -> bool:
+    return row.status != OK or cache.clips_file(row.record.key).exists()
+
+
+def _size(config: Config, record: VideoRecord) -> int:
+    return Path(config.data.root, record.key).stat().st_size
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}".replace(",", " ")

@@ -1,0 +1,303 @@
+"""Clips on disk: one .safetensors a video, and a manifest with a row for every video of the catalogue.
+
+    <cache>/settings.json           the extraction settings that everything in it was made with
+    <cache>/manifest.csv            a row for every video: ok, or why not
+    <cache>/catalogue.json          the settings that chose and labelled these videos
+    <cache>/clips/<key>.safetensors the clips of a video; <key> is its path relative to the dataset root
+    <cache>/contact_sheet.png       mouth strips to look at
+
+Files are written under a temporary name and then renamed: a file that is there is whole. The same videos and settings
+give the same bytes.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
+from lipinc.data.catalog import Label, VideoRecord
+from lipinc.errors import UserError
+from lipinc.video.extract import Clips
+
+FORMAT = 1
+OK = "ok"
+CLIP_ARRAYS = ("frames", "residues", "frame_ids", "times", "pose_ratios", "nearest", "faces")
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """What became of one video."""
+
+    record: VideoRecord
+    status: str
+    """ok, or a rejection.Reason."""
+    detail: str = ""
+    size: int = 0
+    """Bytes of the video file: a file that changed is read again."""
+    frames: int = 0
+    """Frames decoded."""
+    face_frames: int = 0
+    """Of these, frames with a usable mouth."""
+    windows: int = 0
+    """K of its clips."""
+    nearest_windows: int = 0
+    """Of these, windows with global frames beyond the tolerance."""
+
+
+MANIFEST_COLUMNS = (
+    *("key", "label", "identity", "targets", "method", "generator", "category", "race", "gender", "split"),
+    *("status", "detail", "size", "frames", "face_frames", "windows", "nearest_windows"),
+)
+
+
+class Cache:
+    """A cache folder made, or to be made, with the extraction settings of a config."""
+
+    def __init__(self, path: str | os.PathLike, mouth: MouthConfig, sampling: SamplingConfig):
+        self.path = Path(path)
+        self.settings = {
+            "format": FORMAT,
+            "mouth": _plain(dataclasses.asdict(mouth)),
+            "sampling": _plain(dataclasses.asdict(sampling)),
+        }
+
+    @classmethod
+    def of(cls, config: Config) -> "Cache":
+        """The cache of an experiment."""
+        return cls(config.cache.path, config.mouth, config.sampling)
+
+    def prepare(self) -> None:
+        """Make the folder, or check that what it holds was made with the same settings (else UserError)."""
+        file = self.path / "settings.json"
+        if file.exists():
+            self.check()
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            raise UserError(f"{self.path} is neither empty nor a cache; give another folder by --cache.path")
+        write_atomically(file, json.dumps({**self.settings, "versions": versions()}, indent=2).encode() + b"\n")
+
+    def check(self) -> None:
+        """Raise UserError if there is no cache, or if it was made with other settings."""
+        file = self.path / "settings.json"
+        try:
+            found = json.loads(file.read_text())
+        except FileNotFoundError:
+            raise UserError(
+                f"no cache in {self.path}; make it by preprocess_extract_lips.py with the same config"
+            ) from None
+        except (ValueError, OSError) as error:
+            raise UserError(f"{file} cannot be read ({error}); delete the cache and make it again") from error
+        differences = list(_differences(found, self.settings))
+        if differences:
+            raise UserError(
+                f"the cache {self.path} was made with other settings: {'; '.join(differences)}. "
+                "Use these, or another folder by --cache.path"
+            )
+
+    def check_catalogue(self, data: DataConfig) -> None:
+        """Raise UserError if the manifest was made with other settings of what is taken and how it is labelled."""
+        file = self.path / "catalogue.json"
+        try:
+            found = json.loads(file.read_text())
+        except (OSError, ValueError):
+            raise UserError(
+                f"{self.path} has no finished manifest; run preprocess_extract_lips.py with the same config"
+            ) from None
+        wanted = catalogue_settings(data)
+        differences = [
+            f"data.{name} was {found.get(name)!r} and is {wanted[name]!r}"
+            for name in wanted
+            if found.get(name) != wanted[name]
+        ]
+        if differences:
+            raise UserError(
+                f"the manifest of {self.path} was made with other settings: {'; '.join(differences)}. "
+                "Run preprocess_extract_lips.py with the same config; videos done before are kept"
+            )
+
+    def versions(self) -> dict[str, str]:
+        """The library versions that the cache was begun with."""
+        return json.loads((self.path / "settings.json").read_text()).get("versions", {})
+
+    def clips_file(self, key: str) -> Path:
+        """Where the clips of a video are."""
+        return self.path / "clips" / f"{key}.safetensors"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.path / "manifest.csv"
+
+    @property
+    def journal_file(self) -> Path:
+        """Rows of a run that has not ended yet."""
+        return self.path / "manifest.unfinished.csv"
+
+
+def write_clips(file: Path, clips: Clips, settings: dict, source: str) -> None:
+    """Write the clips of one video. source: its key."""
+    arrays = {name: np.ascontiguousarray(getattr(clips, name)) for name in CLIP_ARRAYS}
+    # One metadata entry: safetensors does not keep the order of several, and equal clips shall give equal bytes.
+    about = json.dumps(
+        {
+            **settings,
+            "versions": versions(),
+            "source": source,
+            "video_frames": clips.video_frames,
+            "face_frames": clips.face_frames,
+        },
+        sort_keys=True,
+    )
+    write_atomically(file, save(arrays, {"lipinc": about}))
+
+
+def read_clips(file: Path) -> Clips:
+    """Read what `write_clips` wrote. Raises UserError if the file is damaged."""
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            about = json.loads(stored.metadata()["lipinc"])
+            arrays = {name: stored.get_tensor(name) for name in CLIP_ARRAYS}
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise damaged(file, error) from error
+    return Clips(**arrays, video_frames=about["video_frames"], face_frames=about["face_frames"])
+
+
+def damaged(file: Path, error: Exception) -> UserError:
+    """The error for a clip file that cannot be read."""
+    return UserError(
+        f"{file} is damaged or gone ({str(error).splitlines()[0]}); delete it and run preprocess_extract_lips.py again"
+    )
+
+
+def read_manifest(file: Path) -> list[ManifestRow]:
+    """The rows of a manifest, or of an unfinished one, whose last line may be cut off. Raises UserError."""
+    try:
+        text = file.read_bytes().decode("utf-8")
+        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+        if tuple(reader.fieldnames or MANIFEST_COLUMNS) != MANIFEST_COLUMNS:
+            raise UserError(f"{file} is not a manifest of this version; delete it and run again")
+        return [_row_of(line) for line in reader]
+    except FileNotFoundError:
+        raise UserError(f"no manifest {file}; make it by preprocess_extract_lips.py with the same config") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise UserError(f"{file} is damaged ({error}); delete it and run preprocess_extract_lips.py again") from error
+
+
+def write_manifest(file: Path, rows: Iterable[ManifestRow]) -> None:
+    """Write a manifest, atomically."""
+    temporary = file.with_name(file.name + ".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(MANIFEST_COLUMNS)
+        writer.writerows(_line_of(row) for row in rows)
+    os.replace(temporary, file)
+
+
+class Journal:
+    """Rows written as they come, each flushed, so that an interrupted run loses nothing."""
+
+    def __init__(self, file: Path):
+        if file.exists():  # killed while writing: drop the line that has no end
+            whole = file.read_bytes()
+            file.write_bytes(whole[: whole.rfind(b"\n") + 1])
+        self._stream = file.open("a", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._stream, lineterminator="\n")
+        if self._stream.tell() == 0:
+            self._write(MANIFEST_COLUMNS)
+
+    def add(self, row: ManifestRow) -> None:
+        """Write a row through to the disk's cache."""
+        self._write(_line_of(row))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _write(self, line: Iterable) -> None:
+        self._writer.writerow(line)
+        self._stream.flush()
+
+
+def catalogue_settings(data: DataConfig) -> dict:
+    """The settings that choose and label the videos. Not the root: a cache may be used where the videos are not."""
+    return _plain({name: getattr(data, name) for name in ("kind", "columns", "fake_methods", "include_rtvc")})
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that decide what a mouth looks like."""
+    return {name: metadata.version(name) for name in ("mediapipe", "opencv-python", "numpy")}
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it. Makes its folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _plain(value: dict) -> dict:
+    return json.loads(json.dumps(value))  # tuples as lists, as they will come back
+
+
+def _differences(found: dict, wanted: dict) -> Iterator[str]:
+    for section in ("format", "mouth", "sampling"):
+        if section == "format":
+            there, here = {"format": found.get("format")}, {"format": wanted["format"]}
+        else:
+            there, here = ({f"{section}.{k}": v for k, v in x.get(section, {}).items()} for x in (found, wanted))
+        for name in sorted(there.keys() | here.keys()):
+            if there.get(name) != here.get(name):
+                yield f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
+
+
+def _line_of(row: ManifestRow) -> list:
+    record = row.record
+    return [
+        record.key,
+        record.label.name.lower(),
+        record.identity,
+        " ".join(record.targets),
+        record.method,
+        record.generator,
+        record.category,
+        record.race,
+        record.gender,
+        record.split,
+        row.status,
+        row.detail,
+        row.size,
+        row.frames,
+        row.face_frames,
+        row.windows,
+        row.nearest_windows,
+    ]
+
+
+def _row_of(line: dict[str, str]) -> ManifestRow:
+    record = VideoRecord(
+        key=line["key"],
+        label=Label[line["label"].upper()],
+        identity=line["identity"],
+        targets=tuple(line["targets"].split()),
+        method=line["method"],
+        generator=line["generator"],
+        category=line["category"],
+        race=line["race"],
+        gender=line["gender"],
+        split=line["split"],
+    )
+    numbers = {name: int(line[name]) for name in ("size", "frames", "face_frames", "windows", "nearest_windows")}
+    return ManifestRow(record, line["status"], line["detail"], **numbers)

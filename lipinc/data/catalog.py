@@ -1,0 +1,349 @@
+"""A data set on the disk or in an index -> one `VideoRecord` a video.
+
+Usage:
+    records = load_catalog(config.data)
+    missing = check_present(records, config.data)
+"""
+
+import csv
+import difflib
+import logging
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path, PurePosixPath
+
+from lipinc.config import DataConfig
+from lipinc.errors import UserError
+
+log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"))
+CSV_COLUMNS = ("path", "label", "identity", "generator", "split", "race", "gender", "method")
+UNKNOWN_GENERATOR = "unknown"
+
+
+class Label(IntEnum):
+    """What the video stream is; the positive class of every metric is FAKE."""
+
+    REAL = 0
+    FAKE = 1
+
+
+LABEL_NAMES = {"real": Label.REAL, "0": Label.REAL, "fake": Label.FAKE, "1": Label.FAKE}
+
+FAKEAVCELEB_METHODS = {
+    "real": Label.REAL,
+    "rtvc": Label.REAL,
+    "wav2lip": Label.FAKE,
+    "fsgan": Label.FAKE,
+    "faceswap": Label.FAKE,
+    "fsgan-wav2lip": Label.FAKE,
+    "faceswap-wav2lip": Label.FAKE,
+}
+"""Label of the picture: rtvc clones the voice and leaves the picture alone."""
+FAKEAVCELEB_TYPES = {
+    "A": "RealVideo-RealAudio",
+    "B": "RealVideo-FakeAudio",
+    "C": "FakeVideo-RealAudio",
+    "D": "FakeVideo-FakeAudio",
+}
+"""Category -> type."""
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """One video file and what is known of it. Text fields are "" where nothing is known."""
+
+    key: str
+    """Posix path relative to the dataset root, unique in a catalogue."""
+    label: Label
+    identity: str
+    """The person seen; the unit of splits and of bootstrap."""
+    targets: tuple[str, ...] = ()
+    """Driving identities of a fake, e.g. ("id00166",)."""
+    method: str = ""
+    generator: str = "-"
+    """Who made the fake; "-" for reals, "unknown" for a fake nobody named the maker of."""
+    category: str = ""
+    race: str = ""
+    gender: str = ""
+    split: str = ""
+    """The index's own split, as written there."""
+
+
+def load_catalog(config: DataConfig) -> list[VideoRecord]:
+    """The videos of a data set, in index order (`folder`: sorted by key). Reads the index, no video file.
+
+    Raises UserError on an index that cannot be read, contradicts itself, or names no video.
+    """
+    load = {"fakeavceleb": _load_fakeavceleb, "folder": _load_folder, "csv": _load_csv}[config.kind]
+    records = load(config)
+    if not records:
+        raise UserError(f"{config.index or config.root} names no video to take: check data.index and data.fake_methods")
+    return records
+
+
+def check_present(records: Iterable[VideoRecord], config: DataConfig) -> set[str]:
+    """Keys of the records whose file is not below the dataset root.
+
+    Raises UserError when they are more than `config.max_missing` of all: a wrong root, not a few lost files.
+    """
+    records = list(records)
+    missing = [record.key for record in records if not os.path.isfile(os.path.join(config.root, record.key))]
+    if len(missing) > config.max_missing * len(records):
+        first = os.path.join(config.root, missing[0])
+        raise UserError(
+            f"{len(missing)} of {len(records)} videos are missing, the first is {first}: set data.root, now "
+            f"{config.root}, to the folder where the index's paths start, or raise data.max_missing"
+        )
+    return set(missing)
+
+
+# Tables
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file: its path, its column names, and its rows as (row number, column -> cell); the header is row 1."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[tuple[int, dict[str, str]]]
+
+    def require(self, columns: Iterable[str]) -> None:
+        """Raises UserError naming the columns that are not there, and those that are."""
+        absent = [column for column in columns if column not in self.columns]
+        if absent:
+            there = ", ".join(column or "(unnamed)" for column in self.columns)
+            raise UserError(f"{self.path} has no column {', '.join(absent)}; its columns are {there}")
+
+    def where(self, number: int) -> str:
+        """The row, as an error message names it."""
+        return f"{self.path}, row {number}"
+
+
+def read_table(path: str | Path) -> Table:
+    """A UTF-8 CSV with a header; LF or CRLF, with or without a byte order mark, cells of any size.
+
+    Empty rows are skipped and cells missing at the end of a row are empty. Raises UserError.
+    """
+    path = Path(path)
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file, strict=True))
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise UserError(f"{path} is no valid CSV ({error}): look for a stray quote") from None
+    finally:
+        csv.field_size_limit(limit)
+
+    columns = tuple(name.strip() for name in lines[0]) if lines else ()
+    if not any(columns):
+        raise UserError(f"{path} has no header: its first row must name the columns")
+    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
+    if repeated:
+        raise UserError(f"{path} has the column {', '.join(repeated)} more than once: rename one")
+
+    rows = []
+    for number, cells in enumerate(lines[1:], start=2):
+        if any(cells[len(columns) :]):
+            raise UserError(f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote its commas")
+        if any(cells):
+            cells += [""] * (len(columns) - len(cells))
+            rows.append((number, dict(zip(columns, cells, strict=False))))
+    return Table(path, columns, rows)
+
+
+def as_key(path: str, where: str) -> str:
+    """A relative path as a key: forward slashes, no "." and no double slash. `where` opens the error message.
+
+    Raises UserError on an empty or absolute path, on "..", and on characters no index can carry.
+    """
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", path):
+        raise UserError(f"{where}: the path {path!r} holds a control character or is no Unicode: rename the file")
+    posix = path.replace("\\", "/")
+    if posix.startswith("/") or re.match(r"[A-Za-z]:/", posix):
+        raise UserError(f"{where}: the path {path!r} is absolute: write it relative to data.root")
+    parts = PurePosixPath(posix).parts
+    if ".." in parts:
+        raise UserError(f"{where}: the path {path!r} holds '..': write it relative to data.root")
+    if not parts:
+        raise UserError(f"{where}: the path is empty: name the file or drop the row")
+    return "/".join(parts)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: the nearest known one, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+
+
+# FakeAVCeleb
+
+
+def read_fakeavceleb_index(path: str | Path) -> list[VideoRecord]:
+    """Every row of FakeAVCeleb's meta_data.csv, the files it lists twice included; see `unique_files`.
+
+    Two header forms are known: the folder under `path` and the file name under `filename`, or the file name under
+    `path` and the folder under a last column without a name. The leading "FakeAVCeleb..." of a folder is the data
+    set's own name and no part of the key. Raises UserError on an unknown method, and where the method contradicts the
+    type or the category, with the row.
+    """
+    table = read_table(path)
+    last = table.columns[-1]
+    official = "filename" not in table.columns and re.fullmatch(r"(Unnamed: \d+)?", last)
+    name_column, folder_column = ("path", last) if official else ("filename", "path")
+    required = ("source", "target1", "target2", "method", "category", "type", "race", "gender")
+    table.require((*required, name_column, folder_column))
+    return [_fakeavceleb_record(row, name_column, folder_column, table.where(number)) for number, row in table.rows]
+
+
+def unique_files(records: Iterable[VideoRecord]) -> list[VideoRecord]:
+    """The first record of each key.
+
+    FakeAVCeleb lists 22 files twice, as wav2lip and as faceswap-wav2lip. Raises UserError if two records of a file
+    differ in label or identity.
+    """
+    unique: dict[str, VideoRecord] = {}
+    for record in records:
+        first = unique.setdefault(record.key, record)
+        if (first.label, first.identity) != (record.label, record.identity):
+            raise UserError(
+                f"the index lists {record.key} as {first.label.name.lower()} of {first.identity} and as "
+                f"{record.label.name.lower()} of {record.identity}: drop the wrong row"
+            )
+    return list(unique.values())
+
+
+def _load_fakeavceleb(config: DataConfig) -> list[VideoRecord]:
+    fakes = [method for method, label in FAKEAVCELEB_METHODS.items() if label is Label.FAKE]
+    for method in config.fake_methods:
+        if method not in fakes:
+            raise UserError(f"data.fake_methods names {method!r}, which is no fake method: {nearest(method, fakes)}")
+    taken = {"real", *config.fake_methods} | ({"rtvc"} if config.include_rtvc else set())
+    # Taking before de-duplicating keeps, of a file listed under two methods, the row whose method counts.
+    rows = read_fakeavceleb_index(config.index or Path(config.root, "meta_data.csv"))
+    return unique_files(record for record in rows if record.method in taken)
+
+
+def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: str, where: str) -> VideoRecord:
+    name, folder = row[name_column], row[folder_column]
+    row = {column: cell.strip() for column, cell in row.items()}
+    method, category, kind, source = row["method"], row["category"], row["type"], row["source"]
+    if method not in FAKEAVCELEB_METHODS:
+        raise UserError(f"{where}: unknown method {method!r}: {nearest(method, FAKEAVCELEB_METHODS)}")
+    label = FAKEAVCELEB_METHODS[method]
+    if FAKEAVCELEB_TYPES.get(category) != kind or kind.startswith("RealVideo-") != (label is Label.REAL):
+        raise UserError(f"{where}: method {method} contradicts category {category!r} or type {kind!r}: mend the row")
+    if not source or not name:
+        raise UserError(f"{where}: the source or the file name is empty: mend the row")
+    parts = as_key(folder, where).split("/")
+    if parts[0].startswith("FakeAVCeleb"):
+        del parts[0]
+    targets = (row["target1"], row["target2"])
+    return VideoRecord(
+        key=as_key("/".join((*parts, name)), where),
+        label=label,
+        identity=source,
+        # Other cells hold scraps of the file name: "fake.mp4", "1.mp4", video ids, numbers, "-".
+        targets=tuple(target for target in targets if re.fullmatch(r"id\d+", target)),
+        method=method,
+        generator="-" if label is Label.REAL else method,
+        category=category,
+        race=row["race"],
+        gender=row["gender"],
+    )
+
+
+# Folder
+
+
+def _load_folder(config: DataConfig) -> list[VideoRecord]:
+    """<root>/real and <root>/fake, searched to any depth; hidden files are left out.
+
+    The first sub-folder below real/ or fake/ is the identity, so fake/<generator>/... would read as one person. A
+    video without such a sub-folder is a person of its own, named by its stem: real/ann.mp4 and fake/ann.mp4 are one.
+    """
+    records: list[VideoRecord] = []
+    for label in Label:
+        folder = Path(config.root) / label.name.lower()
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder: data.root must hold a folder real and a folder fake")
+        files = [
+            Path(parent, name)
+            for parent, _, names in os.walk(folder, onerror=_refuse_folder, followlinks=True)
+            for name in names
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+        ]
+        if not files:
+            raise UserError(f"{folder} holds no video: put files with a suffix such as .mp4 there")
+        keys = sorted(as_key(file.relative_to(config.root).as_posix(), str(folder)) for file in files)
+        records += [_folder_record(key, label) for key in keys]
+    return sorted(records, key=lambda record: record.key)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise UserError(f"cannot list {error.filename} ({error.strerror}): make it readable or take it away")
+
+
+def _folder_record(key: str, label: Label) -> VideoRecord:
+    _, first, *deeper = key.split("/")
+    return VideoRecord(
+        key=key,
+        label=label,
+        identity=first if deeper else PurePosixPath(first).stem,
+        generator="-" if label is Label.REAL else UNKNOWN_GENERATOR,
+    )
+
+
+# CSV
+
+
+def _load_csv(config: DataConfig) -> list[VideoRecord]:
+    table = read_table(config.index or Path(config.root, "index.csv"))
+    for ours in config.columns:
+        if ours not in CSV_COLUMNS:
+            raise UserError(f"data.columns maps {ours!r}, which is no column of ours: {nearest(ours, CSV_COLUMNS)}")
+    columns = {ours: config.columns.get(ours, ours) for ours in CSV_COLUMNS}
+    table.require((columns["path"], columns["label"], *config.columns.values()))
+    present = {ours: theirs for ours, theirs in columns.items() if theirs in table.columns}
+    if "identity" not in present:
+        log.warning("%s has no identity column: every video counts as a person of its own", table.path)
+
+    records: dict[str, tuple[int, VideoRecord]] = {}
+    for number, row in table.rows:
+        record = _csv_record({ours: row[theirs] for ours, theirs in present.items()}, table.where(number))
+        first_number, first = records.setdefault(record.key, (number, record))
+        if first != record:
+            raise UserError(f"{table.where(number)} contradicts row {first_number} on {record.key}: drop the wrong one")
+    return [record for _, record in records.values()]
+
+
+def _csv_record(row: dict[str, str], where: str) -> VideoRecord:
+    key = as_key(row["path"], where)
+    row = {column: cell.strip() for column, cell in row.items()}
+    label = LABEL_NAMES.get(row["label"].lower())
+    if label is None:
+        raise UserError(f"{where}: the label {row['label']!r} is none of {', '.join(LABEL_NAMES)}: mend it")
+    identity = row.get("identity", key)
+    if not identity:
+        raise UserError(f"{where}: the identity is empty: name the person of every video, or drop the column")
+    method = row.get("method", "")
+    return VideoRecord(
+        key=key,
+        label=label,
+        identity=identity,
+        method=method,
+        generator="-" if label is Label.REAL else row.get("generator", "") or method or UNKNOWN_GENERATOR,
+        race=row.get("race", ""),
+        gender=row.get("gender", ""),
+        split=row.get("split", ""),
+    )

@@ -1,0 +1,146 @@
+"""Cached clips as batches: uint8 until they are on the device."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lipinc.config import AugmentConfig, TrainConfig
+from lipinc.data.augment import augment, changes_pixels
+from lipinc.data.cache import Cache, ManifestRow, damaged
+from lipinc.data.catalog import Label
+from lipinc.video.mouth import residues
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips."""
+
+    frames: torch.Tensor
+    """[B, N, H, W, 3] uint8 BGR."""
+    residues: torch.Tensor
+    """[B, N - 1, H, W, 3] uint8."""
+    labels: torch.Tensor
+    """[B] int64, 1 = fake."""
+    videos: torch.Tensor
+    """[B] int64: position of the clip's video in the dataset's rows."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device, copied without waiting where its memory is pinned."""
+        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in Batch.__dataclass_fields__))
+
+    def pin_memory(self) -> "Batch":
+        """Called by the DataLoader."""
+        return Batch(*(getattr(self, name).pin_memory() for name in Batch.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One clip to load, and the seed of its augmentation."""
+
+    clip: int
+    seed: tuple[int, ...]
+
+
+class ClipDataset(Dataset):
+    """The clips of some videos of a cache. Items are asked for by a `Draw`, so that augmentation depends on neither
+    the loader's processes nor their order."""
+
+    def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
+        self.rows = list(rows)
+        self.clips = [(video, window) for video, row in enumerate(self.rows) for window in range(row.windows)]
+        self.labels = np.array([self.rows[video].record.label for video, _ in self.clips], dtype=np.int64)
+        self._files = [cache.clips_file(row.record.key) for row in self.rows]
+        self._residue_mode = cache.settings["mouth"]["residue"]
+        self._augmentation = augmentation if augmentation is not None and changes_pixels(augmentation) else None
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+        """Frames, residues, label, video of one clip. Raises UserError, naming the file, if it is damaged."""
+        video, window = self.clips[draw.clip]
+        file = self._files[video]
+        try:
+            with safe_open(file, framework="pt") as stored:  # memory-mapped: only this window is read
+                frames = stored.get_slice("frames")[window]
+                if self._augmentation is None:
+                    return frames, stored.get_slice("residues")[window], int(self.labels[draw.clip]), video
+        except (SafetensorError, OSError, IndexError) as error:
+            raise damaged(file, error) from error
+        frames = augment(frames, self._augmentation, np.random.default_rng(draw.seed))
+        return (
+            frames,
+            torch.from_numpy(residues(frames.numpy(), self._residue_mode)),
+            int(self.labels[draw.clip]),
+            video,
+        )
+
+
+class TrainingSampler(Sampler):
+    """Draws of one epoch. Call `set_epoch` before each: epoch and seed decide everything.
+
+    balanced: reals and fakes equally often, each class gone through in shuffled rounds, so that no clip of it comes
+    twice before all have come once.
+    """
+
+    def __init__(self, labels: np.ndarray, *, clips: int, balanced: bool, seed: int):
+        self.labels, self.clips, self.balanced, self.seed = labels, clips, balanced, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.clips
+
+    def __iter__(self) -> Iterator[Draw]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        groups = (
+            [np.flatnonzero(self.labels == label) for label in Label]
+            if self.balanced
+            else [np.arange(len(self.labels))]
+        )
+        share = [self.clips // len(groups) + (position < self.clips % len(groups)) for position in range(len(groups))]
+        order = np.concatenate(
+            [
+                np.concatenate([random.permutation(group) for _ in range(-(-count // len(group)))])[:count]
+                for group, count in zip(groups, share, strict=True)
+                if count
+            ]
+        )
+        for place, clip in enumerate(random.permutation(order)):
+            yield Draw(int(clip), (self.seed, self.epoch, place))
+
+
+def training_loader(dataset: ClipDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
+    """Batches of one epoch; `loader.sampler.set_epoch` before each. A last batch of one clip is dropped, since batch
+    normalisation cannot take it."""
+    clips = config.clips_per_epoch or len(dataset)
+    clips -= clips % config.batch_size == 1
+    sampler = TrainingSampler(dataset.labels, clips=clips, balanced=config.balanced, seed=config.seed)
+    return _loader(dataset, config, pin, sampler=sampler, persistent_workers=config.loader_workers > 0)
+
+
+def evaluation_loader(dataset: ClipDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
+    """Every clip once, in order."""
+    return _loader(dataset, config, pin, sampler=[Draw(clip, ()) for clip in range(len(dataset))])
+
+
+def _loader(dataset: ClipDataset, config: TrainConfig, pin: bool, **options) -> DataLoader:
+    return DataLoader(
+        dataset,
+        batch_size=config.batch_size,
+        num_workers=config.loader_workers,
+        pin_memory=pin,
+        collate_fn=_collate,
+        **options,
+    )
+
+
+def _collate(items: list[tuple[torch.Tensor, torch.Tensor, int, int]]) -> Batch:
+    frames, residue, labels, videos = zip(*items, strict=True)
+    return Batch(torch.stack(frames), torch.stack(residue), torch.tensor(labels), torch.tensor(videos))

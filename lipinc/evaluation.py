@@ -1,0 +1,67 @@
+"""The test split, judged once: metrics, predictions and pictures of a checkpoint."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lipinc import plots
+from lipinc.checkpoint import Checkpoint
+from lipinc.config import Config, EvaluateConfig
+from lipinc.data.cache import Cache, ManifestRow, write_atomically
+from lipinc.data.dataset import ClipDataset
+from lipinc.metrics import Interval, Predictions, break_down, evaluate
+from lipinc.report import break_down_table, metrics_json, metrics_table
+from lipinc.training import predict
+
+BREAK_DOWNS = ("generator", "race", "gender")
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What a checkpoint reaches on the test split, per video."""
+
+    predictions: Predictions
+    threshold: float
+    metrics: dict[str, Interval]
+    break_downs: dict[str, list[dict[str, Any]]]
+
+    def __str__(self) -> str:
+        tables = [break_down_table(rows, by) for by, rows in self.break_downs.items()]
+        return "\n\n".join([metrics_table(self.metrics), *(table for table in tables if table)])
+
+
+def test(
+    checkpoint: Checkpoint, config: Config, cache: Cache, rows: Sequence[ManifestRow], device: torch.device
+) -> TestResult:
+    """Judge the videos `rows` with the threshold that was chosen on validation."""
+    predictions, _ = predict(checkpoint.model, ClipDataset(cache, rows), config.train, device, description="test")
+    return judge(predictions, checkpoint.threshold, config.evaluate)
+
+
+def judge(predictions: Predictions, threshold: float, config: EvaluateConfig) -> TestResult:
+    """Metrics and break-downs of predictions at a threshold."""
+    options = {"bootstrap": config.bootstrap, "seed": config.seed}
+    return TestResult(
+        predictions,
+        threshold,
+        evaluate(predictions, threshold, **options),
+        {by: break_down(predictions, threshold, by, **options) for by in BREAK_DOWNS},
+    )
+
+
+def write_result(result: TestResult, folder: Path, *, title: str, about: dict[str, Any]) -> None:
+    """metrics.json, predictions.csv and plots/*.png. about: what else metrics.json says of these numbers."""
+    plot_folder = folder / "plots"
+    plot_folder.mkdir(parents=True, exist_ok=True)
+    values = {**about, **metrics_json(result.metrics, result.threshold, result.break_downs)}
+    write_atomically(folder / "metrics.json", json.dumps(values, indent=2).encode() + b"\n")
+    result.predictions.write(folder / "predictions.csv", result.threshold)
+    note = about.get("note", "")
+    plots.plot_roc(result.predictions, plot_folder / "roc.png", title, note)
+    plots.plot_precision_recall(result.predictions, plot_folder / "precision_recall.png", title, note)
+    plots.plot_score_histogram(result.predictions, result.threshold, plot_folder / "scores.png", title, note)
+    plots.plot_confusion(result.predictions, result.threshold, plot_folder / "confusion.png", title, note)

@@ -1,0 +1,68 @@
+"""What the two networks share: the papers' parameter-free attention, and a learned one in its place."""
+
+import math
+
+import torch
+from torch import nn
+
+
+def published_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale_size: int) -> torch.Tensor:
+    """softmax(Q K^T / sqrt(scale_size)) V over the last two axes, without projections or heads.
+
+    query: (..., S, C), key: (..., S, C), value: (..., S, D); returns (..., S, D). On the (B, 8, 8, 3) maps of the
+    networks, each of the 8 rows is a sequence of 8 cells with 3 channels. scale_size is the number of values of a map
+    (8 x 8 x 3 = 192), not the channel count. Source: V1 and V2, code.
+    """
+    weights = torch.softmax(query @ key.transpose(-1, -2) / math.sqrt(scale_size), dim=-1)
+    return weights @ value
+
+
+class ProjectedAttention(nn.Module):
+    """Multi-head attention with learned projections, in place of `published_attention` (not in the papers).
+
+    All cells of a map attend to all others: (B, S, S, C) maps become S * S tokens; the output has the value's
+    channels, like the published one.
+    """
+
+    def __init__(self, *, channels: int, width: int = 64, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(channels, width)
+        self.key = nn.Linear(channels, width)
+        self.value = nn.Linear(channels, width)
+        self.output = nn.Linear(width, channels)
+
+    def forward(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """query, key, value: (B, S, S, C); returns (B, S, S, C)."""
+
+        def tokens(projection: nn.Linear, maps: torch.Tensor) -> torch.Tensor:
+            return projection(maps.flatten(1, 2)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+        mixed = nn.functional.scaled_dot_product_attention(
+            tokens(self.query, query), tokens(self.key, key), tokens(self.value, value)
+        )
+        return self.output(mixed.transpose(1, 2).flatten(2)).unflatten(1, value.shape[1:3])
+
+
+class MultiHeadAttention(nn.Module):
+    """Keras' MultiHeadAttention: the key size is per head, so the heads together are wider than the model.
+
+    Not nn.MultiheadAttention, which divides the model width among the heads.
+    """
+
+    def __init__(self, *, width: int, heads: int, key_size: int):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, heads * key_size)
+        self.key = nn.Linear(width, heads * key_size)
+        self.value = nn.Linear(width, heads * key_size)
+        self.output = nn.Linear(heads * key_size, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Self-attention, (B, T, width) -> (B, T, width)."""
+        query, key, value = (
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, T, key_size)
+            for projection in (self.query, self.key, self.value)
+        )
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.output(mixed.transpose(1, 2).flatten(2))

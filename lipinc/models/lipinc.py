@@ -1,0 +1,141 @@
+"""LIPINC (V1): 3D convolutions on frames and residues, fused by attention.
+
+Datta, Jia, Lyu: Exposing Lip-syncing Deepfakes from Mouth Inconsistencies, ICME 2024, arXiv 2401.10113.
+
+>>> model = LIPINC()
+>>> logits = model(frames, residues)  # (B, 8, 64, 144, 3) and (B, 7, 64, 144, 3), 0..255, BGR -> (B, 2), 1 = fake
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import nn
+
+from lipinc.models.attention import published_attention
+from lipinc.models.head import BATCH_NORM_EPSILON, FusionHead
+
+
+class LIPINC(nn.Module):
+    """The network of the paper: 42 191 042 trainable parameters with the defaults."""
+
+    def __init__(
+        self,
+        *,
+        frames: int = 8,
+        height: int = 64,
+        width: int = 144,
+        channels: int = 8,
+        map_size: int = 8,
+        map_channels: int = 3,
+        hidden: int = 4096,
+        dropout: float = 0.5,
+        batch_norm_momentum: float = 0.01,
+        input_scale: float = 1.0,
+    ):
+        """frames: N of a clip; height, width: of a mouth in px; channels: of the 3D convolutions; map_size,
+        map_channels: of the maps that attention sees (map_size a multiple of 8); hidden: of the dense layers;
+        batch_norm_momentum: weight of a new batch (Keras' 0.99 said the PyTorch way); input_scale: multiplies the
+        0..255 input (published: 1.0)."""
+        super().__init__()
+        if frames < 3 or height < 2 or width < 2 or map_size % 8:
+            raise ValueError("a clip needs at least 3 frames of 2 x 2 px, and map_size a multiple of 8")
+        self.input_scale = input_scale
+        self.map_values = map_size * map_size * map_channels
+
+        def branch(depth: int) -> _Branch:
+            return _Branch(
+                depth=depth,
+                height=height,
+                width=width,
+                channels=channels,
+                map_shape=(map_size, map_size, map_channels),
+                dropout=dropout,
+                batch_norm_momentum=batch_norm_momentum,
+            )
+
+        self.frame_branch = branch(frames)
+        self.residue_branch = branch(frames - 1)
+        self.head = FusionHead(
+            channels=2 * map_channels, map_size=map_size, hidden=hidden, batch_norm_momentum=batch_norm_momentum
+        )
+        self.apply(_initialise)
+        for layer in self.head.convolutions:
+            if isinstance(layer, nn.Conv2d):
+                _he_normal(layer.weight)  # published for the head's convolutions
+
+    def forward(
+        self, frames: torch.Tensor, residues: torch.Tensor, *, features: Literal["full", "pooled"] | None = None
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """frames: (B, N, H, W, 3), residues: (B, N - 1, H, W, 3), BGR, 0..255, uint8 or float. Returns logits (B, 2).
+
+        features: also return the frame branch's maps for the inconsistency loss, (B, N, channels, H, W) for `full`,
+        the convolution's output after its ReLU, or (B, N // 2, channels, H // 2, W // 2) for `pooled`, the same after
+        the branch's max pooling.
+        """
+        frame_map, full, pooled = self.frame_branch(_channels_first(frames, self.input_scale))
+        residue_map, _, _ = self.residue_branch(_channels_first(residues, self.input_scale))
+        colour = published_attention(residue_map, frame_map, frame_map, self.map_values)
+        structure = published_attention(frame_map, residue_map, residue_map, self.map_values)
+        fusion = published_attention(structure, colour, colour, self.map_values)
+        logits = self.head(torch.cat([residue_map, fusion], dim=-1))  # (B, 8, 8, 6) -> (B, 2)
+        if features is None:
+            return logits
+        return logits, {"full": full, "pooled": pooled}[features].transpose(1, 2)
+
+
+class _Branch(nn.Module):
+    """Mouths (B, 3, T, H, W) -> a map (B, 8, 8, 3)."""
+
+    def __init__(
+        self,
+        *,
+        depth: int,
+        height: int,
+        width: int,
+        channels: int,
+        map_shape: tuple[int, int, int],
+        dropout: float,
+        batch_norm_momentum: float,
+    ):
+        super().__init__()
+        self.map_shape = map_shape
+        self.convolution = nn.Conv3d(3, channels, 3, padding="same")
+        self.pool = nn.MaxPool3d(2)
+        self.norm = nn.BatchNorm3d(channels, eps=BATCH_NORM_EPSILON, momentum=batch_norm_momentum)
+        self.dropout = nn.Dropout(dropout)
+        map_values = map_shape[0] * map_shape[1] * map_shape[2]
+        self.dense = nn.Linear((depth // 2) * (height // 2) * (width // 2) * channels, map_values)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns the map, and the convolution's output before and after pooling, (B, channels, T, H, W)."""
+        full = torch.relu(self.convolution(x))
+        pooled = self.pool(full)
+        x = self.dropout(self.norm(pooled))
+        # (B, T, H, W, C) before flattening: the order of the published dense weights.
+        x = torch.relu(self.dense(x.permute(0, 2, 3, 4, 1).flatten(1)))
+        return x.unflatten(1, self.map_shape), full, pooled
+
+
+def _channels_first(mouths: torch.Tensor, scale: float) -> torch.Tensor:
+    """(B, T, H, W, 3) of any type -> (B, 3, T, H, W) float. A view: the memory stays channels-last."""
+    return mouths.permute(0, 4, 1, 2, 3).float() * scale
+
+
+def _he_normal(weight: torch.Tensor) -> None:
+    """Keras' he_normal: of variance 2 / fan-in after a cut at two standard deviations, which torch's lacks."""
+    deviation = math.sqrt(2 / weight[0].numel()) / 0.87962566  # the cut narrows a standard normal to this deviation
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+
+
+def _initialise(layer: nn.Module) -> None:
+    """As published: he_uniform for the branches, Keras' glorot_uniform elsewhere, zero biases."""
+    if isinstance(layer, _Branch):
+        for inner in (layer.convolution, layer.dense):
+            nn.init.kaiming_uniform_(inner.weight, nonlinearity="relu")
+            nn.init.zeros_(inner.bias)
+    elif isinstance(layer, FusionHead):
+        for inner in layer.modules():
+            if isinstance(inner, nn.Linear | nn.Conv2d):
+                nn.init.xavier_uniform_(inner.weight)
+                nn.init.zeros_(inner.bias)

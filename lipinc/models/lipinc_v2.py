@@ -1,0 +1,169 @@
+"""LIPINC-V2: a vision temporal transformer on frames and one on residues, fused by attention.
+
+Datta, Jia, Lyu: Detecting Lip-Syncing Deepfakes: Vision Temporal Transformer for Analyzing Mouth Inconsistencies,
+arXiv 2504.01470.
+
+>>> model = LIPINCV2()
+>>> logits = model(frames, residues)  # (B, 8, 64, 144, 3) and (B, 7, 64, 144, 3), 0..255, BGR -> (B, 2), 1 = fake
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import nn
+
+from lipinc.models.attention import MultiHeadAttention, ProjectedAttention, published_attention
+from lipinc.models.head import FusionHead
+
+LAYER_NORM_EPSILON = 1e-3  # Keras' default, which the published weights were trained with
+
+
+class LIPINCV2(nn.Module):
+    """The network of the paper: 4 590 082 trainable parameters with the defaults."""
+
+    def __init__(
+        self,
+        *,
+        height: int = 64,
+        width: int = 144,
+        patch: int = 8,
+        model_width: int = 128,
+        heads: int = 4,
+        spatial_blocks: int = 2,
+        temporal_blocks: int = 2,
+        map_size: int = 8,
+        map_channels: int = 3,
+        hidden: int = 1024,
+        attention: Literal["published", "projected"] = "published",
+        batch_norm_momentum: float = 0.01,
+        input_scale: float = 1.0,
+    ):
+        """height, width: of a mouth in px, multiples of `patch`; model_width: of the tokens, and of each head;
+        map_size, map_channels: of the maps that the fusing attention sees (map_size a multiple of 8); hidden: of the
+        dense layers; attention: `projected` gives the fusion learned projections and real heads; input_scale:
+        multiplies the 0..255 input (published: 1.0). Any number of frames works: time has no position."""
+        super().__init__()
+        if height % patch or width % patch or map_size % 8:
+            raise ValueError("height and width must be multiples of the patch, and map_size one of 8")
+        self.input_scale = input_scale
+        self.map_values = map_size * map_size * map_channels
+
+        def transformer() -> VisionTemporalTransformer:
+            return VisionTemporalTransformer(
+                height=height,
+                width=width,
+                patch=patch,
+                model_width=model_width,
+                heads=heads,
+                spatial_blocks=spatial_blocks,
+                temporal_blocks=temporal_blocks,
+            )
+
+        def to_map() -> nn.Sequential:
+            return nn.Sequential(
+                nn.Linear(model_width, self.map_values),
+                nn.ReLU(),
+                nn.Unflatten(1, (map_size, map_size, map_channels)),
+            )
+
+        self.frame_transformer, self.frame_map = transformer(), to_map()
+        self.residue_transformer, self.residue_map = transformer(), to_map()
+        if attention == "projected":
+            self.colour_attention = ProjectedAttention(channels=map_channels)
+            self.structure_attention = ProjectedAttention(channels=map_channels)
+            self.fusion_attention = ProjectedAttention(channels=2 * map_channels)
+        else:
+            self.colour_attention = self.structure_attention = self.fusion_attention = self._published_attention
+        self.head = FusionHead(
+            channels=4 * map_channels, map_size=map_size, hidden=hidden, batch_norm_momentum=batch_norm_momentum
+        )
+        self.apply(_initialise)
+
+    def forward(
+        self, frames: torch.Tensor, residues: torch.Tensor, *, features: Literal["full"] | None = None
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """frames: (B, N, H, W, 3), residues: (B, N - 1, H, W, 3), BGR, 0..255, uint8 or float. Returns logits (B, 2).
+
+        features="full": also return maps for the inconsistency loss, (B, N, model_width, H / patch, W / patch): the
+        spatial tokens of each frame, laid out where their patches are, before they are averaged. They are what this
+        network knows of one frame alone, as the convolution's output is in V1 (the published V2 code names its input
+        layer there, which no gradient could reach). A sigmoid brings them into (0, 1), the range that SSIM's constants
+        presume: layer normalisation leaves tokens signed.
+        """
+        frame_vector, tokens = self.frame_transformer(frames.float() * self.input_scale)
+        residue_vector, _ = self.residue_transformer(residues.float() * self.input_scale)
+        frame_map, residue_map = self.frame_map(frame_vector), self.residue_map(residue_vector)  # (B, 8, 8, 3)
+        colour = torch.cat([frame_map, self.colour_attention(residue_map, frame_map, frame_map)], dim=-1)
+        structure = torch.cat([residue_map, self.structure_attention(frame_map, residue_map, residue_map)], dim=-1)
+        fusion = self.fusion_attention(structure, colour, colour)  # (B, 8, 8, 6)
+        logits = self.head(torch.cat([structure, fusion], dim=-1))  # (B, 8, 8, 12) -> (B, 2)
+        return logits if features is None else (logits, torch.sigmoid(tokens))
+
+    def _published_attention(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return published_attention(query, key, value, self.map_values)
+
+
+class VisionTemporalTransformer(nn.Module):
+    """Mouths (B, T, H, W, 3) -> a vector (B, model_width): attention over the patches of a frame, then over frames."""
+
+    def __init__(
+        self,
+        *,
+        height: int,
+        width: int,
+        patch: int,
+        model_width: int,
+        heads: int,
+        spatial_blocks: int,
+        temporal_blocks: int,
+    ):
+        super().__init__()
+        self.patch = patch
+        self.grid = (height // patch, width // patch)
+        self.projection = nn.Linear(patch * patch * 3, model_width)
+        self.position_embedding = nn.Parameter(torch.randn(1, self.grid[0] * self.grid[1], model_width))
+        self.spatial = nn.Sequential(*(_Block(model_width, heads) for _ in range(spatial_blocks)))
+        self.temporal = nn.Sequential(*(_Block(model_width, heads) for _ in range(temporal_blocks)))
+
+    def forward(self, mouths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the vector, and the spatial tokens as maps (B, T, model_width, H / patch, W / patch)."""
+        batch, time = mouths.shape[:2]
+        rows, columns = self.grid
+        patches = mouths.reshape(batch * time, rows, self.patch, columns, self.patch, 3).transpose(2, 3)
+        patches = patches.reshape(batch * time, rows * columns, -1)  # values of a patch: row, column, channel
+        tokens = self.spatial(self.projection(patches) + self.position_embedding)  # (B T, rows columns, width)
+        tokens = tokens.unflatten(0, (batch, time))
+        vector = self.temporal(tokens.mean(dim=2)).mean(dim=1)
+        return vector, tokens.transpose(2, 3).unflatten(3, self.grid)
+
+
+class _Block(nn.Module):
+    """A post-norm transformer block: attention, then a feed-forward of four times the width."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.attention = MultiHeadAttention(width=width, heads=heads, key_size=width)
+        self.attention_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPSILON)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+        self.feed_forward_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPSILON)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.attention_norm(x + self.attention(x))
+        return self.feed_forward_norm(x + self.feed_forward(x))
+
+
+def _initialise(layer: nn.Module) -> None:
+    """As published: Keras' glorot_uniform, zero biases; position embeddings are standard normal."""
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    elif isinstance(layer, MultiHeadAttention):  # comes after its linear layers
+        # Keras takes the fans of its kernels, (width, heads, key) and (heads, key, width), as those of a convolution.
+        width, heads = layer.query.in_features, layer.heads
+        key_size = layer.query.out_features // heads
+        bound = math.sqrt(6 / (width * (heads + key_size)))
+        for projection in (layer.query, layer.key, layer.value):
+            nn.init.uniform_(projection.weight, -bound, bound)
+        bound = math.sqrt(6 / (heads * (key_size + width)))
+        nn.init.uniform_(layer.output.weight, -bound, bound)

@@ -1,0 +1,60 @@
+"""The main job on one cache: split, train, judge the test split, write everything into the run folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lipinc import plots
+from lipinc.checkpoint import Checkpoint, load_checkpoint
+from lipinc.config import Config
+from lipinc.data.cache import Cache, ManifestRow
+from lipinc.data.selection import select, usable
+from lipinc.data.splits import SPLITS, summary, write_splits
+from lipinc.evaluation import TestResult, test, write_result
+from lipinc.run import Run
+from lipinc.training import best_epoch, choose_device, train
+
+HEADLINE = (("AUC", "auc"), ("AP", "ap"), ("accuracy", "accuracy"))
+
+
+def run_experiment(config: Config, *, resume: bool = False) -> TestResult:
+    """Train, and judge the best checkpoint on the test split. Raises UserError."""
+    device = choose_device(config.train)
+    cache, manifest, splits, rows = _select(config)
+    run = Run.open(config, resume=resume)
+    write_splits(run.folder / "splits.csv", [row.record for row in manifest], splits)
+    history = train(config, cache, rows, run)
+    (run.folder / "plots").mkdir(exist_ok=True)
+    curves = run.folder / "plots" / "learning_curves.png"
+    plots.plot_learning_curves(history, best_epoch(history), curves, config.name, config.data.note)
+    return _judge(load_checkpoint(run.best, device), config, cache, rows["test"], run.folder)
+
+
+def test_checkpoint(file: str | Path, config: Config) -> TestResult:
+    """Judge a checkpoint on the test split of a config's cache, into <output>/<name>/test_only/. Raises UserError."""
+    device = choose_device(config.train)
+    checkpoint = load_checkpoint(file, device)
+    cache, _, _, rows = _select(config)
+    return _judge(checkpoint, config, cache, rows["test"], Path(config.output, config.name, "test_only"))
+
+
+def _select(config: Config) -> tuple[Cache, list[ManifestRow], dict[str, str], dict[str, list[ManifestRow]]]:
+    cache = Cache.of(config)
+    manifest, splits = select(cache, config)
+    rows = {split: usable(manifest, splits, split) for split in SPLITS}
+    print(summary([row.record for split in SPLITS for row in rows[split]], splits))
+    return cache, manifest, splits, rows
+
+
+def _judge(
+    checkpoint: Checkpoint, config: Config, cache: Cache, rows: Sequence[ManifestRow], folder: Path
+) -> TestResult:
+    checkpoint.check_fits(config, rows)
+    result = test(checkpoint, config, cache, rows, choose_device(config.train))
+    about = {"name": config.name, "split": "test", "level": "video", "epoch": checkpoint.epoch}
+    write_result(result, folder, title=f"{config.name}, test split", about={**about, "note": config.data.note})
+    print(f"\ntest split, per video; epoch {checkpoint.epoch}, its threshold chosen on validation\n{result}\n")
+    if config.data.note:
+        print(f"note: {config.data.note}")
+    values = "  ".join(f"{name} {result.metrics[key].value:.4f}" for name, key in HEADLINE)
+    print(f"{values}  ({folder})")
+    return result

@@ -1,0 +1,92 @@
+"""Metrics as people and programs read them: text tables for a terminal, and a dict for metrics.json."""
+
+import math
+from typing import Any
+
+from lipinc.metrics import Interval
+
+METRIC_NAMES = {
+    "auc": "AUC",
+    "ap": "AP",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "eer": "EER",
+}
+
+
+def metrics_table(metrics: dict[str, Interval]) -> str:
+    """One line a metric of `lipinc.metrics.evaluate`: name, value, 95 % interval. ASCII; nan is "-"."""
+    rows = [
+        [METRIC_NAMES.get(name, name), _number(metric.value), _interval(metric.low, metric.high)]
+        for name, metric in metrics.items()
+    ]
+    return _table(["per video", "value", "95 % interval"], rows)
+
+
+def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
+    """One line a group of `lipinc.metrics.break_down`, headed by what it is broken down by; "" if there are none.
+
+    ASCII: other characters of a group's name are escaped. nan is "-".
+    """
+    if not rows:
+        return ""
+    cells = [
+        [
+            ascii(row["group"])[1:-1],
+            str(row["real"]),
+            str(row["fake"]),
+            _number(row["auc"]),
+            _interval(row["auc_low"], row["auc_high"]),
+            _number(row["ap"]),
+            _number(row["accuracy"]),
+            _number(row["balanced_accuracy"]),
+        ]
+        for row in rows
+    ]
+    header = [by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy"]
+    return _table(header, cells)
+
+
+def metrics_json(
+    metrics: dict[str, Interval], threshold: float, break_downs: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """What metrics.json holds: threshold, metrics (value, low, high), and the rows of each break-down by its name.
+
+    Only what strict JSON can say: numbers that are not finite become null.
+    """
+    return {
+        "threshold": _finite(threshold),
+        "metrics": {
+            name: {"value": _finite(metric.value), "low": _finite(metric.low), "high": _finite(metric.high)}
+            for name, metric in metrics.items()
+        },
+        "break_downs": {
+            by: [{column: _finite(value) for column, value in row.items()} for row in rows]
+            for by, rows in break_downs.items()
+        },
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "-" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    """Columns two spaces apart: the first flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [header, *rows]
+    ]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,31 @@
+"""What the scripts in the repository root share: how they log, and how they end."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from lipinc.errors import UserError
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script's main function and exit.
+
+    The package's log goes to stderr, above the progress bars. A UserError is one line and status 2; Ctrl-C is one line
+    and status 130.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("lipinc").setLevel(logging.INFO)
+    try:
+        with logging_redirect_tqdm():
+            main()
+    except UserError as error:
+        # A loader process wraps the message into its traceback; the last mention is the message itself.
+        message = str(error).rpartition("UserError: ")[2].strip()
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues (training: with --resume auto)", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,243 @@
+"""The training loop: one epoch, prediction, checkpoints, resume."""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from lipinc.checkpoint import load_state, model_for, save_checkpoint, save_state
+from lipinc.config import Config, LossConfig, TrainConfig
+from lipinc.data.cache import Cache, ManifestRow
+from lipinc.data.dataset import ClipDataset, evaluation_loader, training_loader
+from lipinc.errors import UserError
+from lipinc.losses import total_loss
+from lipinc.metrics import Predictions, auc, choose_threshold
+from lipinc.run import Run
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY = 10
+"""Steps between two looks at the loss for the progress bar: each waits for the device."""
+
+
+def choose_device(config: TrainConfig) -> torch.device:
+    """CUDA where there is one, unless the config says otherwise. Raises UserError if it asks for one in vain."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device is cuda, but torch sees no CUDA device; use --train.device auto")
+    cuda = config.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if cuda else "cpu")
+
+
+def seed_everything(config: TrainConfig) -> None:
+    """Weights and dropout from the seed; with train.deterministic also torch's kernels, where it has such."""
+    torch.manual_seed(config.seed)
+    if config.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW of the config, fused on CUDA."""
+    shared = {"lr": config.learning_rate, "eps": config.adam_epsilon, "fused": next(model.parameters()).is_cuda}
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, **shared)
+    return torch.optim.Adam(model.parameters(), **shared)
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step, counted from 0: a function of nothing else, so that there is no state to resume."""
+    warmup = round(config.warmup * steps_per_epoch)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.learning_rate
+    total = config.epochs * steps_per_epoch
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+@dataclass(frozen=True)
+class EpochLoss:
+    """Means over the clips of an epoch."""
+
+    total: float
+    classification: float
+    inconsistency: float
+
+
+def train_one_epoch(
+    model: nn.Module,
+    loader: DataLoader,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    *,
+    epoch: int,
+    device: torch.device,
+) -> EpochLoss:
+    """One pass over the loader. Raises UserError if the loss is not finite at its end."""
+    model.train()
+    sums, clips = torch.zeros(3, device=device), 0
+    progress = tqdm(loader, desc=f"epoch {epoch}", unit="step", leave=False)
+    for position, batch in enumerate(progress):
+        rate = learning_rate(config.train, (epoch - 1) * len(loader) + position, len(loader))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = batch.to(device)
+        with _autocast(config.train, device):
+            logits, features = _forward(model, batch, config.loss)
+        loss = total_loss(logits, features, batch.labels, config.loss)
+        optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        if config.train.clip_gradient:
+            nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_gradient)
+        optimizer.step()
+        sums += torch.stack([loss.total, loss.classification, loss.inconsistency]).detach() * len(batch.labels)
+        clips += len(batch.labels)
+        if position % REPORT_EVERY == 0:
+            progress.set_postfix(loss=f"{loss.total.item():.3f}")
+    total, classification, inconsistency = (sums / clips).tolist()
+    if not math.isfinite(total):
+        raise UserError(
+            f"the loss of epoch {epoch} is not finite; the checkpoints of the epochs before are kept. "
+            "Lower train.learning_rate"
+        )
+    return EpochLoss(total, classification, inconsistency)
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, dataset: ClipDataset, config: TrainConfig, device: torch.device, *, description: str
+) -> tuple[Predictions, float]:
+    """Scores of the dataset's videos, and the mean cross-entropy of its clips.
+
+    The score of a video is the mean of logit(fake) - logit(real) over its windows.
+    """
+    model.eval()
+    sums, counts, losses = np.zeros(len(dataset.rows)), np.zeros(len(dataset.rows)), []
+    loader = evaluation_loader(dataset, config, pin=device.type == "cuda")
+    for batch in tqdm(loader, desc=description, unit="step", leave=False):
+        batch = batch.to(device)
+        with _autocast(config, device):
+            logits = model(batch.frames, batch.residues).float()
+        losses.append(nn.functional.cross_entropy(logits, batch.labels, reduction="none").cpu())
+        videos = batch.videos.cpu().numpy()
+        np.add.at(sums, videos, (logits[:, 1] - logits[:, 0]).double().cpu().numpy())
+        np.add.at(counts, videos, 1)
+    records = [row.record for row in dataset.rows]
+    predictions = Predictions(
+        key=[record.key for record in records],
+        label=[int(record.label) for record in records],
+        score=sums / counts,
+        windows=counts,
+        identity=[record.identity for record in records],
+        generator=[record.generator for record in records],
+        race=[record.race for record in records],
+        gender=[record.gender for record in records],
+    )
+    return predictions, float(torch.cat(losses).mean())
+
+
+def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], run: Run) -> list[dict]:
+    """Train until the epochs or the patience are used up; returns the history, a dict an epoch.
+
+    rows: the videos of the splits `train` and `validation`. If the run has a training state, it goes on from there with
+    the numbers of an uninterrupted run.
+    """
+    device = choose_device(config.train)
+    seed_everything(config.train)
+    training = training_loader(
+        ClipDataset(cache, rows["train"], config.augment), config.train, pin=device.type == "cuda"
+    )
+    validation = ClipDataset(cache, rows["validation"])
+    trained_on = tuple(sorted({row.record.identity for split in ("train", "validation") for row in rows[split]}))
+    model = model_for(config).to(device)
+    optimizer = make_optimizer(model, config.train)
+    history: list[dict] = []
+    if run.last.exists():
+        history = _restore(run, model, optimizer)
+        log.info("%s: going on after epoch %d", run.folder, len(history))
+    if config.train.compile:
+        model.compile()
+
+    while len(history) < config.train.epochs and not _out_of_patience(history, config.train.patience):
+        started = time.perf_counter()
+        epoch = len(history) + 1
+        training.sampler.set_epoch(epoch)
+        loss = train_one_epoch(model, training, optimizer, config, epoch=epoch, device=device)
+        seconds = time.perf_counter() - started
+        predictions, validation_loss = predict(model, validation, config.train, device, description="validation")
+        history.append(
+            {
+                "epoch": epoch,
+                "train_loss": loss.total,
+                "train_classification": loss.classification,
+                "train_inconsistency": loss.inconsistency,
+                "validation_loss": validation_loss,
+                "validation_auc": auc(predictions.label, predictions.score),
+                "seconds": round(seconds, 2),
+                "clips_per_second": round(len(training.sampler) / seconds, 1),
+            }
+        )
+        if best_epoch(history) == epoch:
+            threshold = choose_threshold(predictions.label, predictions.score)
+            save_checkpoint(run.best, model, config, epoch=epoch, threshold=threshold, trained_on=trained_on)
+        _save(run, model, optimizer, history)
+        run.write_results(history)
+        log.info(_progress_line(history))
+    return history
+
+
+def _progress_line(history: list[dict]) -> str:
+    row = history[-1]
+    return (
+        f"epoch {row['epoch']:3d}  loss {row['train_loss']:.4f} (classification {row['train_classification']:.4f}, "
+        f"inconsistency {row['train_inconsistency']:.4f})  validation loss {row['validation_loss']:.4f}, "
+        f"AUC {row['validation_auc']:.4f}{' best' if best_epoch(history) == row['epoch'] else '':5s}  "
+        f"{row['clips_per_second']:.0f} clips/s"
+    )
+
+
+def best_epoch(history: list[dict]) -> int:
+    """The epoch of the highest validation AUC; of the lowest validation loss among equals."""
+    return max(history, key=lambda row: (row["validation_auc"], -row["validation_loss"]))["epoch"]
+
+
+def _out_of_patience(history: list[dict], patience: int) -> bool:
+    return bool(history) and len(history) - best_epoch(history) >= patience
+
+
+def _forward(model: nn.Module, batch, config: LossConfig) -> tuple[torch.Tensor, torch.Tensor | None]:
+    if not config.inconsistency:
+        return model(batch.frames, batch.residues), None
+    return model(batch.frames, batch.residues, features=config.features)
+
+
+def _autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.amp and device.type == "cuda")
+
+
+def _save(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": history,
+        "cpu_random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    save_state(run.last, state)
+
+
+def _restore(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
+    state = load_state(run.last)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["cpu_random"])
+    if state["cuda_random"] and torch.cuda.device_count() == len(state["cuda_random"]):
+        torch.cuda.set_rng_state_all(state["cuda_random"])
+    return state["history"]

@@ -1,0 +1,61 @@
+"""The frames of a video file, in order, at working width."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+class Unreadable(Exception):
+    """Not one frame of the file can be decoded."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame."""
+
+    index: int
+    """Counted from 0 in decoding order; the header's own count and seeking are not reliable."""
+    time: float
+    """Presentation time in s, as the container gives it."""
+    image: np.ndarray
+    """[H, W, 3] uint8 BGR, upright (rotation metadata is honoured), not wider than the working width."""
+
+
+def read_frames(path: str | os.PathLike, *, working_width: int = 800) -> Iterator[Frame]:
+    """Decode a video from its first frame on. A file that breaks off gives the frames before the break.
+
+    Raises Unreadable if there is not one.
+    """
+    # An absolute path and a named backend: a file name is never taken for a URL or an image-sequence pattern.
+    capture = cv2.VideoCapture(str(Path(path).absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    try:
+        if not capture.isOpened():
+            raise Unreadable("not a video that FFmpeg can open")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # off by default in OpenCV 4.11
+        index = 0
+        while True:
+            try:
+                decoded, image = capture.read()
+            except cv2.error as error:
+                if index == 0:
+                    raise Unreadable(f"the first frame does not decode: {error.err}") from error
+                break
+            if not decoded:
+                break
+            yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, _fit(image, working_width))
+            index += 1
+        if index == 0:
+            raise Unreadable("it opens as a video, but no frame of it decodes")
+    finally:
+        capture.release()
+
+
+def _fit(image: np.ndarray, width: int) -> np.ndarray:
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,102 @@
+"""Videos re-encoded by H.264, as a platform would: how much of a detector survives compression?
+
+python -m lipinc.video.reencode --root data/clips --out data/clips_crf28 --crf 28
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import av
+import tyro
+from tqdm import tqdm
+
+from lipinc.data.catalog import VIDEO_SUFFIXES
+from lipinc.errors import UserError
+from lipinc.scripts import run_script
+from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.reader import Unreadable, read_frames
+
+TIME_BASE = Fraction(1, 90_000)
+"""Of the written files, in s: fine enough for every frame rate in use."""
+
+
+def reencode(source: Path, target: Path, *, crf: int, preset: str = "medium") -> int:
+    """Decode a video and encode it by libx264 at a constant rate factor (yuv420p, no audio); returns its frames.
+
+    Frames keep their times; an odd last row or column is cut off. Atomic. Raises reader.Unreadable.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".tmp")
+    stream, frames, last = None, 0, -1
+    try:
+        with av.open(str(temporary), "w", format="mp4") as container:
+            for frame in read_frames(source, working_width=1 << 30):
+                height, width = (side - side % 2 for side in frame.image.shape[:2])
+                if stream is None:
+                    options = {
+                        "crf": str(crf),
+                        "preset": preset,
+                        "threads": "1",
+                    }  # one thread: the same bytes every time
+                    stream = container.add_stream("libx264", rate=25, options=options)
+                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                    stream.codec_context.time_base = TIME_BASE
+                picture = av.VideoFrame.from_ndarray(frame.image[:height, :width], format="bgr24")
+                last = max(last + 1, round(frame.time / TIME_BASE))
+                picture.pts, picture.time_base = last, TIME_BASE
+                container.mux(stream.encode(picture))
+                frames += 1
+            if stream is not None:
+                container.mux(stream.encode())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return frames
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Re-encode every video below a folder, keeping the paths; what is there already is kept."""
+
+    root: Path
+    out: Path
+    crf: int = 28
+    """0 (lossless) to 51; 23 is x264's default."""
+    preset: str = "medium"
+    workers: int = 0
+    """Processes; 0: one for each core."""
+
+
+def main() -> None:
+    arguments = tyro.cli(Arguments, description=__doc__)
+    sources = sorted(p for p in arguments.root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    if not sources:
+        raise UserError(f"{arguments.root} holds no video; give the folder by --root")
+    work = partial(_one, arguments)
+    workers = arguments.workers or os.cpu_count()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        unreadable = [path for path in tqdm(pool.map(work, sources), total=len(sources), unit="video") if path]
+    for path in unreadable:
+        print(f"not re-encoded, unreadable: {path}")
+    print(f"{len(sources) - len(unreadable)} videos at CRF {arguments.crf} in {arguments.out}")
+
+
+def _one(arguments: Arguments, source: Path) -> Path | None:
+    target = arguments.out / source.relative_to(arguments.root)
+    if target.exists():
+        return None
+    try:
+        with quiet_native_logs():
+            reencode(source, target, crf=arguments.crf, preset=arguments.preset)
+    except Unreadable:
+        return source
+    return None
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,76 @@
+"""What several test modules share: data beside the repository, pictures of people, video files."""
+
+import os
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import matplotlib.cbook
+import numpy as np
+import pytest
+import skimage.data
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _shared(name: str) -> Path:
+    path = SHARED / name
+    if not path.exists():
+        if os.environ.get("LIPINC_REQUIRE_SHARED"):
+            pytest.fail(f"LIPINC_REQUIRE_SHARED is set and {path} is absent")
+        pytest.skip(f"needs {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def clips_root() -> Path:
+    """The folder of real and fake clips beside the repository. Skips without it (fails if LIPINC_REQUIRE_SHARED)."""
+    return _shared("clips")
+
+
+@pytest.fixture(scope="session")
+def fakeavceleb_index() -> Path:
+    """FakeAVCeleb's meta_data.csv beside the repository. Skips without it (fails if LIPINC_REQUIRE_SHARED)."""
+    return _shared("fakeavceleb/meta_data.csv")
+
+
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    """write_video(path, frames, fps=25, codec="libx264", pix_fmt="yuv420p", **options): frames [H, W, 3] uint8 BGR."""
+
+    def write(
+        path: Path,
+        frames: Iterable[np.ndarray],
+        fps: int | Fraction = 25,
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        **options: str,
+    ) -> Path:
+        with av.open(str(path), "w", options=options) as container:
+            stream = container.add_stream(codec, rate=fps)
+            stream.pix_fmt = pix_fmt
+            for index, image in enumerate(frames):
+                if index == 0:
+                    stream.height, stream.width = image.shape[:2]
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+                picture.pts, picture.time_base = index, 1 / Fraction(fps)
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """A portrait with an open smile: [320, 320, 3] uint8 BGR."""
+    return cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2BGR)[:320, 64:384].copy()
+
+
+@pytest.fixture(scope="session")
+def hopper() -> np.ndarray:
+    """A portrait with closed lips: [400, 400, 3] uint8 BGR."""
+    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
+        return cv2.imdecode(np.frombuffer(file.read(), dtype=np.uint8), cv2.IMREAD_COLOR)[40:440, 60:460].copy()

@@ -1,0 +1,331 @@
+"""Catalogues: what is taken from an index or a folder, under which key and label, and what is refused."""
+
+import csv
+import logging
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from lipinc.config import DataConfig
+from lipinc.data.catalog import (
+    Label,
+    VideoRecord,
+    as_key,
+    check_present,
+    load_catalog,
+    read_fakeavceleb_index,
+    read_table,
+    unique_files,
+)
+from lipinc.errors import UserError
+
+HEADER = "source,target1,target2,method,category,type,race,gender,filename,path"
+OFFICIAL_HEADER = "source,target1,target2,method,category,type,race,gender,path,"
+REAL = (
+    "id00076,-,-,real,A,RealVideo-RealAudio,African,men,00109.mp4,FakeAVCeleb/RealVideo-RealAudio/African/men/id00076"
+)
+RTVC = "id00076,-,-,rtvc,B,RealVideo-FakeAudio,African,men,v.mp4,FakeAVCeleb/RealVideo-FakeAudio/African/men/id00076"
+FAKE = (
+    "id00076,id00166,1.mp4,wav2lip,C,FakeVideo-RealAudio,Asian (East),men,w.mp4,"
+    "FakeAVCeleb_v1.2/FakeVideo-RealAudio/Asian (East)/men/id00076"
+)
+BOTH = FAKE.replace("C,FakeVideo-RealAudio", "D,FakeVideo-FakeAudio")
+REAL_KEY = "RealVideo-RealAudio/African/men/id00076/00109.mp4"
+
+
+def write(path: Path, *lines: str, newline: str = "\n", encoding: str = "utf-8") -> Path:
+    path.write_bytes((newline.join(lines) + newline).encode(encoding))
+    return path
+
+
+def fakeavceleb(folder: Path, *rows: str, header: str = HEADER, **options) -> list[VideoRecord]:
+    write(folder / "meta_data.csv", header, *rows)
+    return load_catalog(DataConfig(root=str(folder), **options))
+
+
+def csv_catalog(folder: Path, *lines: str, **options) -> list[VideoRecord]:
+    write(folder / "index.csv", *lines)
+    return load_catalog(DataConfig(kind="csv", root=str(folder), **options))
+
+
+# Paths and tables
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [("real/a.mp4", "real/a.mp4"), ("./real//a.mp4", "real/a.mp4"), ("real\\a b.mp4", "real/a b.mp4")],
+)
+def test_key_is_a_clean_posix_path(path: str, key: str) -> None:
+    assert as_key(path, "index.csv, row 2") == key
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "/real/a.mp4", "C:\\a.mp4", "../a.mp4", "real/../../a.mp4", "a\0.mp4", "a\n"]
+)
+def test_unsafe_path_is_refused_with_its_row(path: str) -> None:
+    with pytest.raises(UserError, match=r"^index\.csv, row 7: the path"):
+        as_key(path, "index.csv, row 7")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_table_reads_either_newline_and_a_byte_order_mark(tmp_path: Path, encoding: str, newline: str) -> None:
+    table = read_table(write(tmp_path / "t.csv", "path,note", "a,é", "", "b", newline=newline, encoding=encoding))
+    assert table.columns == ("path", "note")
+    assert table.rows == [(2, {"path": "a", "note": "é"}), (4, {"path": "b", "note": ""})]
+
+
+def test_table_reads_large_cells_and_leaves_the_limit_alone(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    note = "x" * (2 * limit)
+    assert read_table(write(tmp_path / "t.csv", "note", note)).rows == [(2, {"note": note})]
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path\nJosé.mp4\n".encode("latin-1"), "is not UTF-8"),
+        ("path\na.mp4\n".encode("utf-16"), "is not UTF-8"),
+        (b"", "has no header"),
+        (b"path,path\na,b\n", "column path more than once"),
+        (b"path,label\na,b.mp4,real\n", "row 2 has 3 cells for 2 columns"),
+        (b'path\n"a.mp4\n', "is no valid CSV"),
+    ],
+)
+def test_broken_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "."])
+def test_index_that_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot read"):
+        load_catalog(DataConfig(root=str(tmp_path), index=str(tmp_path / name)))
+
+
+# FakeAVCeleb
+
+
+def test_fakeavceleb_record_is_complete(tmp_path: Path) -> None:
+    real, fake = fakeavceleb(tmp_path, REAL, FAKE)
+    assert real == VideoRecord(
+        key=REAL_KEY, label=Label.REAL, identity="id00076", method="real", category="A", race="African", gender="men"
+    )
+    assert fake == VideoRecord(
+        key="FakeVideo-RealAudio/Asian (East)/men/id00076/w.mp4",
+        label=Label.FAKE,
+        identity="id00076",
+        targets=("id00166",),
+        method="wav2lip",
+        generator="wav2lip",
+        category="C",
+        race="Asian (East)",
+        gender="men",
+    )
+
+
+@pytest.mark.parametrize("last", ["", "Unnamed: 9"])
+def test_official_header_gives_the_same_records(tmp_path: Path, last: str) -> None:
+    rows = (REAL, RTVC, FAKE)
+    ours = fakeavceleb(tmp_path, *rows, include_rtvc=True)
+    assert fakeavceleb(tmp_path, *rows, header=OFFICIAL_HEADER + last, include_rtvc=True) == ours
+
+
+def test_only_counted_methods_are_taken(tmp_path: Path) -> None:
+    rows = (REAL, RTVC, FAKE, FAKE.replace("wav2lip", "fsgan").replace("w.mp4", "f.mp4"))
+    assert [record.method for record in fakeavceleb(tmp_path, *rows)] == ["real", "wav2lip"]
+    taken = fakeavceleb(tmp_path, *rows, fake_methods=("fsgan",), include_rtvc=True)
+    assert [(record.method, record.label, record.generator) for record in taken] == [
+        ("real", Label.REAL, "-"),
+        ("rtvc", Label.REAL, "-"),
+        ("fsgan", Label.FAKE, "fsgan"),
+    ]
+
+
+def test_file_listed_under_two_methods_keeps_the_counted_one(tmp_path: Path) -> None:
+    rows = (REAL, BOTH.replace("wav2lip", "faceswap-wav2lip"), BOTH)
+    assert [r.method for r in fakeavceleb(tmp_path, *rows)] == ["real", "wav2lip"]
+    both = fakeavceleb(tmp_path, *rows, fake_methods=("wav2lip", "faceswap-wav2lip"))
+    assert [r.method for r in both] == ["real", "faceswap-wav2lip"]
+
+
+def test_file_listed_for_two_people_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fake of id00076 and as fake of id00166"):
+        fakeavceleb(tmp_path, FAKE, FAKE.replace("id00076,", "id00166,", 1))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (FAKE.replace("wav2lip", "wav2lips"), r"row 3: unknown method 'wav2lips': did you mean wav2lip\?"),
+        (FAKE.replace(",wav2lip", ","), "row 3: unknown method ''"),
+        (REAL.replace(",real,", ",wav2lip,"), "row 3: method wav2lip contradicts"),
+        (FAKE.replace(",wav2lip,", ",real,"), "row 3: method real contradicts"),
+        (FAKE.replace(",C,", ",A,"), "row 3: method wav2lip contradicts category 'A'"),
+        (FAKE.replace("id00076", "", 1), "row 3: the source or the file name is empty"),
+        (FAKE.replace("FakeAVCeleb_v1.2", ".."), r"row 3: the path .* holds '\.\.'"),
+        (FAKE.replace("FakeAVCeleb_v1.2", "/data/FakeAVCeleb_v1.2"), "row 3: the path .* is absolute"),
+    ],
+)
+def test_wrong_row_is_refused_with_its_number(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        fakeavceleb(tmp_path, REAL, row)
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match="has no column method, category, type, race, gender, filename; its columns are"
+    ):
+        fakeavceleb(tmp_path, "id00076,-,-,x", header="source,target1,target2,path")
+
+
+@pytest.mark.parametrize("method", ["wav2lips", "real", "rtvc"])
+def test_fake_methods_must_be_fake_methods(tmp_path: Path, method: str) -> None:
+    with pytest.raises(UserError, match=f"data.fake_methods names '{method}'"):
+        fakeavceleb(tmp_path, REAL, fake_methods=(method,))
+
+
+def test_index_without_a_wanted_video_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="names no video to take"):
+        fakeavceleb(tmp_path, RTVC)
+
+
+def test_real_index_has_the_known_counts(fakeavceleb_index: Path) -> None:
+    rows = read_fakeavceleb_index(fakeavceleb_index)
+    methods = Counter(row.method for row in rows)
+    assert (len(rows), len(unique_files(rows)), methods["real"], methods["wav2lip"]) == (21566, 21544, 500, 9602)
+
+    records = load_catalog(DataConfig(root="anywhere", index=str(fakeavceleb_index)))
+    assert Counter(record.label for record in records) == {Label.REAL: 500, Label.FAKE: 9602}
+    assert len({record.key for record in records}) == len(records)
+    assert records[0].key == REAL_KEY
+    # The 22 files listed twice: under the method that counts.
+    swapped = load_catalog(
+        DataConfig(root="anywhere", index=str(fakeavceleb_index), fake_methods=("wav2lip", "faceswap-wav2lip"))
+    )
+    assert len(swapped) == 500 + 9602 + 2717 - 22
+
+
+def test_real_index_reads_the_same_in_the_official_form(tmp_path: Path, fakeavceleb_index: Path) -> None:
+    text = fakeavceleb_index.read_text(encoding="utf-8").replace("filename,path", "path,", 1)
+    official = write(tmp_path / "meta_data.csv", text, newline="\r\n", encoding="utf-8-sig")
+    assert read_fakeavceleb_index(official) == read_fakeavceleb_index(fakeavceleb_index)
+
+
+# Folder
+
+
+def touch(root: Path, *keys: str) -> None:
+    for key in keys:
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).touch()
+
+
+def test_folder_lists_videos_with_their_people(tmp_path: Path) -> None:
+    touch(tmp_path, "real/id1/x/b.MP4", "real/a.mp4", "fake/id1/c.webm", "fake/a.avi")
+    touch(tmp_path, "real/notes.txt", "real/._a.mp4", "other/d.mp4")
+    records = load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+    assert [(r.key, r.label, r.identity, r.generator) for r in records] == [
+        ("fake/a.avi", Label.FAKE, "a", "unknown"),
+        ("fake/id1/c.webm", Label.FAKE, "id1", "unknown"),
+        ("real/a.mp4", Label.REAL, "a", "-"),
+        ("real/id1/x/b.MP4", Label.REAL, "id1", "-"),
+    ]
+
+
+def test_folder_follows_linked_people(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.mp4", "set/fake/id1/b.mp4")
+    (tmp_path / "set/real").mkdir()
+    (tmp_path / "set/real/id1").symlink_to(tmp_path / "elsewhere")
+    keys = [record.key for record in load_catalog(DataConfig(kind="folder", root=str(tmp_path / "set")))]
+    assert keys == ["fake/id1/b.mp4", "real/id1/a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"), [(["real/a.mp4"], "fake is no folder"), (["real/a.mp4", "fake/a.txt"], "fake holds no video")]
+)
+def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str) -> None:
+    touch(tmp_path, *keys)
+    with pytest.raises(UserError, match=message):
+        load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+
+
+# CSV
+
+
+def test_csv_columns_are_mapped(tmp_path: Path) -> None:
+    real, fake = csv_catalog(
+        tmp_path,
+        "file,label,person,generator,split,race,sex",
+        "real/a.mp4,REAL,ann,x,train,African,women",
+        "fake/a.mp4,1,ann,wav2lip,val,African,women",
+        columns={"path": "file", "identity": "person", "gender": "sex"},
+    )
+    assert real == VideoRecord("real/a.mp4", Label.REAL, "ann", race="African", gender="women", split="train")
+    assert fake == VideoRecord(
+        "fake/a.mp4", Label.FAKE, "ann", generator="wav2lip", race="African", gender="women", split="val"
+    )
+
+
+def test_csv_without_identities_makes_every_video_a_person(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        records = csv_catalog(tmp_path, "path,label", "x/a.mp4,0", "y/a.mp4,Fake")
+    assert [(r.label, r.identity, r.generator) for r in records] == [
+        (Label.REAL, "x/a.mp4", "-"),
+        (Label.FAKE, "y/a.mp4", "unknown"),
+    ]
+    assert "no identity column" in caplog.text
+
+
+def test_csv_merges_identical_rows(tmp_path: Path) -> None:
+    records = csv_catalog(tmp_path, "path,label", "b.mp4,real", "a.mp4,fake", "./b.mp4,0")
+    assert [record.key for record in records] == ["b.mp4", "a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "columns", "message"),
+    [
+        (["path,label", "a.mp4,true"], {}, "row 2: the label 'true' is none of real, 0, fake, 1"),
+        (["path,label", "a.mp4"], {}, "row 2: the label '' is none of"),
+        (["path,label,identity", "a.mp4,real,"], {}, "row 2: the identity is empty"),
+        (["path,label", "a.mp4,real", "a.mp4,fake"], {}, "row 3 contradicts row 2 on a.mp4"),
+        (["path,label", "../a.mp4,real"], {}, r"row 2: the path '\.\./a\.mp4' holds"),
+        (["path,label", "a.mp4,real"], {"identity": "person"}, "no column person; its columns are path, label"),
+        (["path,label", "a.mp4,real"], {"identiy": "path"}, r"'identiy', .* did you mean identity\?"),
+        (["file,label", "a.mp4,real"], {}, "no column path; its columns are file, label"),
+        (["path,label"], {}, "names no video"),
+    ],
+)
+def test_wrong_csv_is_refused(tmp_path: Path, lines: list[str], columns: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        csv_catalog(tmp_path, *lines, columns=columns)
+
+
+def test_shared_clips_are_read_and_all_there(clips_root: Path) -> None:
+    columns = {"path": "file", "identity": "person"}
+    index = str(clips_root / "clips.csv")
+    config = DataConfig(kind="csv", root=str(clips_root), index=index, columns=columns, max_missing=0)
+    records = load_catalog(config)
+    assert Counter(record.label for record in records) == {Label.REAL: 43, Label.FAKE: 62}
+    assert all((record.generator == "-") == (record.label is Label.REAL) for record in records)
+    assert check_present(records, config) == set()
+
+
+# Presence
+
+
+def test_few_missing_files_are_returned_and_many_are_an_error(tmp_path: Path) -> None:
+    records = [VideoRecord(f"{name}.mp4", Label.REAL, name) for name in "abcd"]
+    touch(tmp_path, "b.mp4", "c.mp4", "d.mp4")
+    assert check_present(records, DataConfig(root=str(tmp_path), max_missing=0.25)) == {"a.mp4"}
+    with pytest.raises(UserError, match=f"1 of 4 videos are missing, the first is {tmp_path}/a.mp4: .*{tmp_path}, to"):
+        check_present(records, DataConfig(root=str(tmp_path), max_missing=0.24))
+
+
+def test_folder_in_place_of_a_video_counts_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").mkdir()
+    record = VideoRecord("a.mp4", Label.REAL, "a")
+    assert check_present([record], DataConfig(root=str(tmp_path), max_missing=1)) == {"a.mp4"}

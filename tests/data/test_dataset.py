@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lipinc.config import AugmentConfig
+from lipinc.data.cache import OK, Cache, read_clips
+from lipinc.data.dataset import ClipDataset, Draw, TrainingSampler, evaluation_loader, training_loader
+from lipinc.errors import UserError
+from lipinc.video.mouth import residues
+from tests.synthetic_cache import make_cache, tiny_config
+
+
+@pytest.fixture
+def config(tmp_path):
+    return tiny_config(tmp_path)
+
+
+@pytest.fixture
+def rows(config):
+    return make_cache(config, people=4)
+
+
+def test_without_augmentation_clips_are_the_cached_ones(config, rows):
+    cache = Cache.of(config)
+    batches = list(evaluation_loader(ClipDataset(cache, rows), config.train, pin=False))
+    frames, residue = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("frames", "residues"))
+    expected = [read_clips(cache.clips_file(row.record.key)) for row in rows]
+    np.testing.assert_array_equal(frames, np.concatenate([clips.frames for clips in expected]))
+    np.testing.assert_array_equal(residue, np.concatenate([clips.residues for clips in expected]))
+    assert frames.dtype == residue.dtype == torch.uint8
+    assert torch.cat([batch.labels for batch in batches]).tolist() == [0, 0, 0, 1, 1, 1] * 4
+    assert torch.cat([batch.videos for batch in batches]).tolist() == [video for video in range(8) for _ in range(3)]
+
+
+@pytest.mark.parametrize("mode", ["wrapped", "absolute"])
+def test_residues_fit_the_augmented_frames(tmp_path, mode):
+    config = tiny_config(tmp_path)
+    config = replace(config, mouth=replace(config.mouth, residue=mode))
+    dataset = ClipDataset(Cache.of(config), make_cache(config, people=1), AugmentConfig(flip=1.0, brightness=0.4))
+    frames, residue, _, _ = dataset[Draw(0, (1, 2, 3))]
+    np.testing.assert_array_equal(residue, residues(frames.numpy(), mode))
+    plain, _, _, _ = ClipDataset(Cache.of(config), make_cache(config, people=1))[Draw(0, ())]
+    assert not torch.equal(frames, plain)
+
+
+def test_batches_do_not_depend_on_the_number_of_loader_processes(config, rows):
+    def load(workers: int) -> list:
+        train = replace(config.train, loader_workers=workers)
+        loader = training_loader(ClipDataset(Cache.of(config), rows, config.augment), train, pin=False)
+        loader.sampler.set_epoch(3)
+        return list(loader)
+
+    for alone, parallel in zip(load(0), load(2), strict=True):
+        for name in ("frames", "residues", "labels", "videos"):
+            assert torch.equal(getattr(alone, name), getattr(parallel, name))
+
+
+def test_balanced_draws_of_few_reals_and_many_fakes():
+    labels = np.array([0] * 5 + [1] * 95)
+    sampler = TrainingSampler(labels, clips=100, balanced=True, seed=0)
+    drawn = np.array([draw.clip for draw in sampler])
+    assert (labels[drawn] == 0).sum() == (labels[drawn] == 1).sum() == 50
+    assert np.bincount(drawn, minlength=100)[:5].tolist() == [10] * 5  # each real equally often
+    assert np.bincount(drawn)[5:].max() == 1  # no fake twice before all have come
+    assert len({draw.seed for draw in sampler}) == 100
+
+
+def test_unbalanced_draws_are_a_permutation():
+    sampler = TrainingSampler(np.array([0, 1, 1, 1]), clips=4, balanced=False, seed=0)
+    assert sorted(draw.clip for draw in sampler) == [0, 1, 2, 3]
+
+
+def test_draws_depend_on_seed_and_epoch_alone():
+    def draws(seed: int, epoch: int) -> list[Draw]:
+        sampler = TrainingSampler(np.array([0, 1] * 50), clips=100, balanced=True, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert draws(0, 1) == draws(0, 1)
+    assert draws(0, 1) != draws(0, 2)
+    assert draws(0, 1) != draws(1, 1)
+
+
+def test_a_last_batch_of_one_clip_is_dropped(config, rows):
+    train = replace(config.train, batch_size=8, clips_per_epoch=17)
+    sizes = [len(batch.labels) for batch in training_loader(ClipDataset(Cache.of(config), rows), train, pin=False)]
+    assert sizes == [8, 8]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_file_is_named(config, rows, workers):
+    file = Cache.of(config).clips_file(rows[2].record.key)
+    file.write_bytes(file.read_bytes()[:100])
+    train = replace(config.train, loader_workers=workers)
+    with pytest.raises(UserError, match="person 1/video.mp4.safetensors is damaged or gone"):
+        list(evaluation_loader(ClipDataset(Cache.of(config), rows), train, pin=False))
+
+
+def test_refused_videos_have_no_clips(config):
+    rows = make_cache(config, people=2, refused=("real/person 0/video.mp4",))
+    dataset = ClipDataset(Cache.of(config), [row for row in rows if row.status == OK])
+    assert len(dataset) == 9

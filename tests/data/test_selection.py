@@ -1,0 +1,53 @@
+from dataclasses import replace
+
+import pytest
+
+from lipinc.data.cache import Cache
+from lipinc.data.catalog import Label
+from lipinc.data.selection import select, usable
+from lipinc.data.splits import SPLITS
+from lipinc.errors import UserError
+from tests.synthetic_cache import make_cache, tiny_config
+
+
+def test_splits_share_no_person_and_hold_no_refused_video(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10, refused=("fake/person 3/video.mp4",))
+    manifest, splits = select(Cache.of(config), config)
+    rows = {split: usable(manifest, splits, split) for split in SPLITS}
+    people = [{row.record.identity for row in rows[split]} for split in SPLITS]
+    assert sum(len(group) for group in people) == len(set.union(*people)) == 10
+    assert sum(len(rows[split]) for split in SPLITS) == 19
+
+
+def test_refusals_do_not_move_people_between_splits(tmp_path):
+    found = []
+    for name, refused in (("a", ()), ("b", ("fake/person 3/video.mp4", "real/person 5/video.mp4"))):
+        config = tiny_config(tmp_path / name)
+        make_cache(config, people=10, refused=refused)
+        found.append(select(Cache.of(config), config)[1])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("label", list(Label))
+def test_a_class_that_extraction_emptied_is_an_error(tmp_path, label):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10, refused=tuple(f"{label.name.lower()}/person {p}/video.mp4" for p in range(10)))
+    with pytest.raises(UserError, match=f"train split has no {label.name.lower()} video with clips"):
+        select(Cache.of(config), config)
+
+
+def test_a_cache_that_does_not_fit_the_config_is_refused(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10)
+    other = replace(config, mouth=replace(config.mouth, margin=0.2))
+    with pytest.raises(UserError, match="mouth.margin is 0.0 there and 0.2 here"):
+        select(Cache.of(other), other)
+
+
+def test_a_cache_whose_run_never_ended_is_refused(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10)
+    (Cache.of(config).path / "catalogue.json").unlink()
+    with pytest.raises(UserError, match="no finished manifest"):
+        select(Cache.of(config), config)

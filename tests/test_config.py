@@ -1,0 +1,83 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from lipinc import config as schema
+from lipinc.config import Config, check, from_json, load_config, parse_command_line, to_json
+from lipinc.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = [ROOT / "config.py", *sorted((ROOT / "configs").glob("*.py"))]
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
+def test_every_shipped_config_loads_makes_sense_and_survives_json(file):
+    import json
+
+    config = load_config(file)
+    check(config)
+    assert from_json(json.loads(to_json(config))) == config
+
+
+def test_shipped_configs_have_names_of_their_own():
+    names = [load_config(file).name for file in SHIPPED]
+    assert len(set(names)) == len(names)
+
+
+def test_every_knob_is_documented():
+    """Each field has a docstring of its own in the source, for --help and for readers."""
+    source = Path(schema.__file__).read_text()
+    undocumented = {"output", "seed", "optimizer", "contrast", "device"}  # say all by their name, type and neighbours
+    for section in dataclasses.fields(Config):
+        for field in dataclasses.fields(section.type) if dataclasses.is_dataclass(section.type) else ():
+            following = source.split(f"    {field.name}: ", 1)[1].split("\n")[1:2]
+            assert following[0].strip().startswith('"""') or field.name in undocumented, field.name
+
+
+def test_flags_override_the_file(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\nfrom config import config\nconfig = replace(config, name='mine')\n"
+    )
+    arguments = ["--config", str(tmp_path / "mine.py"), "--train.batch-size", "7", "--data.columns", "path", "file"]
+    config = parse_command_line(Config, arguments)
+    assert (config.name, config.train.batch_size, config.data.columns) == ("mine", 7, {"path": "file"})
+    assert config.train.epochs == load_config(ROOT / "config.py").train.epochs
+    assert parse_command_line(Config, [f"--config={tmp_path / 'mine.py'}"]).name == "mine"
+
+
+def test_a_misspelt_flag_names_the_nearest_and_exits_with_2(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_command_line(Config, ["--config", str(ROOT / "config.py"), "--train.epoch", "5"])
+    assert caught.value.code == 2
+    assert "--train.epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x = 1\n", "sets no `config`"),
+        ("config = 3\n", "sets no `config`"),
+        ("import nonsense_module\n", "does not run: ModuleNotFoundError"),
+        ("config = (\n", "does not run: SyntaxError"),
+        ("from lipinc.config import Config\nconfig = Config(epochs=3)\n", "epochs"),
+    ],
+)
+def test_a_bad_config_file_is_named(tmp_path, content, message):
+    (tmp_path / "bad.py").write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        load_config(tmp_path / "bad.py")
+    assert "bad.py" in str(caught.value)
+
+
+def test_all_senseless_values_are_reported_at_once():
+    flags = ["--train.epochs", "0", "--mouth.face", "biggest", "--augment.flip", "2", "--name", "a/b"]
+    with pytest.raises(UserError) as caught:
+        parse_command_line(Config, ["--config", str(ROOT / "config.py"), *flags])
+    for part in ("train.epochs", "mouth.face", "augment.flip", "name must be"):
+        assert part in str(caught.value)
+
+
+def test_an_unknown_saved_field_is_named():
+    with pytest.raises(UserError, match="hue"):
+        from_json({"train": {"hue": 3}})

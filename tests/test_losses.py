@@ -1,0 +1,181 @@
+"""The losses: SSIM against scikit-image, and what the inconsistency loss does to features and weights."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from lipinc.config import LossConfig
+from lipinc.losses import consistency, inconsistency_loss, pairwise_ssim, total_loss
+from lipinc.models import LIPINC, LIPINCV2
+
+
+def similar_maps(*shape: int, seed: int = 0) -> torch.Tensor:
+    """(B, N, C, H, W) in 0..1, float64: frames of a clip share a picture, each with its own noise."""
+    random = torch.Generator().manual_seed(seed)
+    batch, frames, channels, height, width = shape
+    picture = torch.rand(batch, 1, channels, height, width, generator=random, dtype=torch.float64)
+    noise = torch.rand(shape, generator=random, dtype=torch.float64)
+    amount = torch.rand(batch, frames, 1, 1, 1, generator=random, dtype=torch.float64)
+    return picture + amount * (noise - picture)
+
+
+def by_scikit_image(maps: torch.Tensor, **options) -> np.ndarray:
+    """Of all pairs in the promised order, in float64."""
+    arrays = maps.double().numpy()
+    frames = arrays.shape[1]
+    pairs = [(first, first + lag) for lag in range(1, frames) for first in range(frames - lag)]
+    options = {"channel_axis": 0, "data_range": 1, **options}
+    return np.array([[structural_similarity(clip[i], clip[j], **options) for i, j in pairs] for clip in arrays])
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 3, 16, 24), (1, 8, 8, 32, 72), (3, 2, 1, 7, 7), (1, 3, 6, 8, 18)])
+def test_ssim_is_scikit_images(shape):
+    maps = similar_maps(*shape)
+    expected = by_scikit_image(maps)
+    assert np.ptp(expected) > 0.01  # the order of the pairs shows
+    np.testing.assert_allclose(pairwise_ssim(maps), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(pairwise_ssim(maps.float()), by_scikit_image(maps.float()), rtol=0, atol=1e-6)
+
+
+def test_window_and_data_range_are_scikit_images():
+    maps = similar_maps(2, 3, 2, 16, 24)
+    expected = by_scikit_image(maps, win_size=5, data_range=4)
+    np.testing.assert_allclose(pairwise_ssim(maps, window=5, data_range=4), expected, rtol=0, atol=1e-12)
+
+
+def test_large_maps_in_float32():
+    """Features of unscaled input: float32 keeps 1e-5, and 0.02 where they are flat, which is its worst case."""
+    textured = (255 * similar_maps(1, 4, 4, 32, 72)).round().float()
+    bordered = textured.clone()
+    bordered[..., :20] = 0
+    ramp = torch.linspace(0, 255, 72).expand(1, 4, 4, 32, 72) + torch.arange(4).reshape(1, 4, 1, 1, 1)
+    for maps in (textured, bordered, ramp):
+        np.testing.assert_allclose(pairwise_ssim(maps), by_scikit_image(maps), rtol=0, atol=1e-5)
+    flat = textured[..., ::8, ::8].repeat_interleave(8, 3).repeat_interleave(8, 4)
+    np.testing.assert_allclose(pairwise_ssim(flat), by_scikit_image(flat), rtol=0, atol=0.02)
+    assert pairwise_ssim(flat).abs().max() <= 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_identical_frames_give_one(scale):
+    maps = (scale * similar_maps(2, 1, 3, 16, 24)).float().expand(2, 5, 3, 16, 24)
+    assert torch.equal(pairwise_ssim(maps), torch.ones(2, 10))
+    assert torch.equal(consistency(maps), torch.ones(2))
+
+
+def test_consistency_is_the_mean_of_the_pairs():
+    maps = similar_maps(3, 4, 2, 10, 12)
+    np.testing.assert_allclose(consistency(maps), by_scikit_image(maps).mean(axis=1), atol=1e-12)
+
+
+def test_gradient_of_ssim_is_exact():
+    maps = similar_maps(1, 3, 2, 8, 9).requires_grad_()
+    assert torch.autograd.gradcheck(pairwise_ssim, maps)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 2, 6, 12), (1, 3, 2, 12, 6), (1, 1, 2, 12, 12)])
+def test_ssim_refuses_maps_it_cannot_compare(shape):
+    with pytest.raises(ValueError, match="at least 7 x 7"):
+        pairwise_ssim(torch.zeros(shape))
+
+
+def test_inconsistency_loss_is_a_cross_entropy_with_fakes_at_zero():
+    maps, labels = similar_maps(3, 4, 2, 10, 12), torch.tensor([0, 1, 1])
+    real, first, second = consistency(maps).tolist()
+    expected = -(math.log(real) + math.log(1 - first) + math.log(1 - second)) / 3
+    assert inconsistency_loss(maps, labels).item() == pytest.approx(expected)
+    identical = maps[:, :1].expand_as(maps)
+    assert inconsistency_loss(identical, torch.zeros(3, dtype=torch.int64)).item() == pytest.approx(0, abs=1e-5)
+    assert inconsistency_loss(identical, torch.ones(3, dtype=torch.int64)).item() > 10
+
+
+def test_opposite_frames_leave_the_loss_finite():
+    wave = torch.linspace(0, 20, 24).sin().expand(2, 1, 16, 24)
+    maps = torch.stack([0.5 + 0.5 * wave, 0.5 - 0.5 * wave], dim=1).requires_grad_()
+    assert consistency(maps).max() < 0
+    loss = inconsistency_loss(maps, torch.tensor([0, 1]))
+    loss.backward()
+    assert loss.isfinite()
+    assert maps.grad.isfinite().all()
+
+
+def test_float32_under_autocast():
+    features = similar_maps(4, 4, 3, 16, 24).to(torch.bfloat16)
+    labels = torch.tensor([0, 1, 0, 1])
+    expected = inconsistency_loss(features.float(), labels)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = inconsistency_loss(features, labels)
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, expected)
+
+
+def test_total_loss_weighs_its_parts_as_published():
+    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5], [0.0, 0.0]])
+    labels = torch.tensor([0, 1, 1])
+    maps = similar_maps(3, 4, 2, 10, 12).float()
+    chances = torch.softmax(logits, dim=1)[torch.arange(3), labels]
+    loss = total_loss(logits, maps, labels, LossConfig())
+    assert loss.classification.item() == pytest.approx(-chances.log().mean().item())
+    assert loss.inconsistency.item() == pytest.approx(inconsistency_loss(maps, labels).item())
+    assert loss.total.item() == pytest.approx(loss.classification.item() + 5 * loss.inconsistency.item())
+    other = total_loss(logits, maps, labels, LossConfig(classification=2.0, inconsistency=0.5))
+    assert other.total.item() == pytest.approx(2 * loss.classification.item() + 0.5 * loss.inconsistency.item())
+
+
+def test_total_loss_without_the_inconsistency_loss():
+    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5]], dtype=torch.bfloat16)
+    loss = total_loss(logits, None, torch.tensor([0, 1]), LossConfig(inconsistency=0))
+    assert loss.inconsistency.item() == 0
+    assert loss.total.item() == loss.classification.item() > 0
+    assert loss.total.dtype == loss.inconsistency.dtype == torch.float32
+
+
+def test_label_smoothing():
+    logits, labels = torch.tensor([[2.0, -1.0], [0.5, 1.5]]), torch.tensor([0, 1])
+    loss = total_loss(logits, None, labels, LossConfig(label_smoothing=0.1))
+    targets = torch.tensor([[0.95, 0.05], [0.05, 0.95]])
+    assert loss.total.item() == pytest.approx(-(targets * logits.log_softmax(dim=1)).sum(dim=1).mean().item())
+
+
+def talking_and_flickering() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two real-like clips, a smooth picture that moves, and two fake-like ones, the same with each frame blurred and
+    lit anew: frames (4, 6, 32, 48, 3), residues, labels."""
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.rand(4, 3, 6, 9, generator=random)
+    pictures = torch.nn.functional.interpolate(coarse, (32, 60), mode="bicubic").clamp(0, 1)
+    frames = torch.stack([pictures[..., shift : shift + 48] for shift in range(6)], dim=1)
+    frames = frames + 0.02 * torch.randn(frames.shape, generator=random)
+    flicker = torch.rand(2, 6, 3, 4, 6, generator=random).flatten(0, 1)
+    flicker = torch.nn.functional.interpolate(flicker, (32, 48), mode="bilinear").unflatten(0, (2, 6))
+    frames[2:] += 0.4 * (flicker - 0.5)
+    frames = (255 * frames.clamp(0, 1)).permute(0, 1, 3, 4, 2)
+    return frames, (frames[:, 1:] - frames[:, :-1]) % 256, torch.tensor([0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("network", ["lipinc", "lipinc_v2"])
+def test_minimising_it_alone_parts_real_from_fake(network):
+    torch.manual_seed(0)
+    frames, residues, labels = talking_and_flickering()
+    shared = {"height": 32, "width": 48, "hidden": 16, "input_scale": 1 / 255}
+    if network == "lipinc":
+        model, rate = LIPINC(frames=6, **shared), 1e-2
+    else:
+        model, rate = LIPINCV2(patch=4, model_width=16, heads=2, **shared), 1e-2
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+
+    def measured() -> torch.Tensor:
+        with torch.no_grad():
+            return consistency(model(frames, residues, features="full")[1])
+
+    before = measured()
+    for _ in range(30):
+        optimizer.zero_grad()
+        inconsistency_loss(model(frames, residues, features="full")[1], labels).backward()
+        optimizer.step()
+    after = measured()
+    print(before, after)
+    assert (after[labels == 0] > before[labels == 0]).all()
+    assert (after[labels == 1] < before[labels == 1]).all()

@@ -1,0 +1,49 @@
+import json
+
+from lipinc.metrics import Interval
+from lipinc.report import break_down_table, metrics_json, metrics_table
+
+NAN = float("nan")
+METRICS = {"auc": Interval(0.87349, 0.79, 0.94), "balanced_accuracy": Interval(0.5, NAN, NAN), "eer": Interval(NAN, NAN, NAN)}  # fmt: skip # noqa: E501
+ROWS = [
+    {"group": "wav2lip", "real": 100, "fake": 1920, "auc": 0.9, "auc_low": 0.85, "auc_high": 0.95, "ap": 0.99,
+     "accuracy": 0.8, "balanced_accuracy": 0.75},
+    {"group": "Übel\n", "real": 0, "fake": 1, "auc": NAN, "auc_low": NAN, "auc_high": NAN, "ap": NAN,
+     "accuracy": 1.0, "balanced_accuracy": NAN},
+]  # fmt: skip
+
+
+def test_metrics_table():
+    assert metrics_table(METRICS) == "\n".join(
+        [
+            "per video          value   95 % interval",
+            "AUC                0.873  [0.790, 0.940]",
+            "balanced accuracy  0.500               -",
+            "EER                    -               -",
+        ]
+    )
+
+
+def test_break_down_table():
+    assert break_down_table(ROWS, "generator") == "\n".join(
+        [
+            "generator  real  fake    AUC   95 % interval     AP  accuracy  balanced accuracy",
+            "wav2lip     100  1920  0.900  [0.850, 0.950]  0.990     0.800              0.750",
+            "\\xdcbel\\n     0     1      -               -      -     1.000                  -",
+        ]
+    )
+
+
+def test_no_groups_no_table():
+    assert break_down_table([], "race") == ""
+
+
+def test_metrics_json_is_strict_json():
+    text = json.dumps(metrics_json(METRICS, 0.25, {"generator": ROWS, "race": []}), allow_nan=False)
+    read = json.loads(text)
+    assert read["threshold"] == 0.25
+    assert read["metrics"]["auc"] == {"value": 0.87349, "low": 0.79, "high": 0.94}
+    assert read["metrics"]["eer"] == {"value": None, "low": None, "high": None}
+    assert read["break_downs"]["generator"][0] == ROWS[0]
+    assert read["break_downs"]["generator"][1]["auc"] is None
+    assert read["break_downs"]["race"] == []

@@ -1,0 +1,216 @@
+"""The loop: what is learnt, what is saved, and that going on is the same as never having stopped."""
+
+import csv
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipinc import training
+from lipinc.checkpoint import load_checkpoint
+from lipinc.config import Config, TrainConfig
+from lipinc.data.cache import Cache
+from lipinc.data.dataset import ClipDataset
+from lipinc.data.selection import select, usable
+from lipinc.data.splits import SPLITS
+from lipinc.errors import UserError
+from lipinc.run import Run
+from lipinc.training import best_epoch, choose_device, learning_rate, predict, train
+from tests.synthetic_cache import make_cache, tiny_config
+
+CPU = torch.device("cpu")
+
+
+def run_training(config: Config, *, resume: bool = False) -> list[dict]:
+    cache = Cache.of(config)
+    manifest, splits = select(cache, config)
+    rows = {split: usable(manifest, splits, split) for split in SPLITS}
+    return train(config, cache, rows, Run.open(config, resume=resume))
+
+
+def numbers(history: list[dict]) -> list[dict]:
+    return [{k: v for k, v in row.items() if k not in ("seconds", "clips_per_second")} for row in history]
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10)
+    return config
+
+
+def with_train(config: Config, name: str, **changes) -> Config:
+    return replace(config, name=name, train=replace(config.train, **changes))
+
+
+def test_resumed_is_the_same_as_uninterrupted(config, monkeypatch):
+    whole = run_training(with_train(config, "whole", epochs=4))
+    run_training(with_train(config, "parts", epochs=2))
+
+    # Killed in the middle of epoch 3, then started again.
+    step, calls = training.total_loss, []
+
+    def dies_in_the_second_step(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(training, "total_loss", dies_in_the_second_step)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(with_train(config, "parts", epochs=4), resume=True)
+    monkeypatch.setattr(training, "total_loss", step)
+    torch.manual_seed(12345)
+    parts = run_training(with_train(config, "parts", epochs=4), resume=True)
+
+    assert numbers(parts) == numbers(whole)
+    folders = [Path(config.output, name) for name in ("whole", "parts")]
+    weights = [load_checkpoint(Run(folder).best, CPU).model.state_dict() for folder in folders]
+    assert all(torch.equal(a, b) for a, b in zip(weights[0].values(), weights[1].values(), strict=True))
+    results = [[row[:-2] for row in csv.reader((folder / "results.csv").open())] for folder in folders]
+    assert results[0] == results[1]
+    assert len(results[0]) == 5
+
+
+def test_it_learns_the_flicker_of_the_fakes(config):
+    history = run_training(with_train(config, "learns", epochs=12, learning_rate=1e-3))
+    assert history[-1]["train_classification"] < 0.3 < history[0]["train_classification"]
+    assert max(row["validation_auc"] for row in history) == 1.0
+    checkpoint = load_checkpoint(Path(config.output, "learns", "checkpoints", "best.safetensors"), CPU)
+    assert checkpoint.epoch == best_epoch(history)
+    manifest, splits = select(Cache.of(config), config)
+    dataset = ClipDataset(Cache.of(config), usable(manifest, splits, "test"))
+    predictions, _ = predict(checkpoint.model, dataset, config.train, CPU, description="test")
+    assert predictions.score[predictions.label == 1].min() > predictions.score[predictions.label == 0].max()
+
+
+def test_a_score_is_the_mean_margin_of_a_videos_windows(config):
+    manifest, splits = select(Cache.of(config), config)
+    dataset = ClipDataset(Cache.of(config), usable(manifest, splits, "validation"))
+    model = training.model_for(config).eval()
+    predictions, _ = predict(model, dataset, replace(config.train, batch_size=2), CPU, description="")
+    with torch.inference_mode():
+        for video, row in enumerate(dataset.rows):
+            clips = [training.ClipDataset(Cache.of(config), [row])[training_draw(w)] for w in range(row.windows)]
+            logits = model(torch.stack([c[0] for c in clips]), torch.stack([c[1] for c in clips]))
+            margin = (logits[:, 1] - logits[:, 0]).mean().item()
+            assert predictions.score[video] == pytest.approx(margin, abs=1e-4)
+    assert predictions.windows.tolist() == [3] * len(dataset.rows)
+
+
+def training_draw(clip: int):
+    from lipinc.data.dataset import Draw
+
+    return Draw(clip, ())
+
+
+def test_train_mode_in_every_epoch_after_predicting_in_eval_mode(config, monkeypatch):
+    modes = []
+    forward = training._forward
+
+    def watch(model, *rest):
+        modes.append(model.training)
+        return forward(model, *rest)
+
+    monkeypatch.setattr(training, "_forward", watch)
+    run_training(with_train(config, "modes", epochs=3))
+    assert len(modes) == 3 * math.ceil(36 / 8)
+    assert all(modes)
+
+
+def test_early_stopping_keeps_the_best_epoch(config, monkeypatch):
+    scripted = iter([0.5, 0.9, 0.8, 0.7, 0.9, 0.9])
+    monkeypatch.setattr(training, "auc", lambda *_: next(scripted))
+    monkeypatch.setattr(training, "predict", _constant_loss(training.predict))
+    history = run_training(with_train(config, "stops", epochs=20, patience=3))
+    assert len(history) == 5
+    assert best_epoch(history) == 2
+    best = load_checkpoint(Path(config.output, "stops", "checkpoints", "best.safetensors"), CPU)
+    assert best.epoch == 2
+
+
+def _constant_loss(original):
+    return lambda *arguments, **options: (original(*arguments, **options)[0], 0.5)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_there_is(config):
+    run_training(with_train(config, "nan", epochs=1))
+    with pytest.raises(UserError, match="the loss of epoch 2 is not finite"):
+        broken = replace(config, loss=replace(config.loss, classification=float("nan")))
+        run = Run(Path(config.output, "nan"))
+        (run.folder / "config.json").write_text(training_json(with_train(broken, "nan", epochs=3)))
+        run_training(with_train(broken, "nan", epochs=3), resume=True)
+    assert load_checkpoint(Run(Path(config.output, "nan")).best, CPU).epoch == 1
+
+
+def training_json(config: Config) -> str:
+    from lipinc.config import to_json
+
+    return to_json(config)
+
+
+def test_a_run_is_neither_overwritten_nor_mixed(config):
+    run_training(with_train(config, "mine", epochs=1))
+    with pytest.raises(UserError, match="holds a run already: continue it by --resume auto"):
+        run_training(with_train(config, "mine", epochs=1))
+    with pytest.raises(UserError, match="train.seed was 0 and is 1"):
+        run_training(with_train(config, "mine", epochs=2, seed=1), resume=True)
+    cosine = with_train(config, "cosine", epochs=2, schedule="cosine")
+    run_training(cosine)
+    with pytest.raises(UserError, match="train.epochs was 2 and is 3"):
+        run_training(with_train(cosine, "cosine", epochs=3), resume=True)
+
+
+def test_a_finished_run_resumed_trains_no_more(config):
+    first = run_training(with_train(config, "done", epochs=2))
+    before = Run(Path(config.output, "done")).best.read_bytes()
+    assert run_training(with_train(config, "done", epochs=2), resume=True) == first
+    assert Run(Path(config.output, "done")).best.read_bytes() == before
+
+
+def test_the_run_folder_tells_what_was_decided(config):
+    run_training(with_train(config, "folder", epochs=1))
+    folder = Path(config.output, "folder")
+    assert {path.name for path in folder.iterdir()} == {"config.json", "environment.txt", "results.csv", "checkpoints"}
+    assert "torch: " in (folder / "environment.txt").read_text()
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.safetensors", "last.pt"}
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_optimizers_take_their_settings(config, name):
+    settings = TrainConfig(optimizer=name, learning_rate=0.5, adam_epsilon=0.25, weight_decay=0.125)
+    optimizer = training.make_optimizer(torch.nn.Linear(2, 2), settings)
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["eps"]) == (0.5, 0.25)
+    assert group["weight_decay"] == (0.125 if name == "adamw" else 0)
+
+
+def test_learning_rate_schedule():
+    constant = TrainConfig(learning_rate=1.0)
+    assert learning_rate(constant, 12345, 10) == 1.0
+    cosine = TrainConfig(learning_rate=1.0, schedule="cosine", epochs=4, warmup=1)
+    rates = [learning_rate(cosine, step, 10) for step in range(40)]
+    np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
+    assert rates[10] == 1.0
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert rates[25] == pytest.approx(0.5)
+    assert 0 < rates[-1] < 0.01
+
+
+def test_asking_for_cuda_where_there_is_none():
+    if torch.cuda.is_available():
+        assert choose_device(TrainConfig(device="cuda")).type == "cuda"
+    else:
+        with pytest.raises(UserError, match="no CUDA device"):
+            choose_device(TrainConfig(device="cuda"))
+    assert choose_device(TrainConfig(device="cpu")).type == "cpu"
+
+
+def test_a_compiled_network_gives_the_same_numbers_and_a_plain_checkpoint(config):
+    plain = run_training(with_train(config, "plain", epochs=1))
+    compiled = run_training(with_train(config, "compiled", epochs=1, compile=True))
+    assert compiled[0]["train_loss"] == pytest.approx(plain[0]["train_loss"], rel=0.02)
+    load_checkpoint(Path(config.output, "compiled", "checkpoints", "best.safetensors"), CPU)

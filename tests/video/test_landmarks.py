@@ -1,0 +1,93 @@
+"""MediaPipe's points in terms of the 68-point scheme, on real faces."""
+
+import os
+
+import numpy as np
+import pytest
+
+from lipinc.video.landmarks import MESH_OF_68, FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
+
+MIRRORED = np.array(
+    [
+        *range(16, -1, -1),
+        *range(26, 16, -1),
+        *(27, 28, 29, 30, 35, 34, 33, 32, 31),
+        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),
+        *(64, 63, 62, 61, 60, 67, 66, 65),
+    ]
+)
+"""The 68-point scheme: which point is the mirror image of each."""
+
+
+def meshes(*images: np.ndarray, **options) -> list[list[np.ndarray]]:
+    with quiet_native_logs(), FaceMesh(**options) as mesh:
+        return [mesh(image) for image in images]
+
+
+@pytest.fixture(scope="module")
+def faces(astronaut, hopper) -> list[np.ndarray]:
+    return [found[0] for found in meshes(astronaut, hopper, static=True)]
+
+
+def test_all_68_points_are_given() -> None:
+    assert len(MESH_OF_68) == 68 and all(len(points) in (1, 2) for points in MESH_OF_68)
+
+
+def test_points_lie_where_the_68_point_scheme_has_them(faces) -> None:
+    for face in faces:
+        points = to_68(face)
+        x, y = points.T
+        assert points.shape == (68, 2)
+        assert np.all(np.diff(x[:17]) > -1) and x[0] < x[8] < x[16]  # jaw, left to right
+        assert y.argmax() == 8  # the chin is lowest
+        assert x[36] < x[39] < x[42] < x[45]  # corners of the eyes
+        assert y[27] < y[30] < y[33] < y[51] < y[62] <= y[66] + 0.5 < y[57] < y[8]  # down the middle
+        assert x[48] < x[60] < x[62] < x[64] < x[54]  # corners of the mouth
+        assert max(y[17:27]) < min(y[36:48])  # brows above the eyes
+
+
+def test_the_scheme_is_the_same_for_a_mirrored_picture(astronaut, hopper, faces) -> None:
+    mirrored = meshes(astronaut[:, ::-1].copy(), hopper[:, ::-1].copy(), static=True)
+    for image, face, (other,) in zip((astronaut, hopper), faces, mirrored, strict=True):
+        points = to_68(face)
+        expected = to_68(other)[MIRRORED]
+        expected[:, 0] = image.shape[1] - 1 - expected[:, 0]
+        # The mesh itself is not the same to the pixel; a point in the wrong place would be off by a twentieth.
+        assert np.hypot(*(points - expected).T).max() < 0.04 * np.ptp(points[:, 0])
+
+
+def test_lip_outline_holds_all_lip_points(faces) -> None:
+    for face in faces:
+        outline, lips = lip_outline(face), to_68(face)[48:]
+        assert outline.shape == (20, 2)
+        assert np.all(outline.min(axis=0) <= lips.min(axis=0)) and np.all(outline.max(axis=0) >= lips.max(axis=0))
+
+
+def test_fresh_instances_agree_to_the_bit(astronaut) -> None:
+    frames = [np.roll(astronaut, shift, axis=1) for shift in range(5)]
+    first, second = meshes(*frames), meshes(*frames)
+    assert all(len(found) == 1 for found in first)
+    assert np.array_equal(first, second)
+
+
+def test_number_of_points_and_of_faces(astronaut, hopper) -> None:
+    both = np.hstack([astronaut, hopper[:320, :320]])
+    assert [face.shape for face in meshes(both, max_faces=4, static=True)[0]] == [(478, 2), (478, 2)]
+    assert [face.shape for face in meshes(both, max_faces=1, refine=False, static=True)[0]] == [(468, 2)]
+    assert meshes(np.full_like(astronaut, 128), static=True) == [[]]
+
+
+def test_faces_are_counted(astronaut, hopper) -> None:
+    with quiet_native_logs(), FaceCounter() as count:
+        assert count(np.full_like(astronaut, 128)) == 0
+        assert count(astronaut) == 1
+        assert count(np.hstack([astronaut, hopper[:320, :320]])) == 2
+
+
+def test_native_logs_are_silenced_and_come_back(capfd) -> None:
+    with pytest.raises(KeyError), quiet_native_logs():
+        os.write(2, b"native noise\n")
+        raise KeyError
+    os.write(2, b"a word to the user\n")
+    assert capfd.readouterr().err == "a word to the user\n"

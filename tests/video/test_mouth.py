@@ -1,0 +1,174 @@
+"""Alignment, pose ratios, lip box and residues: by example and by property."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from lipinc.config import MouthConfig
+from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
+from lipinc.video.mouth import alignment, cut_mouth, lip_box, measure, pose_ratios, residues, resize_mouth
+
+DEFAULT = MouthConfig()
+
+
+@st.composite
+def faces(draw) -> np.ndarray:
+    """68 points of an upright face, some 100 px wide, no two alike."""
+    points = np.zeros((68, 2))
+    points[:17] = np.column_stack([np.linspace(0, 100, 17), 40 + 70 * np.sin(np.linspace(0, np.pi, 17))])
+    points[17:27] = np.column_stack([np.linspace(10, 90, 10), np.full(10, 12)])
+    points[27:36] = (50, 50)
+    points[36:42], points[42:48] = (30, 30), (70, 30)
+    points[48:] = np.column_stack([50 + 20 * np.cos(np.arange(20)), 78 + 8 * np.sin(np.arange(20))])
+    return points + np.random.default_rng(draw(st.integers(0, 2**32))).uniform(-2, 2, (68, 2))
+
+
+@st.composite
+def similarities(draw) -> np.ndarray:
+    angle, scale = draw(st.floats(-np.pi, np.pi)), draw(st.floats(0.1, 30))
+    shift = [draw(st.floats(-3000, 3000)), draw(st.floats(-3000, 3000))]
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[cosine, -sine, shift[0]], [sine, cosine, shift[1]]])
+
+
+def moved(points: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    return points @ transform[:, :2].T + transform[:, 2]
+
+
+# Alignment
+
+
+@given(faces(), similarities())
+def test_eyes_come_to_their_places_from_any_rotation_scale_and_shift(face, similarity) -> None:
+    seen = moved(face, similarity)
+    aligned = moved(seen, alignment(seen, 256, (0.40, 0.40)))
+    assert np.allclose(aligned[36:42].mean(axis=0), (0.40 * 256, 0.40 * 256), atol=1e-6)
+    assert np.allclose(aligned[42:48].mean(axis=0), (0.60 * 256, 0.40 * 256), atol=1e-6)
+    # And the whole face with them, neither mirrored nor sheared.
+    assert np.allclose(aligned, moved(face, alignment(face, 256, (0.40, 0.40))), atol=1e-6)
+
+
+def test_alignment_obeys_size_and_eye_place() -> None:
+    face = np.zeros((68, 2))
+    face[36:42], face[42:48] = (10, 20), (30, 20)
+    assert np.allclose(alignment(face, 100, (0.3, 0.35)), [[2, 0, 10], [0, 2, -5]])
+
+
+def test_profile_without_two_eyes_is_no_pose() -> None:
+    face = np.random.default_rng(0).uniform(0, 100, (68, 2))
+    face[36:48] = (50, 40)
+    assert alignment(face, 256, (0.4, 0.4)) is None
+    assert measure(face, face[48:60], DEFAULT) is None
+
+
+def test_lips_outside_of_the_aligned_face_are_no_pose() -> None:
+    face = np.zeros((68, 2))
+    face[:17, 0] = np.linspace(0, 100, 17)
+    face[36:42], face[42:48] = (48, 40), (52, 40)
+    assert measure(face, np.array([[40.0, 80.0], [60.0, 90.0]]), DEFAULT) is None
+
+
+# Pose ratios
+
+
+def test_ratios_of_a_hand_made_face() -> None:
+    face = np.full((68, 2), (50.0, 60.0))
+    face[0], face[16], face[8] = (0, 40), (100, 40), (50, 200)
+    face[19] = (50, 0)
+    face[62], face[66] = (50, 150), (50, 158)  # 8 of 200
+    face[60], face[64] = (35, 154), (65, 154)  # 30 of 100
+    face[48], face[4] = (33, 154), (15, 178)  # (18, 24): 30 of 100
+    face[54], face[12] = (67, 154), (82, 174)  # (15, 20): 25 of 100
+    assert np.allclose(pose_ratios(face), [0.04, 0.30, 0.30, 0.25])
+
+
+@given(faces(), similarities())
+def test_pose_does_not_depend_on_where_the_face_is_in_the_frame(face, similarity) -> None:
+    still = measure(face, face[48:60], DEFAULT)
+    seen = moved(face, similarity)
+    pose = measure(seen, seen[48:60], DEFAULT)
+    assert np.allclose(pose.ratios, still.ratios, atol=1e-9)
+    # Whole px: a point on the edge of one may fall on either side of it.
+    assert np.abs(np.subtract(pose.box, still.box)).max() <= 1
+
+
+# Lip box and cut
+
+
+@given(arrays(np.float64, (12, 2), elements=st.floats(0, 255)))
+def test_lip_box_is_tight(lips) -> None:
+    left, top, right, bottom = lip_box(lips)
+    inside = np.floor(lips).astype(int)
+    assert (left, top) == tuple(inside.min(axis=0)) and (right - 1, bottom - 1) == tuple(inside.max(axis=0))
+
+
+def test_margin_widens_each_side_by_a_share() -> None:
+    lips = np.array([[100.0, 150.0], [150.0, 170.0]])
+    assert lip_box(lips) == (100, 150, 151, 171)
+    assert lip_box(lips, margin=0.1) == (95, 148, 156, 173)
+
+
+@pytest.fixture(scope="module")
+def landmarks(astronaut, hopper) -> list[tuple[np.ndarray, np.ndarray]]:
+    with quiet_native_logs(), FaceMesh(static=True) as mesh:
+        return [(image, mesh(image)[0].astype(np.float64)) for image in (astronaut, hopper)]
+
+
+@pytest.mark.parametrize("angle", [-35, 0, 20])
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.7])
+def test_cut_is_the_box_of_the_whole_aligned_face(landmarks, angle, scale) -> None:
+    for image, face in landmarks:
+        turn = cv2.getRotationMatrix2D((160, 160), angle, scale)
+        turned, seen = cv2.warpAffine(image, turn, (400, 400)), moved(face, turn)
+        pose = measure(to_68(seen), lip_outline(seen), DEFAULT)
+        left, top, right, bottom = pose.box
+        whole = cv2.warpAffine(turned, pose.transform, (256, 256), flags=cv2.INTER_CUBIC)[top:bottom, left:right]
+        difference = np.abs(whole.astype(int) - cut_mouth(turned, pose))
+        # OpenCV rounds source places to 1/32 px; a few fall on the other side of a rounding.
+        assert difference.max() <= 8 and difference.mean() < 0.05
+
+
+def test_cut_shows_the_mouth(landmarks) -> None:
+    # The smile of the astronaut: lips and teeth from edge to edge, redder and wilder than the cheek beside it.
+    (image, face), _ = landmarks
+    pose = measure(to_68(face), lip_outline(face), DEFAULT)
+    left, top, right, bottom = pose.box
+    assert 1.5 < (right - left) / (bottom - top) < 4
+    mouth = resize_mouth(cut_mouth(image, pose), DEFAULT)
+    assert mouth.shape == (64, 144, 3) and mouth.dtype == np.uint8
+    blue, _, red = mouth[-20:, 40:104].mean(axis=(0, 1))
+    assert red > 1.3 * blue  # the lower lip
+    assert mouth[15:40, 30:114].std() > 30  # teeth and the dark between them
+
+
+# Residues
+
+
+def test_wrapped_residue_is_modulo_256_and_absolute_is_not() -> None:
+    frames = np.array([12, 10, 10, 255, 0], np.uint8).reshape(5, 1, 1, 1)
+    assert residues(frames, "wrapped").ravel().tolist() == [254, 0, 245, 1]
+    assert residues(frames, "absolute").ravel().tolist() == [2, 0, 245, 255]
+
+
+def test_seam_between_local_and_global_frames_is_included() -> None:
+    frames = np.zeros((2, 8, 4, 6, 3), np.uint8)
+    frames[:, 5:] = 7
+    for mode in ("wrapped", "absolute"):
+        found = residues(frames, mode)
+        assert found.shape == (2, 7, 4, 6, 3)
+        assert (found[:, 4] == 7).all() and found.sum() == found[:, 4].sum()
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=4, max_dims=5, min_side=1, max_side=5)))
+def test_residues_lead_from_each_frame_to_the_next(frames) -> None:
+    before = frames.copy()
+    wrapped, absolute = residues(frames, "wrapped"), residues(frames, "absolute")
+    wide = frames.astype(int)
+    assert wrapped.dtype == absolute.dtype == np.uint8
+    step = np.diff(wide, axis=-4)
+    assert np.array_equal(wrapped, step % 256)
+    assert np.array_equal(absolute, np.abs(step))
+    assert np.array_equal(frames, before)

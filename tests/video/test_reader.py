@@ -1,0 +1,187 @@
+"""Frames come in order, at their times, at working width, from whatever container; what is no video is refused."""
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from lipinc.video.reader import Unreadable, read_frames
+
+BITS = 10
+
+
+def numbered(count: int, *, height: int = 64, width: int = 8 * BITS) -> list[np.ndarray]:
+    """Grey frames that carry their number as bars, so that any codec keeps it."""
+    frames = []
+    for number in range(count):
+        bars = np.array([225 if number >> bit & 1 else 30 for bit in range(BITS)], dtype=np.uint8)
+        row = bars[np.arange(width) * BITS // width]
+        frames.append(np.broadcast_to(row[None, :, None], (height, width, 3)).copy())
+    return frames
+
+
+def number_of(image: np.ndarray) -> int:
+    centres = ((np.arange(BITS) + 0.5) * image.shape[1] / BITS).astype(int)
+    return sum(1 << bit for bit, x in enumerate(centres) if image[:, x].mean() > 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("v.mp4", "libx264", "yuv420p"),
+        ("v.mp4", "libx264", "yuv444p"),
+        ("v.mp4", "libx264", "yuv420p10le"),
+        ("v.mp4", "libx264", "gray"),
+        ("v.mp4", "mpeg4", "yuv420p"),
+        ("v.mov", "libx264", "yuv420p"),
+        ("v.mkv", "libx264", "yuv420p"),
+        ("v.avi", "mpeg4", "yuv420p"),
+        ("v.avi", "mjpeg", "yuvj420p"),
+        ("v.webm", "libvpx-vp9", "yuv420p"),
+    ],
+)
+def test_frames_of_any_container_are_in_order_and_on_time(tmp_path, write_video, name, codec, pix_fmt) -> None:
+    frames = list(read_frames(write_video(tmp_path / name, numbered(40), codec=codec, pix_fmt=pix_fmt)))
+    assert [frame.index for frame in frames] == list(range(40))
+    assert [number_of(frame.image) for frame in frames] == list(range(40))
+    assert np.allclose([frame.time for frame in frames], np.arange(40) / 25, atol=1.1e-3)
+    assert all(frame.image.dtype == np.uint8 and frame.image.shape == (64, 80, 3) for frame in frames)
+
+
+def test_times_are_those_of_the_container(tmp_path, write_video) -> None:
+    path = write_video(tmp_path / "v.mp4", numbered(30), fps=Fraction(30000, 1001))
+    assert np.allclose([frame.time for frame in read_frames(path)], np.arange(30) * 1001 / 30000, atol=1e-3)
+
+
+def test_frame_numbers_do_not_wrap_at_256(tmp_path, write_video) -> None:
+    frames = list(read_frames(write_video(tmp_path / "v.mp4", numbered(300))))
+    assert [(frame.index, number_of(frame.image)) for frame in frames] == [(n, n) for n in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("width", "working_width", "shape"),
+    [(80, 800, (64, 80, 3)), (80, 80, (64, 80, 3)), (80, 79, (63, 79, 3)), (80, 40, (32, 40, 3))],
+)
+def test_wide_frames_are_scaled_down_and_small_ones_left_alone(
+    tmp_path, write_video, width, working_width, shape
+) -> None:
+    path = write_video(tmp_path / "v.mp4", numbered(3, width=width))
+    frames = list(read_frames(path, working_width=working_width))
+    assert [frame.image.shape for frame in frames] == [shape] * 3
+    assert [number_of(frame.image) for frame in frames] == [0, 1, 2]
+
+
+def test_odd_sizes_are_kept(tmp_path, write_video) -> None:
+    path = write_video(tmp_path / "v.mp4", numbered(5, height=63, width=81), pix_fmt="yuv444p")
+    frames = list(read_frames(path))
+    assert [frame.image.shape for frame in frames] == [(63, 81, 3)] * 5
+    assert [number_of(frame.image) for frame in frames] == list(range(5))
+
+
+def test_channels_are_blue_green_red(tmp_path, write_video) -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 2] = 255
+    frame = next(read_frames(write_video(tmp_path / "v.mp4", [image] * 3)))
+    blue, green, red = frame.image.mean(axis=(0, 1))
+    assert red > 230 and blue < 25 and green < 25
+
+
+def test_rotation_metadata_is_honoured(tmp_path, write_video) -> None:
+    image = np.zeros((48, 80, 3), np.uint8)
+    image[:, :40] = 255
+    path = write_video(tmp_path / "v.mp4", [image] * 3)
+    content = bytearray(path.read_bytes())
+    # The display matrix of the track header, 40 bytes after the start of its fields (ISO/IEC 14496-12): a phone that
+    # was held upright writes "turn clockwise by 90 degrees", and the left of the stored picture is its top.
+    matrix = content.index(b"tkhd") + 4 + 40
+    one, last = 1 << 16, 1 << 30
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 48 * one, 0, last)
+    path.write_bytes(content)
+    frame = next(read_frames(path))
+    assert frame.image.shape == (80, 48, 3)
+    assert frame.image[:36].mean() > 230 and frame.image[44:].mean() < 25
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two words.mp4",
+        'it\'s "quoted".mp4',
+        "frame%03d.mp4",
+        "口型 é ñ 🎥.mp4",
+        "a?b#c&d=1.mp4",
+        "[1]*{2}.mp4",
+        "http:__x|y.mp4",
+        "-i.mp4",
+        "no suffix",
+        "wrong.avi",
+    ],
+)
+def test_file_names_are_taken_as_they_are(tmp_path, write_video, monkeypatch, name) -> None:
+    write_video(tmp_path / "v.mp4", numbered(4)).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert [number_of(frame.image) for frame in read_frames(name)] == [0, 1, 2, 3]
+
+
+def test_file_that_breaks_off_gives_the_frames_before_the_break(tmp_path, write_video) -> None:
+    frames = np.random.default_rng(0).integers(0, 60, (40, 64, 80, 3), dtype=np.uint8) + np.array(numbered(40)) // 2
+    path = write_video(tmp_path / "v.mp4", frames, movflags="faststart")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    numbers = [frame.index for frame in read_frames(path)]
+    assert 5 < len(numbers) < 40
+    assert numbers == list(range(len(numbers)))
+
+
+def test_error_in_mid_video_ends_it_and_at_its_start_refuses_it(tmp_path, write_video, monkeypatch) -> None:
+    path = write_video(tmp_path / "v.mp4", numbered(10))
+
+    class Failing(cv2.VideoCapture):
+        good = 4
+
+        def read(self):
+            Failing.good -= 1
+            if Failing.good < 0:
+                raise cv2.error("Insufficient memory")
+            return super().read()
+
+    monkeypatch.setattr(cv2, "VideoCapture", Failing)
+    assert len(list(read_frames(path))) == 4
+    with pytest.raises(Unreadable):
+        next(read_frames(path))
+
+
+def test_still_image_gives_its_one_frame(tmp_path, write_video) -> None:
+    assert len(list(read_frames(write_video(tmp_path / "v.mp4", numbered(1))))) == 1
+
+
+def _sound_only(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 16000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "folder", "sound", "no index", "noise", "missing"])
+def test_what_is_no_video_is_unreadable(tmp_path, write_video, kind) -> None:
+    path = tmp_path / "v.mp4"
+    if kind == "text":
+        path.write_text("<html>404: not found</html>\n" * 50)
+    elif kind == "empty":
+        path.touch()
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "sound":
+        _sound_only(path)
+    elif kind == "no index":
+        write_video(path, numbered(40))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif kind == "noise":
+        path.write_bytes(np.random.default_rng(0).bytes(20_000))
+    with pytest.raises(Unreadable):
+        list(read_frames(path))

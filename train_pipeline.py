@@ -1,0 +1,36 @@
+"""Cache -> trained detector: trains on the cached clips and prints AUC, AP and accuracy of the test split.
+
+python train_pipeline.py --config config.py
+python train_pipeline.py --config config.py --resume auto
+python train_pipeline.py --config config.py --test-only outputs/fakeavceleb_lipinc/checkpoints/best.safetensors
+"""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from lipinc.config import Config, parse_command_line
+from lipinc.pipeline import run_experiment, test_checkpoint
+from lipinc.scripts import run_script
+
+
+@dataclass(frozen=True)
+class Arguments(Config):
+    """A training run."""
+
+    resume: Literal["no", "auto"] = "no"
+    """auto: go on with the run of this name if it has begun, else begin it."""
+    test_only: str = ""
+    """Train nothing: judge this checkpoint on the test split, into <output>/<name>/test_only/."""
+
+
+def main() -> None:
+    arguments = parse_command_line(Arguments)
+    config = Config(**{field.name: getattr(arguments, field.name) for field in fields(Config)})
+    if arguments.test_only:
+        test_checkpoint(arguments.test_only, config)
+    else:
+        run_experiment(config, resume=arguments.resume == "auto")
+
+
+if __name__ == "__main__":
+    run_script(main)
