@@ -9,7 +9,6 @@ augmentation more than real mouths do, and the rest the same.
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch

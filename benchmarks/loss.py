@@ -18,7 +18,13 @@ from lipinc.losses import total_loss
 from lipinc.models import LIPINC, LIPINCV2
 from lipinc.training import choose_device, make_optimizer
 
-CASES = (("lipinc", "without"), ("lipinc", "pooled"), ("lipinc", "full"), ("lipinc_v2", "without"), ("lipinc_v2", "full"))
+CASES = (
+    ("lipinc", "without"),
+    ("lipinc", "pooled"),
+    ("lipinc", "full"),
+    ("lipinc_v2", "without"),
+    ("lipinc_v2", "full"),
+)
 
 
 @dataclass(frozen=True)

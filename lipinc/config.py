@@ -116,10 +116,13 @@ class SplitConfig:
     """Who is trained on, who is tested on. No identity is ever in two splits."""
 
     seed: int = 0
+    """Of the draw."""
     train: float = 0.7
-    """Share of the identities; so are the next two."""
+    """Share of the identities that is trained on."""
     validation: float = 0.1
+    """Share that chooses the epoch and the threshold."""
     test: float = 0.2
+    """Share that is judged."""
     target_disjoint: bool = False
     """Leave out the fakes whose driving identity (target1, target2) belongs to another split than their source."""
     file: str = ""
@@ -136,10 +139,13 @@ class ModelConfig:
     """Which network. Its sizes follow from the mouths and windows of the cache."""
 
     name: Literal["lipinc", "lipinc_v2"] = "lipinc"
+    """V1 (3D convolutions, 42 M parameters) or V2 (vision temporal transformers, 4.6 M)."""
     attention: Literal["published", "projected"] = "published"
     """lipinc_v2 only. published: no projections, no heads; projected: learned projections and real heads."""
     dropout: float = 0.5
     """lipinc only (published)."""
+    hidden: int = 0
+    """Width of the dense layers at the end; 0: as published, 4096 (lipinc) and 1024 (lipinc_v2)."""
     batch_norm_momentum: float = 0.01
     """Weight of a new batch in the running statistics (Keras' 0.99, said the PyTorch way). Runs of a few hundred
     steps need more: 0.1."""
@@ -152,9 +158,9 @@ class LossConfig:
     """Total loss = classification x cross-entropy + inconsistency x inconsistency loss."""
 
     classification: float = 1.0
-    """(published)"""
+    """Weight of the cross-entropy (published)."""
     inconsistency: float = 5.0
-    """(published); 0: off, and not computed."""
+    """Weight of the inconsistency loss (published); 0: off, and not computed."""
     features: Literal["full", "pooled"] = "full"
     """Which maps of the frame branch the inconsistency loss compares. full: the convolution output, as intended;
     pooled: after the network's own 2 x 2 x 2 max pooling, at about a thirtieth of the cost. lipinc_v2 has token maps
@@ -170,8 +176,9 @@ class AugmentConfig:
     flip: float = 0.5
     """Probability of a horizontal flip."""
     brightness: float = 0.0
-    """Factor drawn from 1 -+ this; so is the next one. 0: off."""
+    """Factor drawn from 1 -+ this. 0: off."""
     contrast: float = 0.0
+    """Factor drawn from 1 -+ this. 0: off."""
     compression: float = 0.0
     """Probability of a JPEG round trip of each frame."""
     jpeg_quality: tuple[int, int] = (30, 95)
@@ -197,18 +204,19 @@ class TrainConfig:
     batch_size: int = 32
     """Clips a step, over all processes. (The papers do not say.)"""
     optimizer: Literal["adam", "adamw"] = "adam"
+    """Published: adam, with the next two."""
     learning_rate: float = 1e-3
-    """(published)"""
+    """Published; adamw with epsilon 1e-8 wants some 1e-4."""
     adam_epsilon: float = 0.1
-    """(published; AdamW wants 1e-8)"""
+    """Published. So large an epsilon damps small gradients: do not clip the gradient beside it."""
     weight_decay: float = 0.0
     """adamw only."""
     schedule: Literal["constant", "cosine"] = "constant"
     """cosine: down to zero over all epochs, after `warmup` of them."""
     warmup: float = 0.0
     """Epochs of linear warm-up."""
-    clip_gradient: float = 1.0
-    """Largest norm of the gradient; 0: off."""
+    clip_gradient: float = 0.0
+    """Largest norm of the gradient; 0: off (published)."""
     clips_per_epoch: int = 0
     """Clips drawn an epoch, half of them real; 0: as many as there are training clips."""
     balanced: bool = True
@@ -220,7 +228,9 @@ class TrainConfig:
     deterministic: bool = False
     """Ask torch for deterministic kernels; slower on CUDA. Data order and augmentation depend on `seed` anyway."""
     seed: int = 0
+    """Of initial weights, dropout, data order and augmentation."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
+    """auto: CUDA where there is one."""
     loader_workers: int = 2
     """Processes that read and augment clips; 0: in this one."""
 
@@ -232,6 +242,7 @@ class EvaluateConfig:
     bootstrap: int = 1000
     """Resamples of the identities behind each 95 % interval."""
     seed: int = 0
+    """Of the resamples."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +252,7 @@ class Config:
     name: str = "fakeavceleb_lipinc"
     """Run folder: <output>/<name>/."""
     output: str = "outputs"
+    """Where run folders go."""
     data: DataConfig = field(default_factory=DataConfig)
     mouth: MouthConfig = field(default_factory=MouthConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)

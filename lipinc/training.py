@@ -23,6 +23,8 @@ from lipinc.run import Run
 
 log = logging.getLogger(__name__)
 
+COMPILE_BACKEND = "inductor"
+
 REPORT_EVERY = 10
 """Steps between two looks at the loss for the progress bar: each waits for the device."""
 
@@ -163,7 +165,7 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
         history = _restore(run, model, optimizer)
         log.info("%s: going on after epoch %d", run.folder, len(history))
     if config.train.compile:
-        model.compile()
+        model.compile(backend=COMPILE_BACKEND)
 
     while len(history) < config.train.epochs and not _out_of_patience(history, config.train.patience):
         started = time.perf_counter()

@@ -41,7 +41,7 @@ def tiny_config(folder: Path, **changes) -> Config:
         sampling=SamplingConfig(windows=3),
         cache=CacheConfig(path=str(folder / "cache")),
         split=SplitConfig(train=0.6, validation=0.2, test=0.2),
-        model=ModelConfig(batch_norm_momentum=0.1),
+        model=ModelConfig(batch_norm_momentum=0.1, hidden=64),
         loss=LossConfig(features="pooled"),
         augment=AugmentConfig(flip=0.5, brightness=0.1),
         train=TrainConfig(

@@ -141,16 +141,16 @@ def test_label_smoothing():
 
 
 def talking_and_flickering() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Two real-like clips, a smooth picture that moves, and two fake-like ones, the same with each frame blurred and
-    lit anew: frames (4, 6, 32, 48, 3), residues, labels."""
+    """Two real-like clips, a smooth picture that moves a quarter of a pixel a frame, and two fake-like ones, the same
+    with colours that flicker: frames (4, 6, 28, 32, 3), residues, labels."""
     random = torch.Generator().manual_seed(0)
-    coarse = torch.rand(4, 3, 6, 9, generator=random)
-    pictures = torch.nn.functional.interpolate(coarse, (32, 60), mode="bicubic").clamp(0, 1)
-    frames = torch.stack([pictures[..., shift : shift + 48] for shift in range(6)], dim=1)
-    frames = frames + 0.02 * torch.randn(frames.shape, generator=random)
-    flicker = torch.rand(2, 6, 3, 4, 6, generator=random).flatten(0, 1)
-    flicker = torch.nn.functional.interpolate(flicker, (32, 48), mode="bilinear").unflatten(0, (2, 6))
-    frames[2:] += 0.4 * (flicker - 0.5)
+    coarse = torch.rand(4, 3, 4, 5, generator=random)
+    pictures = torch.nn.functional.interpolate(coarse, (112, 160), mode="bicubic").clamp(0, 1)
+    frames = torch.stack([pictures[..., ::4, shift : shift + 128 : 4] for shift in range(6)], dim=1)
+    frames = frames + 0.05 * torch.randn(frames.shape, generator=random)
+    flicker = torch.rand(12, 3, 4, 5, generator=random)
+    flicker = torch.nn.functional.interpolate(flicker, (28, 32), mode="bilinear").unflatten(0, (2, 6))
+    frames[2:] += 0.8 * (flicker - 0.5)
     frames = (255 * frames.clamp(0, 1)).permute(0, 1, 3, 4, 2)
     return frames, (frames[:, 1:] - frames[:, :-1]) % 256, torch.tensor([0, 0, 1, 1])
 
@@ -159,11 +159,12 @@ def talking_and_flickering() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_minimising_it_alone_parts_real_from_fake(network):
     torch.manual_seed(0)
     frames, residues, labels = talking_and_flickering()
-    shared = {"height": 32, "width": 48, "hidden": 16, "input_scale": 1 / 255}
+    shared = {"height": 28, "width": 32, "hidden": 16}
     if network == "lipinc":
-        model, rate = LIPINC(frames=6, **shared), 1e-2
+        model, rate, steps = LIPINC(frames=6, input_scale=1 / 255, **shared), 1e-2, 20
     else:
-        model, rate = LIPINCV2(patch=4, model_width=16, heads=2, **shared), 1e-2
+        # A larger scale than usual: else the position embeddings outweigh the picture, and all clips begin near 1.
+        model, rate, steps = LIPINCV2(patch=4, model_width=16, heads=2, input_scale=1 / 16, **shared), 3e-3, 60
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
 
     def measured() -> torch.Tensor:
@@ -171,11 +172,10 @@ def test_minimising_it_alone_parts_real_from_fake(network):
             return consistency(model(frames, residues, features="full")[1])
 
     before = measured()
-    for _ in range(30):
+    for _ in range(steps):
         optimizer.zero_grad()
         inconsistency_loss(model(frames, residues, features="full")[1], labels).backward()
         optimizer.step()
     after = measured()
-    print(before, after)
-    assert (after[labels == 0] > before[labels == 0]).all()
-    assert (after[labels == 1] < before[labels == 1]).all()
+    assert (after[labels == 0] > before[labels == 0] + 0.01).all()
+    assert (after[labels == 1] < before[labels == 1] - 0.1).all()

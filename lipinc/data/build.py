@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.data.cache import (
@@ -29,10 +32,13 @@ from lipinc.errors import UserError
 from lipinc.video.extract import extract
 from lipinc.video.rejection import Reason, Rejection
 
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster
+
 log = logging.getLogger(__name__)
 
-DEATHS_ALLOWED = 2
-"""How often a video may be in a worker that dies before it counts as the cause: others may be queued beside it."""
+SCHEDULER_TIMEOUT = 10
+"""Seconds to wait for the scheduler of a cluster."""
 
 
 def build_cache(
@@ -116,7 +122,7 @@ def extract_to_cache(
     record: VideoRecord, video: Path, file: Path, mouth: MouthConfig, sampling: SamplingConfig, settings: dict
 ) -> ManifestRow:
     """Extract one video and write its clips: the work of a worker. Raises OSError if they cannot be written."""
-    size = video.stat().st_size if video.exists() else 0
+    size = os.path.getsize(video) if os.path.exists(video) else 0
     try:
         clips = extract(video, mouth, sampling)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this video's row and not the end of the run
@@ -136,52 +142,66 @@ def extract_to_cache(
 
 
 def _extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:
+    with _cluster(config, len(todo)) as client:
+        # Two a worker: none waits for its next file, and the scheduler never holds a whole data set.
+        width = 2 * max(1, sum(client.nthreads().values()))
+        suspects = []
+        for record, row in _run(client, config, cache, todo, width):
+            if row is None:
+                suspects.append(record)
+            else:
+                yield row
+        # A worker that dies takes those queued behind its video along: each is tried once more, alone.
+        for suspect in suspects:
+            for record, row in _run(client, config, cache, [suspect], 1):
+                died = ManifestRow(
+                    record, Reason.CRASHED.value, "the process that reads it dies", _size(config, record)
+                )
+                yield row or died
+
+
+def _run(
+    client: "Client", config: Config, cache: Cache, todo: list[VideoRecord], width: int
+) -> Iterator[tuple[VideoRecord, ManifestRow | None]]:
+    """Extract on the workers, `width` videos at a time. The row is None where a worker died."""
     from distributed import KilledWorker, as_completed  # a second to import: only when there is work
 
+    records: dict[str, VideoRecord] = {}
+
+    def submit(record: VideoRecord) -> "Future":
+        video = Path(config.data.root, record.key).absolute()
+        file = cache.clips_file(record.key).absolute()
+        future = client.submit(
+            extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings, pure=False
+        )
+        records[future.key] = record
+        return future
+
     waiting = iter(todo)
-    with _cluster(config, len(todo)) as client:
-
-        def submit(record: VideoRecord):
-            video = Path(config.data.root, record.key).absolute()
-            file = cache.clips_file(record.key).absolute()
-            future = client.submit(
-                extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings, pure=False
-            )
-            records[future.key] = record
-            return future
-
-        records: dict[str, VideoRecord] = {}
-        # Two a worker: none waits for the next file, and the scheduler never holds a whole data set.
-        workers = max(1, sum(client.nthreads().values()))
-        running = as_completed([submit(record) for record in islice(waiting, 2 * workers)])
-        for future in running:
-            record = records.pop(future.key)
-            error = future.exception()
-            if error is None:
-                yield future.result()
-            elif isinstance(error, KilledWorker):
-                size = _size(config, record)
-                yield ManifestRow(record, Reason.CRASHED.value, "the worker process that read it died", size)
-            elif isinstance(error, OSError):
-                raise UserError(
-                    f"cannot write {cache.clips_file(record.key)}: {error.strerror}; what is done is kept"
-                ) from error
-            else:
-                raise error
-            future.release()
-            following = next(waiting, None)
-            if following is not None:
-                running.add(submit(following))
+    running = as_completed([submit(record) for record in islice(waiting, width)])
+    for future in running:
+        record = records.pop(future.key)
+        error = future.exception()
+        if isinstance(error, OSError):
+            file = cache.clips_file(record.key)
+            raise UserError(f"cannot write {file}: {error.strerror}; what is done is kept") from error
+        if error is not None and not isinstance(error, KilledWorker):
+            raise error
+        yield record, None if error else future.result()
+        future.release()
+        following = next(waiting, None)
+        if following is not None:
+            running.add(submit(following))
 
 
 @contextmanager
 def _cluster(config: Config, videos: int) -> Iterator:
     """A dask client: of a cluster that runs already, or of one on this machine for as long as it is needed."""
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     settings = {
-        "distributed.scheduler.allowed-failures": DEATHS_ALLOWED,
+        "distributed.scheduler.allowed-failures": 0,
         "distributed.worker.multiprocessing-method": "spawn",  # FaceMesh hangs after a fork
         "distributed.scheduler.work-stealing": False,
     }
@@ -190,23 +210,36 @@ def _cluster(config: Config, videos: int) -> Iterator:
         warnings.simplefilter("ignore")  # of a port in use: the dashboard is off
         if config.cache.scheduler:
             try:
-                client = Client(config.cache.scheduler, timeout=30)
+                client = Client(config.cache.scheduler, timeout=SCHEDULER_TIMEOUT)
             except (OSError, ValueError) as error:
                 raise UserError(f"no dask scheduler answers at {config.cache.scheduler}: {error}") from error
             with client:
                 yield client
             return
         with (
-            LocalCluster(
-                n_workers=min(config.cache.workers or os.cpu_count() or 1, videos),
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
+            _local_cluster(min(config.cache.workers or os.cpu_count() or 1, videos)) as cluster,
             Client(cluster) as client,
         ):
             yield client
+
+
+def _local_cluster(workers: int) -> "LocalCluster":
+    from distributed import LocalCluster
+
+    # The terminal sends Ctrl-C to the workers too. Started while it is ignored, they leave it to this process.
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _earlier_rows(cache: Cache, retry: tuple[str, ...]) -> dict[str, ManifestRow]:

@@ -194,8 +194,6 @@ class TalkingHead:
         all in half mouth widths.
         """
         bright = float(self._identity.skin.mean()) / 255
-        # The camera's colour cast is on the teeth as well: what skin shows beyond the hue of skin.
-        cast = np.sqrt(self._identity.skin / self._identity.skin.mean() / np.array([0.75, 0.95, 1.3], np.float32))
         depth = np.minimum(below, above)
         dark = np.array([26, 22, 52], np.float32) * (1.25 - np.clip(2 * depth, 0, 0.7))[..., None]
         tongue = np.array([82, 78, 150], np.float32)
@@ -205,9 +203,9 @@ class TalkingHead:
         seams = 1 - 0.12 * np.exp(-(((((along / 0.2) % 1) - 0.5) / 0.13) ** 2))
         shine = _step(-0.04, 0.14, below) * (0.62 + 0.3 * (1 - along**2)) * seams
         shown = _step(0.05, -0.03, below - edge) * _step(0.92, 0.55, np.abs(along)) * _step(0.02, 0.2, gap)
-        teeth = np.array([196, 208, 218], np.float32) * shine[..., None]
+        teeth = np.array([180, 204, 220], np.float32) * shine[..., None]
         image = image + 0.92 * shown[..., None] * (teeth - image)
-        return image * cast * min(1.15, 0.35 + 1.15 * bright)
+        return image * min(1.15, 0.35 + 1.15 * bright)
 
     def _close_eyes(self, x: np.ndarray, y: np.ndarray, blink: float) -> np.ndarray:
         """What to add to the source rows so that the upper lids come down."""

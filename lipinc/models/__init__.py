@@ -16,6 +16,8 @@ def build_model(config: ModelConfig, *, frames: int, height: int, width: int) ->
         "batch_norm_momentum": config.batch_norm_momentum,
         "input_scale": config.input_scale,
     }
+    if config.hidden:
+        shared["hidden"] = config.hidden
     try:
         if config.name == "lipinc":
             return LIPINC(frames=frames, dropout=config.dropout, **shared)

@@ -98,7 +98,9 @@ class LIPINCV2(nn.Module):
         structure = torch.cat([residue_map, self.structure_attention(frame_map, residue_map, residue_map)], dim=-1)
         fusion = self.fusion_attention(structure, colour, colour)  # (B, 8, 8, 6)
         logits = self.head(torch.cat([structure, fusion], dim=-1))  # (B, 8, 8, 12) -> (B, 2)
-        return logits if features is None else (logits, torch.sigmoid(tokens))
+        if features is None:
+            return logits
+        return logits, {"full": torch.sigmoid(tokens)}[features]
 
     def _published_attention(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         return published_attention(query, key, value, self.map_values)

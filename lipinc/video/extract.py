@@ -3,7 +3,6 @@
 import os
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -63,7 +62,7 @@ def extract(path: str | os.PathLike, mouth: MouthConfig, sampling: SamplingConfi
     Frames stream: memory does not grow with the length of the video. The result depends on nothing but the file and
     the two configs.
     """
-    if not Path(path).exists():
+    if not os.path.exists(path):
         return Rejection(Reason.MISSING, "no such file")
     try:
         with quiet_native_logs():

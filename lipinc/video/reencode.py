@@ -77,6 +77,8 @@ def main() -> None:
     sources = sorted(p for p in arguments.root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
     if not sources:
         raise UserError(f"{arguments.root} holds no video; give the folder by --root")
+    if arguments.out.resolve().is_relative_to(arguments.root.resolve()):
+        raise UserError(f"{arguments.out} lies in {arguments.root} and would be re-encoded too; give another --out")
     work = partial(_one, arguments)
     workers = arguments.workers or os.cpu_count()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -55,9 +55,8 @@ def test_initialisation_is_kerass(published):
         assert uniform_within(branch.convolution.weight, math.sqrt(6 / 81))
         assert branch.dense.in_features == inputs
         assert uniform_within(branch.dense.weight, math.sqrt(6 / inputs))
-    for layer, inputs in zip(published.head.convolutions[::3][:2], (6 * 9, 64), strict=True):
-        check_he_normal(layer, inputs)
-    for layer, inputs in zip((published.head.convolutions[7], published.head.convolutions[10]), (576, 128), strict=True):
+    convolutions = [layer for layer in published.head.convolutions if isinstance(layer, nn.Conv2d)]
+    for layer, inputs in zip(convolutions, (6 * 9, 64, 64 * 9, 128), strict=True):
         check_he_normal(layer, inputs)
     for layer in published.head.dense[::2]:
         assert uniform_within(layer.weight, math.sqrt(6 / (layer.in_features + layer.out_features)))

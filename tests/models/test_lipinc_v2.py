@@ -171,7 +171,9 @@ def test_a_clip_alone_and_in_a_batch(attention):
 def reached(model: nn.Module) -> set[str]:
     """Weights with a gradient above rounding."""
     return {
-        name for name, weights in model.named_parameters() if weights.grad is not None and weights.grad.abs().max() > 1e-9
+        name
+        for name, weights in model.named_parameters()
+        if weights.grad is not None and weights.grad.abs().max() > 1e-9
     }
 
 
@@ -195,9 +197,7 @@ def test_inconsistency_alone_reaches_the_projection_of_the_frames():
     inconsistency_loss(maps, torch.tensor([0, 1, 0, 1])).backward()
     before_the_mean = {"projection", "position_embedding", "spatial"}
     wanted = {
-        name
-        for name in names(model)
-        if name.startswith("frame_transformer.") and name.split(".")[1] in before_the_mean
+        name for name in names(model) if name.startswith("frame_transformer.") and name.split(".")[1] in before_the_mean
     }
     assert "frame_transformer.projection.weight" in wanted
     assert {name for name in reached(model) if not name.endswith(".key.bias")} == wanted

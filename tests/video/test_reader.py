@@ -139,14 +139,20 @@ def test_file_that_breaks_off_gives_the_frames_before_the_break(tmp_path, write_
 def test_error_in_mid_video_ends_it_and_at_its_start_refuses_it(tmp_path, write_video, monkeypatch) -> None:
     path = write_video(tmp_path / "v.mp4", numbered(10))
 
-    class Failing(cv2.VideoCapture):
-        good = 4
+    real, good = cv2.VideoCapture, iter(range(4))
+
+    class Failing:
+        # Not a subclass: OpenCV's types crash the garbage collector when they are subclassed.
+        def __init__(self, *arguments):
+            self._capture = real(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self._capture, name)
 
         def read(self):
-            Failing.good -= 1
-            if Failing.good < 0:
+            if next(good, None) is None:
                 raise cv2.error("Insufficient memory")
-            return super().read()
+            return self._capture.read()
 
     monkeypatch.setattr(cv2, "VideoCapture", Failing)
     assert len(list(read_frames(path))) == 4

@@ -1,0 +1,241 @@
+"""The cache of real video files: every video gets its row, whatever happens, and the bytes depend on nothing else."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig
+from lipinc.data import build
+from lipinc.data.build import build_cache, count_line, coverage
+from lipinc.data.cache import OK, Cache, read_clips, read_manifest
+from lipinc.data.catalog import Label, load_catalog
+from lipinc.demo.videos import render_video, write_video
+from lipinc.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory) -> Path:
+    """real/ and fake/ with one video of each ending."""
+    root = tmp_path_factory.mktemp("videos")
+    render_video(root / "real" / "ann.mp4", number=0, frames=40)
+    render_video(root / "fake" / "ann.mp4", number=0, frames=40, forged="mouth")
+    render_video(root / "fake" / "bob's [1].mp4", number=1, frames=40, forged="mouth")
+    render_video(root / "real" / "short.mp4", number=2, frames=12)
+    render_video(root / "real" / "silent.mp4", number=4, frames=40, silent=True)
+    write_video(root / "real" / "empty room.mp4", iter([blank()] * 40))
+    (root / "real" / "text.mp4").write_text("not a video")
+    (root / "fake" / "truncated.mp4").write_bytes((root / "fake" / "ann.mp4").read_bytes()[:4000])
+    return root
+
+
+def blank():
+    import numpy as np
+
+    return np.full((224, 224, 3), 90, dtype=np.uint8)
+
+
+def config_of(videos: Path, cache: Path, **changes) -> Config:
+    return Config(
+        data=DataConfig(kind="folder", root=str(videos)),
+        sampling=SamplingConfig(windows=3),
+        cache=CacheConfig(path=str(cache), **{"workers": 2, **changes}),
+    )
+
+
+def run(config: Config) -> tuple[dict[str, str], list[tuple[str, bool]]]:
+    """Build; returns the status of each key, and (key, whether done before) in the order of reporting."""
+    seen = []
+    manifest = build_cache(
+        config, load_catalog(config.data), lambda row, earlier: seen.append((row.record.key, earlier))
+    )
+    return {row.record.key: row.status for row in manifest}, seen
+
+
+def content(cache: Path) -> dict[str, str]:
+    files = [path for path in cache.rglob("*") if path.is_file()]
+    return {str(path.relative_to(cache)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="session")
+def built(videos, tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    cache = tmp_path_factory.mktemp("built") / "cache"
+    status, _ = run(config_of(videos, cache))
+    return cache, status
+
+
+def test_every_video_ends_in_the_manifest_with_its_reason(built):
+    assert built[1] == {
+        "fake/ann.mp4": "ok",
+        "fake/bob's [1].mp4": "ok",
+        "fake/truncated.mp4": "unreadable",
+        "real/ann.mp4": "ok",
+        "real/empty room.mp4": "no_face",
+        "real/short.mp4": "too_short",
+        "real/silent.mp4": "mouth_closed",
+        "real/text.mp4": "unreadable",
+    }
+    for row in read_manifest(built[0] / "manifest.csv"):
+        assert (row.detail == "") == (row.status == OK)
+        assert (row.windows > 0) == (row.status == OK)
+
+
+def test_counts_and_coverage(built):
+    manifest = read_manifest(built[0] / "manifest.csv")
+    assert count_line(manifest) == "8 videos: 3 ok, 2 unreadable, 1 too_short, 1 no_face, 1 mouth_closed"
+    assert [(c.label, c.videos, c.ok) for c in coverage(manifest)] == [(Label.REAL, 5, 1), (Label.FAKE, 3, 2)]
+
+
+def test_clips_have_the_shapes_of_the_paper(built):
+    clips = read_clips(built[0] / "clips" / "fake" / "bob's [1].mp4.safetensors")
+    windows = len(clips.frames)
+    assert clips.frames.shape == (windows, 8, 64, 144, 3)
+    assert clips.residues.shape == (windows, 7, 64, 144, 3)
+
+
+def test_bytes_depend_neither_on_the_number_of_workers_nor_on_order(built, videos, tmp_path, monkeypatch):
+    backwards = load_catalog(DataConfig(kind="folder", root=str(videos)))[::-1]
+    config = config_of(videos, tmp_path / "cache", workers=1)
+    build_cache(config, backwards, lambda *_: None)
+    first, second = content(built[0]), content(tmp_path / "cache")
+    del first["manifest.csv"], second["manifest.csv"]  # in catalogue order, which this test turned round
+    assert first == second
+    rows = [read_manifest(cache / "manifest.csv") for cache in (built[0], tmp_path / "cache")]
+    assert rows[0] == rows[1][::-1]
+
+
+def test_a_second_run_does_nothing_and_changes_nothing(built, videos, monkeypatch):
+    before = content(built[0])
+    monkeypatch.setattr(build, "_extract_all", None)
+    status, seen = run(config_of(videos, built[0]))
+    assert status == built[1]
+    assert all(earlier for _, earlier in seen)
+    assert content(built[0]) == before
+
+
+def test_interrupted_and_started_again_it_continues_to_the_same_bytes(built, videos, tmp_path):
+    config = config_of(videos, tmp_path / "cache")
+    seen = []
+
+    def stop_after_three(row, earlier):
+        seen.append(row.record.key)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(config, load_catalog(config.data), stop_after_three)
+    assert not (tmp_path / "cache" / "manifest.csv").exists()
+    assert (tmp_path / "cache" / "manifest.unfinished.csv").exists()
+    _, second = run(config)
+    assert {key for key, earlier in second if earlier} == set(seen)
+    assert content(tmp_path / "cache") == content(built[0])
+
+
+def test_a_clip_file_that_is_gone_and_a_video_that_changed_are_made_again(videos, tmp_path):
+    root = tmp_path / "videos"
+    for name in ("real/ann.mp4", "fake/ann.mp4"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_bytes((videos / name).read_bytes())
+    config = config_of(root, tmp_path / "cache")
+    run(config)
+    Cache.of(config).clips_file("real/ann.mp4").unlink()
+    (root / "fake" / "ann.mp4").write_bytes((videos / "fake" / "bob's [1].mp4").read_bytes())
+    status, seen = run(config)
+    assert [earlier for _, earlier in seen] == [False, False]
+    assert set(status.values()) == {"ok"}
+
+
+def test_a_missing_file_is_a_row_and_is_tried_again(videos, tmp_path):
+    index = tmp_path / "index.csv"
+    index.write_text("path,label,identity\nreal/ann.mp4,real,ann\nfake/late.mp4,fake,late\n")
+    root = tmp_path / "videos"
+    (root / "real").mkdir(parents=True)
+    (root / "fake").mkdir()
+    (root / "real" / "ann.mp4").write_bytes((videos / "real" / "ann.mp4").read_bytes())
+    config = config_of(root, tmp_path / "cache")
+    config = replace(config, data=DataConfig(kind="csv", root=str(root), index=str(index), max_missing=0.6))
+    assert run(config)[0] == {"real/ann.mp4": "ok", "fake/late.mp4": "missing"}
+    (root / "fake" / "late.mp4").write_bytes((videos / "fake" / "ann.mp4").read_bytes())
+    assert run(config)[0] == {"real/ann.mp4": "ok", "fake/late.mp4": "ok"}
+
+
+def test_a_reason_can_be_tried_again(videos, built, tmp_path):
+    config = config_of(videos, built[0], retry=("unreadable",))
+    _, seen = run(config)
+    assert {key for key, earlier in seen if not earlier} == {"fake/truncated.mp4", "real/text.mp4"}
+
+
+def _die_on_bob(record, video, file, mouth, sampling, settings):
+    if "bob" in record.key:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _extract_to_cache(record, video, file, mouth, sampling, settings)
+
+
+def _fail_on_bob(record, video, file, mouth, sampling, settings):
+    if "bob" in record.key:
+        raise OSError(28, "No space left on device")
+    return _extract_to_cache(record, video, file, mouth, sampling, settings)
+
+
+_extract_to_cache = build.extract_to_cache
+
+
+def test_a_worker_that_dies_costs_its_video_alone(videos, built, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "extract_to_cache", _die_on_bob)
+    status, _ = run(config_of(videos, tmp_path / "cache"))
+    assert status == {**built[1], "fake/bob's [1].mp4": "crashed"}
+
+
+def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("division\nby zero")
+
+    monkeypatch.setattr(build, "extract", broken)
+    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    config = config_of(videos, tmp_path)
+    row = build.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
+    assert (row.status, row.detail) == ("crashed", "ZeroDivisionError: division by zero")
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "extract_to_cache", _fail_on_bob)
+    config = config_of(videos, tmp_path / "cache", workers=1)
+    with pytest.raises(UserError, match="cannot write .*bob.*No space left on device"):
+        run(config)
+    assert "fake/ann.mp4" in {row.record.key for row in read_manifest(Cache.of(config).journal_file)}
+
+
+def test_no_scheduler_there(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "SCHEDULER_TIMEOUT", 1)
+    with pytest.raises(UserError, match="tcp://127.0.0.1:9"):
+        run(config_of(videos, tmp_path / "cache", scheduler="tcp://127.0.0.1:9"))
+
+
+def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_path, built):
+    command = [
+        *(sys.executable, "preprocess_extract_lips.py", "--config", "config.py"),
+        *("--data.kind", "folder", "--data.root", str(videos), "--sampling.windows", "3"),
+        *("--cache.path", str(tmp_path / "cache"), "--cache.workers", "2"),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    journal = tmp_path / "cache" / "manifest.unfinished.csv"
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.read_text().count("\n") > 1) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the script and its workers
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    done = content(tmp_path / "cache")
+    assert done.pop("contact_sheet.png")
+    assert done == content(built[0])
