@@ -23,6 +23,8 @@ own: $(VENV)/.ready
 
 # What the wheels of OpenCV and MediaPipe expect of the system is installed where it is missing and where we may.
 $(VENV)/.ready: requirements.txt
+	@"$(PYTHON)" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))" \
+		|| (echo "error: needs Python 3.10, 3.11 or 3.12; name one by make PYTHON=..." >&2; exit 2)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
 	$(RUN) -c "import cv2, mediapipe" 2>/dev/null \

@@ -12,6 +12,7 @@ from lipinc.data.build import build_cache, count_line, coverage
 from lipinc.data.cache import OK, Cache, ManifestRow
 from lipinc.data.catalog import load_catalog
 from lipinc.data.contact_sheet import write_contact_sheet
+from lipinc.errors import UserError
 from lipinc.scripts import run_script
 
 
@@ -39,6 +40,8 @@ def main() -> None:
         )
     print(f"{cache.manifest_file}" + (f", {sheet}" if sheet else ""))
     print(count_line(manifest))
+    if not any(row.status == OK for row in manifest):
+        raise UserError(f"not one video gave clips: see the reasons in {cache.manifest_file}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ config = Config(
     cache=CacheConfig(path="cache/demo"),
     sampling=SamplingConfig(windows=8),
     split=SplitConfig(train=0.6, validation=0.2, test=0.2),
-    model=ModelConfig(name="lipinc", batch_norm_momentum=0.1),
+    model=ModelConfig(name="lipinc", batch_norm_momentum=0.1, input_scale=1 / 255),
     loss=LossConfig(features="pooled"),
     augment=AugmentConfig(flip=0.5),
     train=TrainConfig(

@@ -23,8 +23,8 @@ config = Config(
     sampling=SamplingConfig(windows=16, fallback="nearest"),
     cache=CacheConfig(path="cache/own_clips"),
     split=SplitConfig(train=0.6, validation=0.2, test=0.2),
-    model=ModelConfig(name="lipinc", batch_norm_momentum=0.1),
+    model=ModelConfig(name="lipinc", batch_norm_momentum=0.1, input_scale=1 / 255),
     loss=LossConfig(features="pooled"),
     augment=AugmentConfig(flip=0.5),
-    train=TrainConfig(epochs=10, patience=10, loader_workers=0),
+    train=TrainConfig(epochs=6, patience=6, optimizer="adamw", learning_rate=1e-4, adam_epsilon=1e-8, loader_workers=0),
 )

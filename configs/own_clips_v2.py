@@ -8,6 +8,6 @@ from lipinc.config import LossConfig, ModelConfig
 config = replace(
     own_clips,
     name="own_clips_v2",
-    model=ModelConfig(name="lipinc_v2", batch_norm_momentum=0.1),
+    model=ModelConfig(name="lipinc_v2", batch_norm_momentum=0.1, input_scale=1 / 255),
     loss=LossConfig(features="full"),
 )

@@ -3,6 +3,7 @@
 Nothing here unpickles: weights are .safetensors, the training state is read with weights_only=True.
 """
 
+import hashlib
 import io
 import json
 import pickle
@@ -33,6 +34,9 @@ CLIP_FIELDS = {
 class Checkpoint:
     """A trained detector."""
 
+    file: Path
+    sha256: str
+    """Of the file."""
     model: nn.Module
     config: Config
     """Of the run that trained it: it says how clips must be made for this model."""
@@ -44,6 +48,11 @@ class Checkpoint:
 
     def check_fits(self, config: Config, rows: Sequence[ManifestRow]) -> None:
         """Raise UserError if its clips were made otherwise than those of `config`, or if it knows people of `rows`."""
+        if self.config.model.name != config.model.name:
+            raise UserError(
+                f"the checkpoint is a {self.config.model.name}, the config asks for {config.model.name}; "
+                f"give --model.name {self.config.model.name} and a --name of its own"
+            )
         for section in ("mouth", "sampling"):
             mine, theirs = getattr(self.config, section), getattr(config, section)
             for field in CLIP_FIELDS[section]:
@@ -56,7 +65,8 @@ class Checkpoint:
         if shared:
             raise UserError(
                 f"the checkpoint was trained on {len(shared)} of the people it is to be tested on, {shared[0]} first; "
-                "use the split that it was trained with (its run's splits.csv as --split.file)"
+                "use the split that it was trained with (its run's splits.csv as --split.file). "
+                "If they are others of the same names, rename them"
             )
 
 
@@ -83,7 +93,13 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
         model = model_for(config)
         model.load_state_dict(weights)
         return Checkpoint(
-            model.to(device).eval(), config, about["epoch"], about["threshold"], tuple(about["trained_on"])
+            file,
+            hashlib.sha256(file.read_bytes()).hexdigest(),
+            model.to(device).eval(),
+            config,
+            about["epoch"],
+            about["threshold"],
+            tuple(about["trained_on"]),
         )
     except FileNotFoundError:
         raise UserError(
@@ -114,8 +130,11 @@ def save_state(file: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(file: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote, on the CPU. Raises UserError if it is damaged."""
+    """Read what `save_state` wrote, on the CPU. Raises UserError if it is damaged or something else."""
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, struct.error) as error:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, struct.error) as error:
         raise UserError(f"{file} cannot be read; delete it to start over") from error
+    if not isinstance(state, dict) or not {"model", "optimizer", "history", "fingerprint"} <= state.keys():
+        raise UserError(f"{file} is not a training state of this project; delete it to start over")
+    return state

@@ -149,8 +149,8 @@ class ModelConfig:
     batch_norm_momentum: float = 0.01
     """Weight of a new batch in the running statistics (Keras' 0.99, said the PyTorch way). Runs of a few hundred
     steps need more: 0.1."""
-    input_scale: float = 1 / 255
-    """Multiplies the 0..255 input. The published weights expect 1.0."""
+    input_scale: float = 1.0
+    """Multiplies the 0..255 input (published: 1.0). AdamW with a small epsilon trains better on 1 / 255."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ class LossConfig:
     """Weight of the inconsistency loss (published); 0: off, and not computed."""
     features: Literal["full", "pooled"] = "full"
     """Which maps of the frame branch the inconsistency loss compares. full: the convolution output, as intended;
-    pooled: after the network's own 2 x 2 x 2 max pooling, at about a thirtieth of the cost. lipinc_v2 has token maps
-    of one size: `pooled` is refused there."""
+    pooled: after the network's own 2 x 2 x 2 max pooling, at a small part of the cost (`python -m benchmarks.loss`).
+    lipinc_v2 has token maps of one size: `pooled` is refused there. SSIM's constants presume features of about unit
+    range, which model.input_scale 1 / 255 gives; at 1.0 they vanish beside V1's features."""
     label_smoothing: float = 0.0
     """Of the cross-entropy."""
 
@@ -202,7 +203,7 @@ class TrainConfig:
     patience: int = 10
     """Epochs without a better validation AUC before it stops."""
     batch_size: int = 32
-    """Clips a step, over all processes. (The papers do not say.)"""
+    """Clips a step. (The papers do not say.)"""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Published: adam, with the next two."""
     learning_rate: float = 1e-3
@@ -226,7 +227,8 @@ class TrainConfig:
     compile: bool = False
     """torch.compile the network. Pays from some hundreds of steps on, on CUDA."""
     deterministic: bool = False
-    """Ask torch for deterministic kernels; slower on CUDA. Data order and augmentation depend on `seed` anyway."""
+    """Ask torch for deterministic kernels, where it has them (on CUDA not for the max pooling of lipinc); slower.
+    Data order, augmentation and dropout depend on `seed` and the epoch anyway."""
     seed: int = 0
     """Of initial weights, dropout, data order and augmentation."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
@@ -298,7 +300,7 @@ def parse_command_line(arguments_type: type[Arguments], argv: list[str] | None =
     (naming the nearest) and raises UserError on a value that makes no sense.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    file = "config.py"
+    file = str(REPOSITORY / "config.py")
     for position, word in enumerate(argv):
         if word == "--config" or word.startswith("--config="):
             value = word.partition("=")[2] if "=" in word else (argv[position + 1 : position + 2] or [""])[0]
@@ -311,6 +313,7 @@ def parse_command_line(arguments_type: type[Arguments], argv: list[str] | None =
         arguments_type,
         default=arguments_type(**values),
         args=argv,
+        config=(tyro.conf.FlagConversionOff,),  # --train.amp False, as all other flags take a value
         description=f"{sys.modules['__main__'].__doc__ or ''}\n\n--config FILE gives the defaults below; now: {file}",
     )
     check(arguments)
@@ -320,9 +323,20 @@ def parse_command_line(arguments_type: type[Arguments], argv: list[str] | None =
 def check(config: Config) -> None:
     """Raise UserError with every value that makes no sense, all at once."""
     m, s, t, a = config.mouth, config.sampling, config.train, config.augment
-    shares = {"augment." + name: getattr(a, name) for name in ("flip", "compression", "blur", "rescale")}
+    shares = {
+        **{f"augment.{k}": getattr(a, k) for k in ("flip", "brightness", "contrast", "compression", "blur", "rescale")},
+        "loss.label_smoothing": config.loss.label_smoothing,
+        "mouth.margin": m.margin,
+        "model.dropout": config.model.dropout,
+        "model.batch_norm_momentum": config.model.batch_norm_momentum,
+    }
     problems = [
         *(f"{name} must be between 0 and 1, not {value}" for name, value in shares.items() if not 0 <= value <= 1),
+        *(
+            f"augment.{name} must be two positive numbers, the smaller first, not {getattr(a, name)}"
+            for name in ("jpeg_quality", "blur_sigma", "rescale_range")
+            if not 0 < getattr(a, name)[0] <= getattr(a, name)[1]
+        ),
         *(
             f"{name} must be at least {least}, not {value}"
             for name, value, least in (
@@ -331,7 +345,6 @@ def check(config: Config) -> None:
                 ("mouth.aligned_size", m.aligned_size, 16),
                 ("mouth.height", m.height, 8),
                 ("mouth.width", m.width, 8),
-                ("mouth.margin", m.margin, 0),
                 ("sampling.local_frames", s.local_frames, 1),
                 ("sampling.global_frames", s.global_frames, 1),
                 ("sampling.windows", s.windows, 1),
@@ -344,21 +357,42 @@ def check(config: Config) -> None:
                 ("train.loader_workers", t.loader_workers, 0),
                 ("train.clips_per_epoch", t.clips_per_epoch, 0),
                 ("evaluate.bootstrap", config.evaluate.bootstrap, 1),
+                ("evaluate.seed", config.evaluate.seed, 0),
+                ("train.seed", t.seed, 0),
+                ("train.weight_decay", t.weight_decay, 0),
+                ("train.warmup", t.warmup, 0),
+                ("train.clip_gradient", t.clip_gradient, 0),
+                ("train.adam_epsilon", t.adam_epsilon, 0),
+                ("model.hidden", config.model.hidden, 0),
+                ("loss.classification", config.loss.classification, 0),
                 ("loss.inconsistency", config.loss.inconsistency, 0),
             )
-            if value < least
+            if not value >= least  # so that nan is caught
         ),
     ]
-    if not (m.face in ("largest", "all") or m.face.isdecimal()):
-        problems.append(f"mouth.face must be largest, all or a number, not {m.face!r}")
+    if not (m.face in ("largest", "all") or (m.face.isdecimal() and int(m.face) < m.max_faces)):
+        problems.append(f"mouth.face must be largest, all or a rank below mouth.max_faces, not {m.face!r}")
     if not all(0 < share < 0.5 for share in m.eye):
         problems.append(f"mouth.eye must lie between 0 and 0.5, not {m.eye}")
-    if t.learning_rate <= 0:
+    if not 0 < t.learning_rate < float("inf"):
         problems.append(f"train.learning_rate must be above 0, not {t.learning_rate}")
     if config.model.name == "lipinc" and config.model.attention != "published":
         problems.append("model.attention is a setting of lipinc_v2; lipinc has the published one only")
     if config.model.name == "lipinc_v2" and config.loss.features != "full":
         problems.append("loss.features pooled is a setting of lipinc; lipinc_v2 has token maps of one size")
+    if s.published_quirks and s.fallback != "refuse":
+        problems.append("sampling.published_quirks knows no fallback; use refuse")
+    frames = s.local_frames + s.global_frames
+    if config.model.name == "lipinc_v2":
+        maps = (frames, m.height // 8, m.width // 8)
+    else:
+        pooling = 2 if config.loss.features == "pooled" else 1
+        maps = (frames // pooling, m.height // pooling, m.width // pooling)
+    if config.loss.inconsistency and (maps[0] < 2 or min(maps[1:]) < 7):
+        problems.append(
+            f"the inconsistency loss needs 2 maps of 7 x 7 or more, and these mouths give {maps[0]} of {maps[1]} x "
+            f"{maps[2]}; take larger mouths, loss.features full, or loss.inconsistency 0"
+        )
     if not config.name or "/" in config.name or config.name in (".", ".."):
         problems.append(f"name must be the name of a folder, not {config.name!r}")
     if problems:

@@ -3,7 +3,7 @@
 python -m lipinc.crossval --config configs/own_clips.py --split.folds 5
 
 A fold is an ordinary run in <output>/<name>_fold<i>/, continued where it was interrupted; the pooled result is in
-<output>/<name>/.
+<output>/<name>_folds/.
 """
 
 from dataclasses import fields, replace
@@ -37,7 +37,7 @@ def main() -> None:
     pooled = judge(pool(results), 0.0, config.evaluate)
     of_folds = [auc(result.predictions.label, result.predictions.score) for result in results]
     about = {"name": config.name, "folds": config.split.folds, "level": "video", "note": config.data.note}
-    folder = Path(config.output, config.name)
+    folder = Path(config.output, f"{config.name}_folds")
     write_result(pooled, folder, title=f"{config.name}, {len(results)} folds", about={**about, "fold_auc": of_folds})
     print(f"\n{len(results)} folds by identity, test predictions pooled, per video\n{pooled}\n")
     if config.data.note:

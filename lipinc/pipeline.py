@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lipinc import plots
 from lipinc.checkpoint import Checkpoint, load_checkpoint
-from lipinc.config import Config
-from lipinc.data.cache import Cache, ManifestRow
+from lipinc.config import Config, to_json
+from lipinc.data.cache import Cache, ManifestRow, write_atomically
 from lipinc.data.selection import select, usable
 from lipinc.data.splits import SPLITS, summary, write_splits
 from lipinc.evaluation import TestResult, test, write_result
@@ -30,16 +30,23 @@ def run_experiment(config: Config, *, resume: bool = False) -> TestResult:
 
 
 def test_checkpoint(file: str | Path, config: Config) -> TestResult:
-    """Judge a checkpoint on the test split of a config's cache, into <output>/<name>/test_only/. Raises UserError."""
+    """Judge a checkpoint on the test split of a config's cache, into <output>/<name>/test_only/. Raises UserError.
+
+    Nothing is trained, so the other splits may be empty: shares of 0, 0 and 1 judge a whole data set.
+    """
     device = choose_device(config.train)
     checkpoint = load_checkpoint(file, device)
-    cache, _, _, rows = _select(config)
-    return _judge(checkpoint, config, cache, rows["test"], Path(config.output, config.name, "test_only"))
+    cache, _, _, rows = _select(config, needed=("test",))
+    folder = Path(config.output, config.name, "test_only")
+    write_atomically(folder / "config.json", to_json(config).encode() + b"\n")
+    return _judge(checkpoint, config, cache, rows["test"], folder)
 
 
-def _select(config: Config) -> tuple[Cache, list[ManifestRow], dict[str, str], dict[str, list[ManifestRow]]]:
+def _select(
+    config: Config, needed: Sequence[str] = SPLITS
+) -> tuple[Cache, list[ManifestRow], dict[str, str], dict[str, list[ManifestRow]]]:
     cache = Cache.of(config)
-    manifest, splits = select(cache, config)
+    manifest, splits = select(cache, config, needed)
     rows = {split: usable(manifest, splits, split) for split in SPLITS}
     print(summary([row.record for split in SPLITS for row in rows[split]], splits))
     return cache, manifest, splits, rows
@@ -50,7 +57,15 @@ def _judge(
 ) -> TestResult:
     checkpoint.check_fits(config, rows)
     result = test(checkpoint, config, cache, rows, choose_device(config.train))
-    about = {"name": config.name, "split": "test", "level": "video", "epoch": checkpoint.epoch}
+    about = {
+        "name": config.name,
+        "checkpoint": checkpoint.file.name,
+        "checkpoint_sha256": checkpoint.sha256,
+        "model": checkpoint.config.model.name,
+        "epoch": checkpoint.epoch,
+        "split": "test",
+        "level": "video",
+    }
     write_result(result, folder, title=f"{config.name}, test split", about={**about, "note": config.data.note})
     print(f"\ntest split, per video; epoch {checkpoint.epoch}, its threshold chosen on validation\n{result}\n")
     if config.data.note:

@@ -124,7 +124,7 @@ def plot_learning_curves(rows: list[dict[str, float]], best_epoch: int, path: Pa
         ("train_loss", "training, total", CURVE, "-"),
         ("train_classification", "training, classification", SECOND_CURVE, "--"),
         ("train_inconsistency", "training, inconsistency", "#CC79A7", ":"),
-        ("validation_loss", "validation, total", FAKE, "-"),
+        ("validation_loss", "validation, classification", FAKE, "-"),
     )
     # Markers, because a run of one epoch has no line.
     style = {"marker": "o", "ms": 3}

@@ -24,9 +24,14 @@ from lipinc.config import Config, to_json
 from lipinc.data.cache import write_atomically
 from lipinc.errors import UserError
 
-MAY_CHANGE = ("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile")
-"""Settings in which a resumed run may differ from its beginning: they change no number of the epochs already run.
-(A cosine schedule is planned over train.epochs; there, more epochs are another run.)"""
+MAY_CHANGE = (
+    *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
+    *("data.root", "data.max_missing", "data.note", "cache.path", "cache.workers", "cache.scheduler", "cache.retry"),
+    *("evaluate.bootstrap", "evaluate.seed", "split.file"),
+)
+"""Settings in which a resumed run may differ from its beginning: they change no number of the epochs already run (what
+the split and the cache hold is compared apart, by the training state). A cosine schedule is planned over train.epochs;
+there, more epochs are another run."""
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
 

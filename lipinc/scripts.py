@@ -25,6 +25,11 @@ def run_script(main: Callable[[], None]) -> None:
         message = str(error).rpartition("UserError: ")[2].strip()
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # a folder that cannot be written, a disk that is full
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; what is done is kept", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues (training: with --resume auto)", file=sys.stderr)
         sys.exit(130)

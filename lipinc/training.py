@@ -1,7 +1,9 @@
 """The training loop: one epoch, prediction, checkpoints, resume."""
 
+import hashlib
 import logging
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,12 +39,15 @@ def choose_device(config: TrainConfig) -> torch.device:
     return torch.device("cuda" if cuda else "cpu")
 
 
-def seed_everything(config: TrainConfig) -> None:
-    """Weights and dropout from the seed; with train.deterministic also torch's kernels, where it has such."""
-    torch.manual_seed(config.seed)
-    if config.deterministic:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.backends.cudnn.benchmark = False
+def seed_torch(config: TrainConfig, epoch: int) -> None:
+    """Initial weights (epoch 0) and dropout of an epoch follow from the seed: there is no state to resume."""
+    torch.manual_seed(int(np.random.SeedSequence((config.seed, epoch)).generate_state(1)[0]))
+
+
+def be_deterministic() -> None:
+    """Ask for deterministic kernels, where torch has them."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -125,8 +130,7 @@ def predict(
     loader = evaluation_loader(dataset, config, pin=device.type == "cuda")
     for batch in tqdm(loader, desc=description, unit="step", leave=False):
         batch = batch.to(device)
-        with _autocast(config, device):
-            logits = model(batch.frames, batch.residues).float()
+        logits = model(batch.frames, batch.residues)  # float32: bf16 scores would tie
         losses.append(nn.functional.cross_entropy(logits, batch.labels, reduction="none").cpu())
         videos = batch.videos.cpu().numpy()
         np.add.at(sums, videos, (logits[:, 1] - logits[:, 0]).double().cpu().numpy())
@@ -152,17 +156,20 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
     the numbers of an uninterrupted run.
     """
     device = choose_device(config.train)
-    seed_everything(config.train)
+    if config.train.deterministic:
+        be_deterministic()
+    seed_torch(config.train, epoch=0)
     training = training_loader(
         ClipDataset(cache, rows["train"], config.augment), config.train, pin=device.type == "cuda"
     )
     validation = ClipDataset(cache, rows["validation"])
     trained_on = tuple(sorted({row.record.identity for split in ("train", "validation") for row in rows[split]}))
+    fingerprint = _fingerprint(rows)
     model = model_for(config).to(device)
     optimizer = make_optimizer(model, config.train)
     history: list[dict] = []
     if run.last.exists():
-        history = _restore(run, model, optimizer)
+        history = _restore(run, model, optimizer, fingerprint)
         log.info("%s: going on after epoch %d", run.folder, len(history))
     if config.train.compile:
         model.compile(backend=COMPILE_BACKEND)
@@ -171,6 +178,7 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
         started = time.perf_counter()
         epoch = len(history) + 1
         training.sampler.set_epoch(epoch)
+        seed_torch(config.train, epoch)
         loss = train_one_epoch(model, training, optimizer, config, epoch=epoch, device=device)
         seconds = time.perf_counter() - started
         predictions, validation_loss = predict(model, validation, config.train, device, description="validation")
@@ -189,7 +197,7 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
         if best_epoch(history) == epoch:
             threshold = choose_threshold(predictions.label, predictions.score)
             save_checkpoint(run.best, model, config, epoch=epoch, threshold=threshold, trained_on=trained_on)
-        _save(run, model, optimizer, history)
+        _save(run, model, optimizer, history, fingerprint)
         run.write_results(history)
         log.info(_progress_line(history))
     return history
@@ -224,22 +232,27 @@ def _autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.amp and device.type == "cuda")
 
 
-def _save(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "history": history,
-        "cpu_random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-    save_state(run.last, state)
+def _fingerprint(rows: dict[str, Sequence[ManifestRow]]) -> str:
+    lines = [
+        f"{split} {row.record.key} {row.record.label} {row.record.identity} {row.windows}\n"
+        for split in ("train", "validation")
+        for row in rows[split]
+    ]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _restore(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
+def _save(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict], fingerprint: str) -> None:
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    save_state(run.last, {**state, "history": history, "fingerprint": fingerprint})
+
+
+def _restore(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> list[dict]:
     state = load_state(run.last)
+    if state["fingerprint"] != fingerprint:
+        raise UserError(
+            f"{run.folder} was trained on other videos: the split, the labels or the cache have changed since, "
+            "and people it knows may now be tested on. Give another --name"
+        )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["cpu_random"])
-    if state["cuda_random"] and torch.cuda.device_count() == len(state["cuda_random"]):
-        torch.cuda.set_rng_state_all(state["cuda_random"])
     return state["history"]

@@ -47,7 +47,9 @@ def with_train(config: Config, name: str, **changes) -> Config:
     return replace(config, name=name, train=replace(config.train, **changes))
 
 
-def test_resumed_is_the_same_as_uninterrupted(config, monkeypatch):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resumed_is_the_same_as_uninterrupted(config, monkeypatch, workers):
+    config = replace(config, train=replace(config.train, loader_workers=workers))
     whole = run_training(with_train(config, "whole", epochs=4))
     run_training(with_train(config, "parts", epochs=2))
 
@@ -149,6 +151,22 @@ def test_a_run_is_neither_overwritten_nor_mixed(config):
     run_training(cosine)
     with pytest.raises(UserError, match="train.epochs was 2 and is 3"):
         run_training(with_train(cosine, "cosine", epochs=3), resume=True)
+
+
+def test_a_run_is_not_continued_on_other_people(config):
+    make_split = Path(config.output).parent / "split.csv"
+
+    def write(test_person: int) -> None:
+        names = {0: "validation", test_person: "test"}
+        lines = [f"id{person:02d},{names.get(person, 'train')}" for person in range(10)]
+        make_split.write_text("identity,split\n" + "\n".join(lines) + "\n")
+
+    write(test_person=5)
+    config = replace(config, split=replace(config.split, file=str(make_split)))
+    run_training(with_train(config, "people", epochs=1))
+    write(test_person=6)
+    with pytest.raises(UserError, match="people it knows may now be tested on"):
+        run_training(with_train(config, "people", epochs=2), resume=True)
 
 
 def test_a_finished_run_resumed_trains_no_more(config):

@@ -19,7 +19,7 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
     if config.brightness:
         images = functional.adjust_brightness(images, random.uniform(1 - config.brightness, 1 + config.brightness))
     if config.contrast:
-        images = functional.adjust_contrast(images, random.uniform(1 - config.contrast, 1 + config.contrast))
+        images = _adjust_contrast(images, random.uniform(1 - config.contrast, 1 + config.contrast))
     if random.random() < config.rescale:
         factor = random.uniform(*config.rescale_range)
         small = [max(1, round(height * factor)), max(1, round(width * factor))]
@@ -35,3 +35,11 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
 def changes_pixels(config: AugmentConfig) -> bool:
     """Whether the residues of the cache no longer fit the augmented frames."""
     return any((config.flip, config.brightness, config.contrast, config.rescale, config.blur, config.compression))
+
+
+def _adjust_contrast(images: torch.Tensor, factor: float) -> torch.Tensor:
+    # torchvision pulls each picture towards its own mean, which would set adjacent frames apart: the whole clip is
+    # one picture here, its frames below each other.
+    count, channels, height, width = images.shape
+    column = images.transpose(0, 1).reshape(channels, count * height, width)
+    return functional.adjust_contrast(column, factor).reshape(channels, count, height, width).transpose(0, 1)

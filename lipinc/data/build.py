@@ -1,5 +1,6 @@
 """A catalogue to a cache: extraction of every video on worker processes, continued where it was interrupted."""
 
+import errno
 import json
 import logging
 import os
@@ -21,7 +22,10 @@ from lipinc.data.cache import (
     Journal,
     ManifestRow,
     catalogue_settings,
+    index_digest,
     read_manifest,
+    read_summary,
+    summary_of,
     versions,
     write_atomically,
     write_clips,
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM)
+"""Errors of the machine, not of a video: they end the run."""
 SCHEDULER_TIMEOUT = 10
 """Seconds to wait for the scheduler of a cluster."""
 
@@ -59,11 +65,14 @@ def build_cache(
     rows: dict[str, ManifestRow] = {}
     todo: list[VideoRecord] = []
     for record in records:
-        row = earlier.get(record.key)
         if record.key in missing:
             rows[record.key] = ManifestRow(record, Reason.MISSING.value, "no such file")
-        elif row is not None and row.size == _size(config, record) and _is_whole(cache, row):
-            rows[record.key] = replace(row, record=record)  # labels follow the catalogue, not the old manifest
+            continue
+        row = earlier.get(record.key)
+        if row is None or row.status == OK:
+            row = _ok_row(cache, record)  # the clips on the disk decide; labels follow the catalogue
+        if row is not None and row.size == _size(config, record):
+            rows[record.key] = replace(row, record=record)
         else:
             todo.append(record)
     for row in rows.values():
@@ -80,7 +89,8 @@ def build_cache(
             journal.close()
     manifest = [rows[record.key] for record in records]
     write_manifest(cache.manifest_file, manifest)
-    write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data), indent=2).encode())
+    about = {**catalogue_settings(config.data), "index_sha256": index_digest(config.data)}
+    write_atomically(cache.path / "catalogue.json", json.dumps(about, indent=2).encode() + b"\n")
     cache.journal_file.unlink(missing_ok=True)
     return manifest
 
@@ -121,24 +131,21 @@ def count_line(manifest: list[ManifestRow]) -> str:
 def extract_to_cache(
     record: VideoRecord, video: Path, file: Path, mouth: MouthConfig, sampling: SamplingConfig, settings: dict
 ) -> ManifestRow:
-    """Extract one video and write its clips: the work of a worker. Raises OSError if they cannot be written."""
+    """Extract one video and write its clips: the work of a worker. Raises what is not the video's fault: a disk
+    that is full or read-only, a library that is missing."""
     size = os.path.getsize(video) if os.path.exists(video) else 0
     try:
         clips = extract(video, mouth, sampling)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is this video's row and not the end of the run
-        clips = Rejection(Reason.CRASHED, f"{type(error).__name__}: {error}".replace("\n", " ")[:500])
-    if isinstance(clips, Rejection):
-        return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
-    write_clips(file, clips, settings, record.key)
-    return ManifestRow(
-        record,
-        OK,
-        size=size,
-        frames=clips.video_frames,
-        face_frames=clips.face_frames,
-        windows=len(clips.frames),
-        nearest_windows=int(clips.nearest.sum()),
-    )
+        if isinstance(clips, Rejection):
+            return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
+        write_clips(file, clips, settings, record.key, size)
+    except Exception as error:
+        if isinstance(error, ImportError | MemoryError) or getattr(error, "errno", None) in FATAL:
+            raise  # not the video's fault: the next one would fail too
+        return ManifestRow(
+            record, Reason.CRASHED.value, f"{type(error).__name__}: {' '.join(str(error).split())}", size
+        )
+    return ManifestRow(record, OK, **summary_of(clips, size))
 
 
 def _extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:
@@ -182,9 +189,9 @@ def _run(
     for future in running:
         record = records.pop(future.key)
         error = future.exception()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError | ImportError | MemoryError):
             file = cache.clips_file(record.key)
-            raise UserError(f"cannot write {file}: {error.strerror}; what is done is kept") from error
+            raise UserError(f"a worker cannot go on with {file}: {error}; mend that, what is done is kept") from error
         if error is not None and not isinstance(error, KilledWorker):
             raise error
         yield record, None if error else future.result()
@@ -250,8 +257,10 @@ def _earlier_rows(cache: Cache, retry: tuple[str, ...]) -> dict[str, ManifestRow
     return rows
 
 
-def _is_whole(cache: Cache, row: ManifestRow) -> bool:
-    return row.status != OK or cache.clips_file(row.record.key).exists()
+def _ok_row(cache: Cache, record: VideoRecord) -> ManifestRow | None:
+    """The row of a video whose clips are there and whole."""
+    about = read_summary(cache.clips_file(record.key))
+    return None if about is None else ManifestRow(record, OK, **about)
 
 
 def _size(config: Config, record: VideoRecord) -> int:

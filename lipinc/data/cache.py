@@ -12,6 +12,7 @@ give the same bytes.
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -82,7 +83,7 @@ class Cache:
         if file.exists():
             self.check()
             return
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and any(path.suffix != ".tmp" for path in self.path.iterdir()):
             raise UserError(f"{self.path} is neither empty nor a cache; give another folder by --cache.path")
         write_atomically(file, json.dumps({**self.settings, "versions": versions()}, indent=2).encode() + b"\n")
 
@@ -119,6 +120,9 @@ class Cache:
             for name in wanted
             if found.get(name) != wanted[name]
         ]
+        digest = index_digest(data)  # "" where the data set is not at hand: a cache may be used without it
+        if digest and digest != found.get("index_sha256"):
+            differences.append("the index file has changed since")
         if differences:
             raise UserError(
                 f"the manifest of {self.path} was made with other settings: {'; '.join(differences)}. "
@@ -143,8 +147,8 @@ class Cache:
         return self.path / "manifest.unfinished.csv"
 
 
-def write_clips(file: Path, clips: Clips, settings: dict, source: str) -> None:
-    """Write the clips of one video. source: its key."""
+def write_clips(file: Path, clips: Clips, settings: dict, source: str, size: int) -> None:
+    """Write the clips of one video. source: its key; size: of its file in bytes."""
     arrays = {name: np.ascontiguousarray(getattr(clips, name)) for name in CLIP_ARRAYS}
     # One metadata entry: safetensors does not keep the order of several, and equal clips shall give equal bytes.
     about = json.dumps(
@@ -152,8 +156,7 @@ def write_clips(file: Path, clips: Clips, settings: dict, source: str) -> None:
             **settings,
             "versions": versions(),
             "source": source,
-            "video_frames": clips.video_frames,
-            "face_frames": clips.face_frames,
+            "summary": summary_of(clips, size),
         },
         sort_keys=True,
     )
@@ -168,7 +171,27 @@ def read_clips(file: Path) -> Clips:
             arrays = {name: stored.get_tensor(name) for name in CLIP_ARRAYS}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise damaged(file, error) from error
-    return Clips(**arrays, video_frames=about["video_frames"], face_frames=about["face_frames"])
+    return Clips(**arrays, video_frames=about["summary"]["frames"], face_frames=about["summary"]["face_frames"])
+
+
+def summary_of(clips: Clips, size: int) -> dict[str, int]:
+    """What the manifest says of a video with clips: size, frames, face_frames, windows, nearest_windows."""
+    return {
+        "size": size,
+        "frames": clips.video_frames,
+        "face_frames": clips.face_frames,
+        "windows": len(clips.frames),
+        "nearest_windows": int(clips.nearest.sum()),
+    }
+
+
+def read_summary(file: Path) -> dict[str, int] | None:
+    """The `summary_of` of a clip file, from its header; None if the file is absent or not whole."""
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            return json.loads(stored.metadata()["lipinc"])["summary"]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None
 
 
 def damaged(file: Path, error: Exception) -> UserError:
@@ -224,6 +247,12 @@ class Journal:
     def _write(self, line: Iterable) -> None:
         self._writer.writerow(line)
         self._stream.flush()
+
+
+def index_digest(data: DataConfig) -> str:
+    """SHA-256 of the index file, so that a manifest older than its index is noticed; "" where there is none."""
+    file = Path(data.index or Path(data.root, {"fakeavceleb": "meta_data.csv", "csv": "index.csv"}.get(data.kind, "")))
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def catalogue_settings(data: DataConfig) -> dict:

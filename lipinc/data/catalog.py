@@ -287,6 +287,8 @@ def _load_folder(config: DataConfig) -> list[VideoRecord]:
             raise UserError(f"{folder} holds no video: put files with a suffix such as .mp4 there")
         keys = sorted(as_key(file.relative_to(config.root).as_posix(), str(folder)) for file in files)
         records += [_folder_record(key, label) for key in keys]
+    if all(record.key.count("/") == 1 for record in records):
+        log.warning("%s has no sub-folders for people: every file name counts as a person of its own", config.root)
     return sorted(records, key=lambda record: record.key)
 
 

@@ -137,6 +137,7 @@ def _loader(dataset: ClipDataset, config: TrainConfig, pin: bool, **options) -> 
         num_workers=config.loader_workers,
         pin_memory=pin,
         collate_fn=_collate,
+        generator=torch.Generator(),  # its own: loading must not change what dropout draws
         **options,
     )
 

@@ -1,5 +1,7 @@
 """From a cache and a config to the videos of each split."""
 
+from collections.abc import Sequence
+
 from lipinc.config import Config
 from lipinc.data.cache import OK, Cache, ManifestRow, read_manifest
 from lipinc.data.catalog import Label
@@ -7,17 +9,18 @@ from lipinc.data.splits import SPLITS, assign_splits
 from lipinc.errors import UserError
 
 
-def select(cache: Cache, config: Config) -> tuple[list[ManifestRow], dict[str, str]]:
+def select(cache: Cache, config: Config, needed: Sequence[str] = SPLITS) -> tuple[list[ManifestRow], dict[str, str]]:
     """The manifest, and the split of each of its videos by key.
 
     Splits are assigned to all videos, refused ones included, so that they do not change with what extraction refuses.
-    Raises UserError if the cache does not fit the config, or a split has no clips of a class.
+    Raises UserError if the cache does not fit the config, or a split of `needed` has no clips of a
+    class.
     """
     cache.check()
     cache.check_catalogue(config.data)
     manifest = read_manifest(cache.manifest_file)
-    splits = assign_splits([row.record for row in manifest], config.split)
-    for split in SPLITS:
+    splits = assign_splits([row.record for row in manifest], config.split, needed)
+    for split in needed:
         for label in Label:
             if not any(row.record.label == label for row in usable(manifest, splits, split)):
                 raise UserError(

@@ -26,12 +26,14 @@ EXCLUDED = "excluded"
 ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
-def assign_splits(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str]:
+def assign_splits(
+    records: Sequence[VideoRecord], config: SplitConfig, needed: Sequence[str] = SPLITS
+) -> dict[str, str]:
     """Key -> train, validation, test or excluded, with every identity in one split alone.
 
     Taken from `config.file`; else from the records' own split, if any has one; else drawn by identity, stratified by
     race, gender and the labels an identity has. A draw depends on the seed and on who is there, not on their order.
-    Raises UserError on a person in two splits and on a split that lacks a class.
+    Raises UserError on a person in two splits and on a split of `needed` that lacks a class.
     """
     if not records:
         raise UserError("there is no video to split: check the data set and the manifest's reasons of refusal")
@@ -49,9 +51,11 @@ def assign_splits(records: Sequence[VideoRecord], config: SplitConfig) -> dict[s
     log.info("splits come from %s", source)
     _check_disjoint(records, splits, source)
     if config.target_disjoint:
+        if not any(record.targets for record in records):
+            raise UserError("split.target_disjoint needs driving identities, which only FakeAVCeleb's index names")
         source += " with split.target_disjoint"
         splits = _exclude_shared_targets(records, splits)
-    _check_classes(records, splits, source)
+    _check_classes(records, splits, source, needed)
     return splits
 
 
@@ -151,9 +155,9 @@ def _drawn(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str
 
 def _shares(config: SplitConfig) -> list[Fraction]:
     shares = (config.train, config.validation, config.test)
-    if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+    if not all(share >= 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
         raise UserError(
-            "split.train, split.validation and split.test must be positive and sum to 1, not "
+            "split.train, split.validation and split.test must not be negative and sum to 1, not "
             + " + ".join(f"{share:g}" for share in shares)
         )
     exact = [Fraction(str(share)) for share in shares]
@@ -210,7 +214,7 @@ def _give_each_part_both_labels(
     """
     part_of = dict(part_of)
     for part in range(len(shares)):
-        for label in Label:
+        for label in Label if shares[part] else ():
             held = Counter((own, kind) for person, own in part_of.items() for kind in labels[person])
             sizes = Counter(part_of.values())
             excess = [sizes[own] - share * len(part_of) for own, share in enumerate(shares)]
@@ -248,9 +252,11 @@ def _exclude_shared_targets(records: Iterable[VideoRecord], splits: Mapping[str,
     return kept
 
 
-def _check_classes(records: Sequence[VideoRecord], splits: Mapping[str, str], source: str) -> None:
+def _check_classes(
+    records: Sequence[VideoRecord], splits: Mapping[str, str], source: str, needed: Sequence[str]
+) -> None:
     filled = {(splits[record.key], record.label) for record in records}
-    for split in SPLITS:
+    for split in needed:
         for label in Label:
             if (split, label) not in filled:
                 name = label.name.lower()

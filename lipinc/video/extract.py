@@ -8,7 +8,7 @@ import numpy as np
 
 from lipinc.config import MouthConfig, SamplingConfig
 from lipinc.video.landmarks import FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
-from lipinc.video.mouth import cut_mouth, measure, residues, resize_mouth
+from lipinc.video.mouth import cut_mouth, is_in_picture, measure, residues, resize_mouth
 from lipinc.video.reader import Unreadable, read_frames
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.sampling import sample_windows
@@ -95,7 +95,8 @@ def _extract(
             boxes = np.array([np.concatenate([face.min(axis=0), face.max(axis=0)]) for face in faces])
             for face, track in zip(faces, tracks.assign(frame.index, boxes), strict=True):
                 face = face.astype(np.float64)
-                pose = measure(to_68(face), lip_outline(face), mouth)
+                lips = lip_outline(face)
+                pose = measure(to_68(face), lips, mouth) if is_in_picture(lips, frame.image) else None
                 if pose is None:
                     continue
                 cut = cut_mouth(frame.image, pose)

@@ -80,6 +80,12 @@ def pose_ratios(points: np.ndarray) -> np.ndarray:
     )
 
 
+def is_in_picture(lips: np.ndarray, image: np.ndarray) -> bool:
+    """Whether a lip outline [P, 2] in px lies within an image [H, W, 3]: landmarks go on where the picture ends."""
+    height, width = image.shape[:2]
+    return bool((lips >= 0).all() and (lips <= (width, height)).all())
+
+
 def lip_box(lips: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
     """The tight box of aligned lip points [P, 2] in whole px, widened by `margin` of its sides on each side."""
     low, high = lips.min(axis=0), lips.max(axis=0)

@@ -55,3 +55,11 @@ def test_colours_are_bgr():
     grey_of_blue = augment(blue, low, random)[..., 2].float().mean()
     grey_of_red = augment(red, low, np.random.default_rng(3))[..., 0].float().mean()
     assert grey_of_red > 2 * grey_of_blue > 0
+
+
+def test_contrast_leaves_still_parts_of_a_moving_clip_still():
+    moving = clip()
+    moving[:, :, :12] = moving[:1, :, :12]  # the left half stands still, the right one changes from frame to frame
+    changed = augment(moving, AugmentConfig(flip=0, contrast=0.5), np.random.default_rng(0))
+    assert (changed[:, :, :12] == changed[:1, :, :12]).all()
+    assert not torch.equal(changed, moving)

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -167,6 +169,37 @@ def test_a_missing_file_is_a_row_and_is_tried_again(videos, tmp_path):
     assert run(config)[0] == {"real/ann.mp4": "ok", "fake/late.mp4": "ok"}
 
 
+def test_a_catalogue_that_shrinks_and_grows_again_extracts_nothing_anew(videos, built, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    config = config_of(videos, cache)
+    few = [record for record in load_catalog(config.data) if "ann" in record.key]
+    build_cache(config, few, lambda *_: None)
+    assert len(read_manifest(cache / "manifest.csv")) == 2
+    _, seen = run(config)
+    assert {key for key, earlier in seen if earlier} == {"real/ann.mp4", "fake/ann.mp4", "fake/bob's [1].mp4"}
+    assert read_manifest(cache / "manifest.csv") == read_manifest(built[0] / "manifest.csv")
+
+
+def test_a_half_written_clip_file_is_made_again(videos, built, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    file = cache / "clips" / "real" / "ann.mp4.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    _, seen = run(config_of(videos, cache))
+    assert [key for key, earlier in seen if not earlier] == ["real/ann.mp4"]
+    assert content(cache) == content(built[0])
+
+
+@pytest.mark.parametrize("error", [ImportError("libEGL.so.1: cannot open"), MemoryError(), OSError(28, "No space")])
+def test_what_is_not_the_videos_fault_is_not_its_row(videos, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(build, "extract", Mock(side_effect=error))
+    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    config = config_of(videos, tmp_path)
+    with pytest.raises(type(error)):
+        build.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
+
+
 def test_a_reason_can_be_tried_again(videos, built, tmp_path):
     config = config_of(videos, built[0], retry=("unreadable",))
     _, seen = run(config)
@@ -208,7 +241,7 @@ def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "extract_to_cache", _fail_on_bob)
     config = config_of(videos, tmp_path / "cache", workers=1)
-    with pytest.raises(UserError, match="cannot write .*bob.*No space left on device"):
+    with pytest.raises(UserError, match="cannot go on with .*bob.*No space left on device"):
         run(config)
     assert "fake/ann.mp4" in {row.record.key for row in read_manifest(Cache.of(config).journal_file)}
 

@@ -33,7 +33,7 @@ def row(key: str, **fields) -> ManifestRow:
 
 def test_clips_come_back_as_they_were_written(tmp_path, config):
     clips = make_clips(np.random.default_rng(0), fake=True, config=config)
-    write_clips(tmp_path / "deep" / "er" / "a b.mp4.safetensors", clips, {"format": 1}, "a b.mp4")
+    write_clips(tmp_path / "deep" / "er" / "a b.mp4.safetensors", clips, {"format": 1}, "a b.mp4", 5)
     back = read_clips(tmp_path / "deep" / "er" / "a b.mp4.safetensors")
     for name in CLIP_ARRAYS:
         assert getattr(back, name).dtype == getattr(clips, name).dtype
@@ -44,14 +44,14 @@ def test_clips_come_back_as_they_were_written(tmp_path, config):
 def test_the_same_clips_give_the_same_bytes(tmp_path, config):
     for name in "ab":
         clips = make_clips(np.random.default_rng(0), fake=True, config=config)
-        write_clips(tmp_path / name, clips, Cache.of(config).settings, "key.mp4")
+        write_clips(tmp_path / name, clips, Cache.of(config).settings, "key.mp4", 5)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_a_cache_is_about_as_large_as_its_pixels(tmp_path):
     config = tiny_config(tmp_path)
     config = replace(config, mouth=replace(config.mouth, height=64, width=144))
-    write_clips(tmp_path / "c", make_clips(np.random.default_rng(0), fake=True, config=config), {}, "key")
+    write_clips(tmp_path / "c", make_clips(np.random.default_rng(0), fake=True, config=config), {}, "key", 5)
     assert (tmp_path / "c").stat().st_size < 1.01 * 3 * (8 + 7) * 64 * 144 * 3
 
 
@@ -63,7 +63,7 @@ def test_a_damaged_clip_file_is_named(tmp_path, content):
 
 
 def test_a_truncated_clip_file_is_named(tmp_path, config):
-    write_clips(tmp_path / "cut", make_clips(np.random.default_rng(0), fake=True, config=config), {}, "key")
+    write_clips(tmp_path / "cut", make_clips(np.random.default_rng(0), fake=True, config=config), {}, "key", 5)
     (tmp_path / "cut").write_bytes((tmp_path / "cut").read_bytes()[:-1])
     with pytest.raises(UserError, match="cut is damaged"):
         read_clips(tmp_path / "cut")

@@ -133,6 +133,17 @@ def test_reasons(tmp_path, write_video, astronaut, hopper) -> None:
 # Several people
 
 
+def test_a_mouth_that_the_picture_cuts_off_is_not_a_mouth(tmp_path, write_video) -> None:
+    frames = list(talking_frames(number=1, frames=60))
+    with FaceMesh(static=True) as mesh:
+        lips = lip_outline(mesh(frames[0])[0])
+    middle = int(lips[:, 1].mean()) // 2 * 2
+    write_video(tmp_path / "cut.mp4", [frame[:middle] for frame in frames])
+    rejection = refusal_of(tmp_path / "cut.mp4")
+    assert rejection.reason is Reason.NO_FACE
+    assert rejection.face_frames == 0 and rejection.frames == 60
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory, write_video, astronaut, hopper) -> Path:
     """The astronaut (smiling, larger) on the right, Grace Hopper (lips closed, smaller) on the left."""

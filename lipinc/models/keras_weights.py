@@ -1,0 +1,174 @@
+"""The authors' weight files, as Keras 2 saved them, into checkpoints of this project.
+
+python -m lipinc.models.keras_weights WEIGHTS.hdf5 --out NAME.safetensors
+
+Such a file lists its layers and the weights of each, in the order in which Keras itself loads them: `layer_names`, and
+`weight_names` of each layer. Weights are matched by that order and by shape. The running numbers in their names differ
+from file to file, as they count every layer that a process ever made, and are not read.
+
+Keras orders layers by their depth in the network, and at the same depth by who is reached first from the output: in
+both papers, the residue's before the frame's. Inside a transformer of V2 it takes the attributes in the order of their
+assignment: position embedding, projection, then block by block, spatial ones first. A listing kind by kind (attentions,
+dense layers, normalisations), the position embedding anywhere, is read as well: within one kind, order counts.
+"""
+
+import argparse
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import h5py
+import torch
+from torch import nn
+
+from lipinc.checkpoint import model_for, save_checkpoint
+from lipinc.config import REPOSITORY, Config, load_config
+from lipinc.errors import UserError
+from lipinc.models.attention import MultiHeadAttention
+from lipinc.models.head import FusionHead
+from lipinc.models.lipinc import LIPINC
+from lipinc.models.lipinc_v2 import LIPINCV2, VisionTemporalTransformer
+from lipinc.scripts import run_script
+
+KINDS = ("position_embedding", "dense", "multi_head_attention", "layer_normalization")
+"""What a transformer's weights are named by. No other layer of the file has weights of more than one kind."""
+
+
+def convert(file: str | Path) -> tuple[LIPINC | LIPINCV2, Config]:
+    """The network of a weight file, with its weights, and the config that makes clips for it.
+
+    The two output classes are swapped: class 1 is `real` in the file and `fake` here. Accepts what `save_weights` and
+    what `save` wrote as HDF5. Raises UserError if it is anything else, with the first weight that does not fit.
+    """
+    try:
+        with h5py.File(file, "r") as stored:
+            weights = _weights(stored)
+            has_convolutions_in_time = any(dataset.ndim == 5 for _, dataset in weights)
+            name = "official_v1" if has_convolutions_in_time else "official_v2"
+            config = load_config(REPOSITORY / "configs" / f"{name}.py")
+            model = model_for(config)
+            expected = [tensor for layer in _layers(model) for tensor in _keras_tensors(layer)]
+            _check(weights, expected, f"{file} does not fit {name}")
+            with torch.no_grad():
+                for (_, dataset), (_, tensor) in zip(weights, expected, strict=True):
+                    tensor.copy_(torch.from_numpy(dataset.astype("float32")[()]))
+                for tensor in (model.head.dense[-1].weight, model.head.dense[-1].bias):
+                    tensor.copy_(tensor.flip(0))
+    except FileNotFoundError:
+        raise UserError(f"no weight file {file}") from None
+    except OSError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{file} cannot be read as HDF5: {reason}") from error
+    return model.eval(), config
+
+
+def _weights(stored: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
+    """Name and dataset of each weight, in file order, but those of one layer kind by kind."""
+
+    def names(group: h5py.Group, attribute: str) -> list[str]:
+        return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
+
+    def kind(name: str) -> int:
+        return next((position for position, word in enumerate(KINDS) if word in name), len(KINDS))
+
+    try:
+        root = stored.get("model_weights", stored)  # where `save` puts them
+        weights = [
+            (name, root[layer][name])
+            for layer in names(root, "layer_names")
+            for name in sorted(names(root[layer], "weight_names"), key=kind)
+        ]
+        for name, dataset in weights:
+            if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
+                raise TypeError(f"{name} is no array of floats")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{stored.filename} is HDF5, but not weights saved by Keras 2: {error}") from error
+    return weights
+
+
+def _layers(model: LIPINC | LIPINCV2) -> list[nn.Module | nn.Parameter]:
+    """The layers of a network that have weights, in file order."""
+    if isinstance(model, LIPINC):
+        branches = (model.residue_branch, model.frame_branch)
+        layers = [getattr(branch, name) for name in ("convolution", "norm", "dense") for branch in branches]
+    else:
+        layers = [
+            *_transformer_layers(model.residue_transformer),
+            *_transformer_layers(model.frame_transformer),
+            model.residue_map[0],
+            model.frame_map[0],
+        ]
+    return layers + _head_layers(model.head)
+
+
+def _transformer_layers(transformer: VisionTemporalTransformer) -> list[nn.Module | nn.Parameter]:
+    blocks = [*transformer.spatial, *transformer.temporal]
+    return [
+        transformer.position_embedding,
+        transformer.projection,
+        *(block.feed_forward[position] for block in blocks for position in (0, 2)),
+        *(block.attention for block in blocks),
+        *(norm for block in blocks for norm in (block.attention_norm, block.feed_forward_norm)),
+    ]
+
+
+def _head_layers(head: FusionHead) -> list[nn.Module]:
+    return [layer for layer in (*head.convolutions, *head.dense) if list(layer.parameters())]
+
+
+def _keras_tensors(layer: nn.Module | nn.Parameter) -> Iterator[tuple[str, torch.Tensor]]:
+    """The weights of a layer by Keras' names and in its order: views of ours, in its layout."""
+    match layer:
+        case nn.Parameter():
+            yield "position_embedding", layer
+        case MultiHeadAttention():
+            heads = (layer.heads, -1)
+            for name in ("query", "key", "value"):
+                projection = getattr(layer, name)
+                yield f"{name}/kernel", projection.weight.T.unflatten(1, heads)  # (width, heads, key size)
+                yield f"{name}/bias", projection.bias.unflatten(0, heads)
+            yield "attention_output/kernel", layer.output.weight.T.unflatten(0, heads)  # (heads, key size, width)
+            yield "attention_output/bias", layer.output.bias
+        case nn.Linear() | nn.Conv2d() | nn.Conv3d():
+            yield "kernel", layer.weight.movedim((1, 0), (-2, -1))  # (..., inputs, outputs)
+            yield "bias", layer.bias
+        case nn.LayerNorm():
+            yield "gamma", layer.weight
+            yield "beta", layer.bias
+        case nn.BatchNorm2d() | nn.BatchNorm3d():
+            yield "gamma", layer.weight
+            yield "beta", layer.bias
+            yield "moving_mean", layer.running_mean
+            yield "moving_variance", layer.running_var
+
+
+def _check(weights: list[tuple[str, h5py.Dataset]], expected: list[tuple[str, torch.Tensor]], verdict: str) -> None:
+    """Raise UserError with the first weight that is not what is expected in its place."""
+    for number, (found, wanted) in enumerate(zip_longest(weights, expected), start=1):
+        if wanted is None:
+            raise UserError(f"{verdict}: expected {len(expected)} weights, found {len(weights)}, {found[0]} first")
+        what = f"{wanted[0]} {tuple(wanted[1].shape)}"
+        if found is None:
+            raise UserError(f"{verdict}: expected {what} as weight {number}, found no more than {len(weights)}")
+        name, dataset = found
+        if dataset.shape != wanted[1].shape or not name.partition(":")[0].endswith(wanted[0]):
+            raise UserError(f"{verdict}: expected {what} as weight {number}, found {name} {dataset.shape}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m lipinc.models.keras_weights", description="Convert the authors' weights to a checkpoint."
+    )
+    parser.add_argument("weights", type=Path, help="the authors' HDF5 file, of V1 or V2")
+    parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write, NAME.safetensors")
+    options = parser.parse_args()
+    model, config = convert(options.weights)
+    try:
+        save_checkpoint(options.out, model, config, epoch=0, threshold=0.0, trained_on=())
+    except OSError as error:
+        raise UserError(f"{options.out} cannot be written: {error.strerror}; give another --out") from error
+    print(f"{options.out}: {config.name}; clips for it are made with --config configs/{config.name}.py")
+
+
+if __name__ == "__main__":
+    run_script(main)
