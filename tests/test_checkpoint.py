@@ -74,10 +74,16 @@ def test_nothing_is_unpickled(tmp_path):
 
 
 def test_training_state_round_trip(tmp_path):
-    save_state(tmp_path / "s.pt", {"a": torch.arange(3), "history": [{"epoch": 1, "auc": 0.5}], "random": []})
+    state = {
+        "model": {"a": torch.arange(3)},
+        "optimizer": {},
+        "history": [{"epoch": 1, "auc": 0.5}],
+        "fingerprint": "f",
+    }
+    save_state(tmp_path / "s.pt", state)
     state = load_state(tmp_path / "s.pt")
     assert state["history"] == [{"epoch": 1, "auc": 0.5}]
-    assert torch.equal(state["a"], torch.arange(3))
+    assert torch.equal(state["model"]["a"], torch.arange(3))
     assert [path.name for path in tmp_path.iterdir()] == ["s.pt"]
 
 

@@ -82,6 +82,8 @@ ELSEWHERE = (
     "preprocess_extract_lips.py --config config.py --cache.scheduler tcp://host:8786",  # needs a cluster
     "preprocess_extract_lips.py --config configs/own_clips.py --data.kind folder --data.root FOLDER",  # tests/data
     "train_pipeline.py --config configs/own_clips.py --data.kind folder",
+    # Eight people drive each other, so that nothing would be left: tests/data has it on the real index.
+    "train_pipeline.py --config config.py --split.target-disjoint True --name target_disjoint",
 )
 IN_ORDER = (
     "preprocess_extract_lips.py --config config.py",
@@ -89,7 +91,6 @@ IN_ORDER = (
     "train_pipeline.py --config config.py --resume auto",
     "train_pipeline.py --config config.py --test-only outputs/fakeavceleb_lipinc/checkpoints/best.safetensors",
     "train_pipeline.py --config configs/lipinc_v2.py",
-    "train_pipeline.py --config config.py --split.target-disjoint True --name target_disjoint",
     "train_pipeline.py --config config.py --split.file my_split.csv --name my_split",
     "preprocess_extract_lips.py --config config.py --data.fake-methods wav2lip fsgan-wav2lip faceswap-wav2lip",
     "preprocess_extract_lips.py --config configs/own_clips.py --data.root data/clips --data.index data/clips/clips.csv",
@@ -109,17 +110,18 @@ def test_the_commands_of_the_readme_run_in_order(checkout):
         assert "Traceback" not in done.stderr
         last_line[command] = done.stdout.strip().splitlines()[-1]
     assert re.match(r"\d+ videos: \d+ ok, 1 missing, ", last_line[IN_ORDER[0]])
-    for command in IN_ORDER[1:7]:
+    for command in IN_ORDER[1:6]:
         assert re.match(r"AUC [\d.]+  AP [\d.]+  accuracy [\d.]+  \(outputs/", last_line[command]), command
     assert (
         last_line[IN_ORDER[1]].split("(")[0]
         == last_line[IN_ORDER[2]].split("(")[0]
         == last_line[IN_ORDER[3]].split("(")[0]
     )
-    assert re.match(r"AUC of the folds: [\d., ]+; mean [\d.]+", last_line[IN_ORDER[11]])
-    assert last_line[IN_ORDER[12]].endswith("videos at CRF 28 in data/clips_crf28")
+    assert re.match(r"AUC of the folds: [\d., ]+; mean [\d.]+", last_line[IN_ORDER[10]])
+    assert last_line[IN_ORDER[11]].endswith("videos at CRF 28 in data/clips_crf28")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "message"),
     [

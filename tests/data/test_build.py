@@ -137,7 +137,8 @@ def test_interrupted_and_started_again_it_continues_to_the_same_bytes(built, vid
     assert not (tmp_path / "cache" / "manifest.csv").exists()
     assert (tmp_path / "cache" / "manifest.unfinished.csv").exists()
     _, second = run(config)
-    assert {key for key, earlier in second if earlier} == set(seen)
+    # A worker may have ended a video that was not reported any more: it is not made again either.
+    assert {key for key, earlier in second if earlier} >= set(seen)
     assert content(tmp_path / "cache") == content(built[0])
 
 
@@ -252,6 +253,7 @@ def test_no_scheduler_there(videos, tmp_path, monkeypatch):
         run(config_of(videos, tmp_path / "cache", scheduler="tcp://127.0.0.1:9"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_path, built):
     command = [
         *(sys.executable, "preprocess_extract_lips.py", "--config", "config.py"),

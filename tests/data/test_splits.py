@@ -138,9 +138,9 @@ def test_folds_test_everybody_once_and_validate_on_the_next_fold() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"train": 0.8}, r"must be positive and sum to 1, not 0\.8 \+ 0\.1 \+ 0\.2"),
-        ({"train": 0.8, "validation": 0.0}, "must be positive"),
-        ({"train": float("nan")}, "must be positive"),
+        ({"train": 0.8}, r"must not be negative and sum to 1, not 0\.8 \+ 0\.1 \+ 0\.2"),
+        ({"train": 0.8, "validation": 0.0}, "leaves validation without a real video"),
+        ({"train": float("nan")}, "must not be negative"),
         ({"folds": 2}, "3 folds or more"),
         ({"folds": 5, "fold": 5}, "split.fold 5 of split.folds 5"),
         ({"folds": 5, "fold": -1}, "split.fold -1"),
@@ -261,7 +261,7 @@ names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_
 @settings(max_examples=60, deadline=None)
 def test_written_splits_come_back(tmp_path_factory: pytest.TempPathFactory, persons: list[str]) -> None:
     records = [record for person in persons for record in pair(person)]
-    splits = assign_splits(records, SplitConfig(target_disjoint=True))
+    splits = assign_splits(records, SplitConfig())
     file = tmp_path_factory.mktemp("run") / "deep" / "splits.csv"
     write_splits(file, records, splits)
     assert assign_splits(records, SplitConfig(file=str(file))) == splits
