@@ -82,6 +82,7 @@ ELSEWHERE = (
     "preprocess_extract_lips.py --config config.py --cache.scheduler tcp://host:8786",  # needs a cluster
     "preprocess_extract_lips.py --config configs/own_clips.py --data.kind folder --data.root FOLDER",  # tests/data
     "train_pipeline.py --config configs/own_clips.py --data.kind folder",
+    "-m lipinc.models.keras_weights WEIGHTS.hdf5 --out NAME.safetensors",  # tests/models
     # Eight people drive each other, so that nothing would be left: tests/data has it on the real index.
     "train_pipeline.py --config config.py --split.target-disjoint True --name target_disjoint",
 )
