@@ -150,7 +150,7 @@ class ModelConfig:
     """Weight of a new batch in the running statistics (Keras' 0.99, said the PyTorch way). Runs of a few hundred
     steps need more: 0.1."""
     input_scale: float = 1.0
-    """Multiplies the 0..255 input (published: 1.0). AdamW with a small epsilon trains better on 1 / 255."""
+    """Multiplies the 0..255 input (published: 1.0); 1 / 255 brings it to unit range."""
 
 
 @dataclass(frozen=True)
