@@ -9,7 +9,7 @@ import json
 import pickle
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from lipinc.calibration import Calibration
 from lipinc.config import Config, from_json, to_json
 from lipinc.data.cache import ManifestRow, write_atomically
 from lipinc.errors import UserError
@@ -41,10 +42,10 @@ class Checkpoint:
     config: Config
     """Of the run that trained it: it says how clips must be made for this model."""
     epoch: int
-    threshold: float
-    """A video counts as fake from this score on (mean of logit(fake) - logit(real)); chosen on validation."""
+    calibration: Calibration
+    """How its scores read; fitted to the validation split."""
     trained_on: tuple[str, ...]
-    """Identities of its train and validation splits: none of them may be tested on."""
+    """Digests of the identities of its train and validation splits: none of them may be tested on."""
 
     def check_fits(self, config: Config, rows: Sequence[ManifestRow]) -> None:
         """Raise UserError if its clips were made otherwise than those of `config`, or if it knows people of `rows`."""
@@ -61,7 +62,8 @@ class Checkpoint:
                         f"the checkpoint was trained on clips with {section}.{field} {getattr(mine, field)!r}; "
                         f"the cache has {getattr(theirs, field)!r}. Use a cache made with the checkpoint's"
                     )
-        shared = sorted({row.record.identity for row in rows} & set(self.trained_on))
+        known = set(self.trained_on)
+        shared = sorted(name for name in {row.record.identity for row in rows} if identity_digest(name) in known)
         if shared:
             raise UserError(
                 f"the checkpoint was trained on {len(shared)} of the people it is to be tested on, {shared[0]} first; "
@@ -71,11 +73,25 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    file: Path, model: nn.Module, config: Config, *, epoch: int, threshold: float, trained_on: tuple[str, ...]
+    file: Path,
+    model: nn.Module,
+    config: Config,
+    *,
+    epoch: int,
+    calibration: Calibration,
+    trained_on: Sequence[str],
+    half: bool = False,
 ) -> None:
-    """Write a checkpoint, atomically."""
-    about = {"config": json.loads(to_json(config)), "epoch": epoch, "threshold": threshold, "trained_on": trained_on}
+    """Write a checkpoint, atomically. trained_on: identity digests; half: weights in float16, at half the size."""
+    about = {
+        "config": json.loads(to_json(config)),
+        "epoch": epoch,
+        "calibration": asdict(calibration),
+        "trained_on": trained_on,
+    }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     write_atomically(file, save(tensors, {"lipinc": json.dumps(about)}))
 
 
@@ -90,15 +106,17 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
             about = json.loads((stored.metadata() or {})["lipinc"])
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
         config = from_json(about["config"])
-        model = model_for(config)
-        model.load_state_dict(weights)
+        with torch.device("meta"):  # nothing is allocated for sizes that the weights do not have
+            model = model_for(config)
+        floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        model.load_state_dict(floats, assign=True)
         return Checkpoint(
             file,
             hashlib.sha256(file.read_bytes()).hexdigest(),
             model.to(device).eval(),
             config,
             about["epoch"],
-            about["threshold"],
+            Calibration(**{name: tuple(v) if isinstance(v, list) else v for name, v in about["calibration"].items()}),
             tuple(about["trained_on"]),
         )
     except FileNotFoundError:
@@ -114,6 +132,11 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
     except RuntimeError as error:  # load_state_dict
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{file} does not fit the network its config names: {reason}") from error
+
+
+def identity_digest(identity: str) -> str:
+    """What a checkpoint keeps of a person: enough to know them again, and no name."""
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def model_for(config: Config) -> nn.Module:

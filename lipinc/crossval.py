@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lipinc.calibration import Calibration
 from lipinc.config import Config, parse_command_line
 from lipinc.errors import UserError
 from lipinc.evaluation import TestResult, judge, write_result
@@ -20,8 +21,8 @@ from lipinc.scripts import run_script
 
 
 def pool(results: list[TestResult]) -> Predictions:
-    """The test predictions of all folds, each fold's scores counted from its own threshold (0 in the pool)."""
-    parts = [replace(result.predictions, score=result.predictions.score - result.threshold) for result in results]
+    """The test predictions of all folds, each fold's scores as logits of its own calibration."""
+    parts = [replace(one.predictions, score=one.calibration.logit(one.predictions.score)) for one in results]
     names = [field.name for field in fields(Predictions)]
     return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
@@ -34,7 +35,7 @@ def main() -> None:
     for fold in range(config.split.folds):
         split = replace(config.split, fold=fold)
         results.append(run_experiment(replace(config, name=f"{config.name}_fold{fold}", split=split), resume=True))
-    pooled = judge(pool(results), 0.0, config.evaluate)
+    pooled = judge(pool(results), Calibration(), config.evaluate)
     of_folds = [auc(result.predictions.label, result.predictions.score) for result in results]
     about = {"name": config.name, "folds": config.split.folds, "level": "video", "note": config.data.note}
     folder = Path(config.output, f"{config.name}_folds")

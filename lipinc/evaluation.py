@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lipinc import plots
+from lipinc.calibration import Calibration
 from lipinc.checkpoint import Checkpoint
 from lipinc.config import Config, EvaluateConfig
 from lipinc.data.cache import Cache, ManifestRow, write_atomically
@@ -25,7 +26,7 @@ class TestResult:
     """What a checkpoint reaches on the test split, per video."""
 
     predictions: Predictions
-    threshold: float
+    calibration: Calibration
     metrics: dict[str, Interval]
     break_downs: dict[str, list[dict[str, Any]]]
 
@@ -37,19 +38,19 @@ class TestResult:
 def test(
     checkpoint: Checkpoint, config: Config, cache: Cache, rows: Sequence[ManifestRow], device: torch.device
 ) -> TestResult:
-    """Judge the videos `rows` with the threshold that was chosen on validation."""
+    """Judge the videos `rows` as they read by its calibration on validation."""
     predictions, _ = predict(checkpoint.model, ClipDataset(cache, rows), config.train, device, description="test")
-    return judge(predictions, checkpoint.threshold, config.evaluate)
+    return judge(predictions, checkpoint.calibration, config.evaluate)
 
 
-def judge(predictions: Predictions, threshold: float, config: EvaluateConfig) -> TestResult:
-    """Metrics and break-downs of predictions at a threshold."""
+def judge(predictions: Predictions, calibration: Calibration, config: EvaluateConfig) -> TestResult:
+    """Metrics and break-downs of predictions, at the threshold of a calibration."""
     options = {"bootstrap": config.bootstrap, "seed": config.seed}
     return TestResult(
         predictions,
-        threshold,
-        evaluate(predictions, threshold, **options),
-        {by: break_down(predictions, threshold, by, **options) for by in BREAK_DOWNS},
+        calibration,
+        evaluate(predictions, calibration.threshold, **options),
+        {by: break_down(predictions, calibration.threshold, by, **options) for by in BREAK_DOWNS},
     )
 
 
@@ -57,11 +58,12 @@ def write_result(result: TestResult, folder: Path, *, title: str, about: dict[st
     """metrics.json, predictions.csv and plots/*.png. about: what else metrics.json says of these numbers."""
     plot_folder = folder / "plots"
     plot_folder.mkdir(parents=True, exist_ok=True)
-    values = {**about, **metrics_json(result.metrics, result.threshold, result.break_downs)}
+    threshold, temperature = result.calibration.threshold, result.calibration.temperature
+    values = {**about, "temperature": temperature, **metrics_json(result.metrics, threshold, result.break_downs)}
     write_atomically(folder / "metrics.json", json.dumps(values, indent=2).encode() + b"\n")
-    result.predictions.write(folder / "predictions.csv", result.threshold)
+    result.predictions.write(folder / "predictions.csv", threshold, temperature)
     note = about.get("note", "")
     plots.plot_roc(result.predictions, plot_folder / "roc.png", title, note)
     plots.plot_precision_recall(result.predictions, plot_folder / "precision_recall.png", title, note)
-    plots.plot_score_histogram(result.predictions, result.threshold, plot_folder / "scores.png", title, note)
-    plots.plot_confusion(result.predictions, result.threshold, plot_folder / "confusion.png", title, note)
+    plots.plot_score_histogram(result.predictions, threshold, plot_folder / "scores.png", title, note)
+    plots.plot_confusion(result.predictions, threshold, plot_folder / "confusion.png", title, note)

@@ -57,16 +57,16 @@ class Predictions:
         """The videos that a boolean mask [V], or an array of positions, picks."""
         return Predictions(**{name: getattr(self, name)[mask] for name in self.__dataclass_fields__})
 
-    def write(self, path: Path, threshold: float) -> None:
+    def write(self, path: Path, threshold: float, temperature: float = 1.0) -> None:
         """Write predictions.csv (UTF-8). `read` gives the same texts and the very same float64 scores back.
 
-        fake_probability is the sigmoid of the score; prediction is 1 from the threshold on. A text that a spreadsheet
-        would run as a formula gets a leading apostrophe.
+        fake_probability is the sigmoid of (score - threshold) / temperature; prediction is 1 from the threshold on. A
+        text that a spreadsheet would run as a formula gets a leading apostrophe.
         """
         path = Path(path)
         temporary = path.with_name(path.name + ".tmp")
         # The sigmoid, in a form that cannot overflow.
-        probability = (1 + np.tanh(self.score / 2)) / 2
+        probability = (1 + np.tanh((self.score - threshold) / temperature / 2)) / 2
         prediction = (self.score >= threshold).astype(int)
         # surrogateescape: a path on Linux is bytes, and need not be UTF-8.
         with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -75,8 +75,10 @@ class Predictions:
             for i in range(len(self)):
                 numbers = [int(self.label[i]), repr(float(probability[i])), repr(float(self.score[i]))]
                 numbers += [int(prediction[i]), int(self.windows[i])]
-                texts = [_guard(str(column[i])) for column in (self.identity, self.generator, self.race, self.gender)]
-                writer.writerow([_guard(str(self.key[i])), *numbers, *texts])
+                texts = [
+                    guard_formula(str(column[i])) for column in (self.identity, self.generator, self.race, self.gender)
+                ]
+                writer.writerow([guard_formula(str(self.key[i])), *numbers, *texts])
         os.replace(temporary, path)
 
     @staticmethod
@@ -103,8 +105,10 @@ class Predictions:
             raise UserError(f"{path}: {error}; write the file again with a test run") from None
 
 
-def _guard(text: str) -> str:
-    """Also guards texts that are guarded already, so that `_unguard` is its exact inverse."""
+def guard_formula(text: str) -> str:
+    """A text for a CSV cell, with a leading apostrophe where a spreadsheet would run it as a formula.
+
+    Also guards texts that are guarded already, so that `_unguard` is its exact inverse."""
     return "'" + text if re.match(r"'*[=+\-@]", text) else text
 
 
@@ -204,28 +208,6 @@ def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
     after = int(np.argmax(excess <= 0))
     share = excess[after - 1] / (excess[after - 1] - excess[after])
     return float(false_alarms[after - 1] + share * (false_alarms[after] - false_alarms[after - 1]))
-
-
-def choose_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The threshold of the best balanced accuracy, halfway between two adjacent scores. For validation scores only.
-
-    labels [V] (1 = fake), scores [V]. Of equally good thresholds, the one in the widest gap, then the lowest. If all
-    scores are equal, that score. UserError if a class is absent or a score is not finite.
-    """
-    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    if not np.isfinite(scores).all():
-        raise UserError("validation scores are not finite, so no threshold can be chosen; lower train.learning_rate")
-    counts = roc_counts(labels, scores)
-    if not counts.reals * counts.fakes > 0:
-        raise UserError("the validation split lacks reals or fakes, so no threshold can be chosen; enlarge it")
-    if len(counts.scores) == 1:
-        return float(counts.scores[0])
-    upper, lower = counts.scores[:-1], counts.scores[1:]
-    # Whole numbers: rates would tell equally good thresholds apart by rounding.
-    quality = counts.true_positives[1:-1] * counts.reals - counts.false_positives[1:-1] * counts.fakes
-    best = np.lexsort((lower, lower - upper, -quality))[0]
-    halfway = lower[best] + (upper[best] - lower[best]) / 2
-    return float(max(halfway, np.nextafter(lower[best], upper[best])))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lipinc.errors import UserError
 
 
-def run_script(main: Callable[[], None]) -> None:
-    """Run a script's main function and exit.
+def run_script(main: Callable[[], int | None]) -> None:
+    """Run a script's main function and exit with the status it returns, None counting as 0.
 
     The package's log goes to stderr, above the progress bars. A UserError is one line and status 2; Ctrl-C is one line
     and status 130.
@@ -19,7 +19,7 @@ def run_script(main: Callable[[], None]) -> None:
     logging.getLogger("lipinc").setLevel(logging.INFO)
     try:
         with logging_redirect_tqdm():
-            main()
+            status = main()
     except UserError as error:
         # A loader process wraps the message into its traceback; the last mention is the message itself.
         message = str(error).rpartition("UserError: ")[2].strip()
@@ -33,4 +33,4 @@ def run_script(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues (training: with --resume auto)", file=sys.stderr)
         sys.exit(130)
-    sys.exit(0)
+    sys.exit(status or 0)

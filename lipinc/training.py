@@ -14,13 +14,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lipinc.checkpoint import load_state, model_for, save_checkpoint, save_state
+from lipinc.calibration import calibrate
+from lipinc.checkpoint import identity_digest, load_state, model_for, save_checkpoint, save_state
 from lipinc.config import Config, LossConfig, TrainConfig
 from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import ClipDataset, evaluation_loader, training_loader
 from lipinc.errors import UserError
 from lipinc.losses import total_loss
-from lipinc.metrics import Predictions, auc, choose_threshold
+from lipinc.metrics import Predictions, auc
 from lipinc.run import Run
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,8 @@ def be_deterministic() -> None:
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW of the config, fused on CUDA."""
-    shared = {"lr": config.learning_rate, "eps": config.adam_epsilon, "fused": next(model.parameters()).is_cuda}
+    """Adam or AdamW of the config, fused."""
+    shared = {"lr": config.learning_rate, "eps": config.adam_epsilon, "fused": True}
     if config.optimizer == "adamw":
         return torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, **shared)
     return torch.optim.Adam(model.parameters(), **shared)
@@ -163,7 +164,8 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
         ClipDataset(cache, rows["train"], config.augment), config.train, pin=device.type == "cuda"
     )
     validation = ClipDataset(cache, rows["validation"])
-    trained_on = tuple(sorted({row.record.identity for split in ("train", "validation") for row in rows[split]}))
+    known = {row.record.identity for split in ("train", "validation") for row in rows[split]}
+    trained_on = sorted(identity_digest(identity) for identity in known)
     fingerprint = _fingerprint(rows)
     model = model_for(config).to(device)
     optimizer = make_optimizer(model, config.train)
@@ -195,8 +197,8 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
             }
         )
         if best_epoch(history) == epoch:
-            threshold = choose_threshold(predictions.label, predictions.score)
-            save_checkpoint(run.best, model, config, epoch=epoch, threshold=threshold, trained_on=trained_on)
+            calibration = calibrate(predictions.label, predictions.score)
+            save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
         _save(run, model, optimizer, history, fingerprint)
         run.write_results(history)
         log.info(_progress_line(history))

@@ -6,11 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lipinc.checkpoint import load_checkpoint, load_state, model_for, save_checkpoint, save_state
+from lipinc.calibration import Calibration
+from lipinc.checkpoint import identity_digest, load_checkpoint, load_state, model_for, save_checkpoint, save_state
 from lipinc.errors import UserError
 from tests.synthetic_cache import make_cache, tiny_config
 
 CPU = torch.device("cpu")
+CALIBRATION = Calibration(temperature=2.5, threshold=-0.25, uncertain=(-1.0, 0.5))
+TRAINED_ON = (identity_digest("id00"), identity_digest("id01"))
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def config(tmp_path):
 
 
 def save(file, model, config):
-    save_checkpoint(file, model, config, epoch=3, threshold=-0.25, trained_on=("id00", "id01"))
+    save_checkpoint(file, model, config, epoch=3, calibration=CALIBRATION, trained_on=TRAINED_ON)
 
 
 def test_round_trip(tmp_path, config):
@@ -28,7 +31,7 @@ def test_round_trip(tmp_path, config):
     save(tmp_path / "c.safetensors", model, config)
     checkpoint = load_checkpoint(tmp_path / "c.safetensors", CPU)
     assert checkpoint.config == config
-    assert (checkpoint.epoch, checkpoint.threshold, checkpoint.trained_on) == (3, -0.25, ("id00", "id01"))
+    assert (checkpoint.epoch, checkpoint.calibration, checkpoint.trained_on) == (3, CALIBRATION, TRAINED_ON)
     assert not checkpoint.model.training
     for (name, mine), theirs in zip(model.state_dict().items(), checkpoint.model.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs), name
@@ -43,7 +46,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, config):
     save_file(
         {"weight": torch.zeros(2)},
         tmp_path / "newer.safetensors",
-        {"lipinc": json.dumps({"config": {"colour": "mauve"}, "epoch": 1, "threshold": 0, "trained_on": []})},
+        {"lipinc": json.dumps({"config": {"colour": "mauve"}, "epoch": 1, "calibration": {}, "trained_on": []})},
     )
     cases = {
         "text.safetensors": "not a .safetensors checkpoint",

@@ -15,7 +15,6 @@ from lipinc.metrics import (
     average_precision,
     balanced_accuracy,
     break_down,
-    choose_threshold,
     eer,
     evaluate,
 )
@@ -109,44 +108,6 @@ def test_metrics_are_nan_where_a_score_is_no_number():
 
 def test_infinite_scores_tie_with_each_other():
     assert auc([0, 1, 0, 1], [-np.inf, np.inf, np.inf, -np.inf]) == 0.5
-
-
-def test_threshold_is_halfway_between_the_classes():
-    assert choose_threshold([0, 0, 1, 1], [-1.0, 0.0, 3.0, 4.0]) == 1.5
-
-
-def test_of_equal_thresholds_the_widest_gap_wins_then_the_lowest():
-    # 0.5, 1.5 and 4.5 are right about 3/4 on balance (order real fake real fake); 4.5 lies in the widest gap.
-    assert choose_threshold([0, 1, 0, 1], [0.0, 1.0, 2.0, 7.0]) == 4.5
-    assert choose_threshold([0, 1, 0, 1], [0.0, 1.0, 2.0, 3.0]) == 0.5
-
-
-@given(judged_videos())
-@settings(max_examples=100, deadline=None)
-def test_no_threshold_between_scores_beats_the_chosen_one(videos):
-    labels, scores, _ = videos
-    chosen = choose_threshold(labels, scores)
-    best = balanced_accuracy(labels, scores, chosen)
-    distinct = np.unique(scores)
-    for halfway in (distinct[1:] + distinct[:-1]) / 2:
-        assert balanced_accuracy(labels, scores, halfway) <= best + 1e-12
-    order = np.random.default_rng(0).permutation(len(labels))
-    assert choose_threshold(labels[order], scores[order]) == chosen
-
-
-def test_threshold_separates_scores_that_no_float_lies_between():
-    real, fake = 1.0, np.nextafter(1.0, 2.0)
-    assert balanced_accuracy([0, 1], [real, fake], choose_threshold([0, 1], [real, fake])) == 1.0
-
-
-def test_threshold_of_equal_scores_is_that_score():
-    assert choose_threshold([0, 1], [2.0, 2.0]) == 2.0
-
-
-@pytest.mark.parametrize(("labels", "scores"), [([1, 1], [0.0, 1.0]), ([0, 1], [0.0, np.nan]), ([0, 1], [0.0, np.inf])])
-def test_threshold_refuses_what_it_cannot_judge(labels, scores):
-    with pytest.raises(UserError):
-        choose_threshold(labels, scores)
 
 
 def test_separable_videos_have_the_interval_one_to_one():
@@ -308,7 +269,7 @@ def test_csv_gives_any_text_back(tmp_path_factory, names):
 
 def test_csv_is_safe_and_plain_for_a_spreadsheet(tmp_path):
     videos = predictions([0, 1, 1], [-1.5, 0.25, 900.0], key=["=1+1", "b", "c"])
-    videos.write(tmp_path / "predictions.csv", threshold=0.25)
+    videos.write(tmp_path / "predictions.csv", threshold=0.25, temperature=2.0)
     with open(tmp_path / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
@@ -317,7 +278,7 @@ def test_csv_is_safe_and_plain_for_a_spreadsheet(tmp_path):
     assert rows[0]["key"] == "'=1+1"
     assert rows[0]["score"] == "-1.5"
     assert [row["prediction"] for row in rows] == ["0", "1", "1"]
-    assert float(rows[0]["fake_probability"]) == pytest.approx(1 / (1 + np.exp(1.5)))
+    assert float(rows[0]["fake_probability"]) == pytest.approx(1 / (1 + np.exp(1.75 / 2)))
     assert float(rows[2]["fake_probability"]) == 1.0
 
 

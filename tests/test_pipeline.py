@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lipinc import crossval
+from lipinc.calibration import Calibration
 from lipinc.crossval import pool
 from lipinc.errors import UserError
 from lipinc.metrics import Predictions, auc
@@ -62,7 +63,7 @@ def test_test_only_repeats_the_numbers_of_the_run_and_leaves_it_alone(config):
     before = (folder / "metrics.json").read_bytes()
     again = test_checkpoint(folder / "checkpoints" / "best.safetensors", config)
     np.testing.assert_array_equal(again.predictions.score, first.predictions.score)
-    assert again.threshold == first.threshold
+    assert again.calibration == first.calibration
     assert (folder / "metrics.json").read_bytes() == before
     assert (folder / "test_only" / "metrics.json").exists()
 
@@ -94,11 +95,12 @@ def test_cross_validation_tests_every_video_once(config, monkeypatch, capsys):
     assert "AUC of the folds" in capsys.readouterr().out
 
 
-def test_pooled_scores_count_from_each_folds_threshold(config):
+def test_pooled_scores_are_calibrated_fold_by_fold(config):
     result = run_experiment(config)
-    shifted = replace(result, predictions=replace(result.predictions, score=result.predictions.score + 100))
-    shifted = replace(shifted, threshold=result.threshold + 100)
-    pooled = pool([result, shifted])
+    calibration = result.calibration
+    stretched = Calibration(3 * calibration.threshold + 100, 3 * calibration.temperature)
+    moved = replace(result.predictions, score=3 * result.predictions.score + 100)
+    pooled = pool([result, replace(result, predictions=moved, calibration=stretched)])
     half = len(result.predictions)
     np.testing.assert_allclose(pooled.score[:half], pooled.score[half:])
     assert auc(pooled.label, pooled.score) == auc(result.predictions.label, result.predictions.score)

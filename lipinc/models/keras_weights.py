@@ -21,6 +21,7 @@ import h5py
 import torch
 from torch import nn
 
+from lipinc.calibration import Calibration
 from lipinc.checkpoint import model_for, save_checkpoint
 from lipinc.config import REPOSITORY, Config, load_config
 from lipinc.errors import UserError
@@ -164,7 +165,7 @@ def main() -> None:
     options = parser.parse_args()
     model, config = convert(options.weights)
     try:
-        save_checkpoint(options.out, model, config, epoch=0, threshold=0.0, trained_on=())
+        save_checkpoint(options.out, model, config, epoch=0, calibration=Calibration(), trained_on=())
     except OSError as error:
         raise UserError(f"{options.out} cannot be written: {error.strerror}; give another --out") from error
     print(f"{options.out}: {config.name}; clips for it are made with --config configs/{config.name}.py")

@@ -20,8 +20,10 @@ class Track:
     last_frame: int
     area: float = 0.0
     """Box area summed over its frames, in px: what makes a face the largest."""
-    entries: list = field(default_factory=list)
-    """What the caller keeps for each frame."""
+    thumbnail: np.ndarray | None = None
+    """[H, W, 3] uint8 BGR: its picture, once there is a mouth in it."""
+    seen: bytearray = field(default_factory=bytearray)
+    """What the caller keeps of each frame: packed, since a long video has many."""
 
 
 class FaceTracks:

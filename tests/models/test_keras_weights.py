@@ -13,6 +13,7 @@ import pytest
 import torch
 from keras_in_numpy import EPSILON, map_attention, max_pool, relu, softmax
 
+from lipinc.calibration import Calibration
 from lipinc.checkpoint import load_checkpoint
 from lipinc.config import REPOSITORY, check, load_config
 from lipinc.errors import UserError
@@ -262,7 +263,7 @@ def check_checkpoint(file: Path, version: int, layers: dict, tolerance: float) -
         found = checkpoint.model(torch.from_numpy(mouths), torch.from_numpy(residues)).softmax(dim=1).numpy()
     np.testing.assert_allclose(found, expected[:, ::-1], rtol=0, atol=tolerance)
     assert checkpoint.config == load_config(REPOSITORY / "configs" / f"official_v{version}.py")
-    assert (checkpoint.threshold, checkpoint.epoch, checkpoint.trained_on) == (0.0, 0, ())
+    assert (checkpoint.calibration, checkpoint.epoch, checkpoint.trained_on) == (Calibration(), 0, ())
 
 
 def test_v1_answers_as_the_original(tmp_path, monkeypatch, capsys):

@@ -1,0 +1,180 @@
+"""A video file to its verdict: every window of the whole video scored by one checkpoint."""
+
+import hashlib
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from functools import lru_cache
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lipinc.checkpoint import Checkpoint, load_checkpoint
+from lipinc.config import REPOSITORY, MouthConfig, TrainConfig, check
+from lipinc.detection.evidence import gather_evidence
+from lipinc.detection.verdict import Decision, FaceVerdict, Judgement, Source, Verdict, WindowScore
+from lipinc.run import PACKAGES
+from lipinc.training import choose_device
+from lipinc.video.extract import SampledFace, sample_faces
+from lipinc.video.follow import FollowedVideo, follow_faces
+from lipinc.video.mouth import residues
+from lipinc.video.reader import Unreadable
+from lipinc.video.rejection import Reason, Rejection
+from lipinc.video.sampling import Window
+
+DEFAULT_CHECKPOINT = REPOSITORY / "weights" / "lipinc_v2.safetensors"
+CLIPS_AT_ONCE = 16
+"""Clips scored together: what bounds memory, however long the video."""
+
+
+def detect(path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, **options: str) -> Verdict:
+    """Judge one video: the Python call behind detect.py. The checkpoint is loaded once for many calls.
+
+    options: device and face of `Detector`. Raises UserError if the checkpoint cannot be used; a video that cannot be
+    judged is a verdict with its reason.
+    """
+    return _detector(str(checkpoint), **options)(path)
+
+
+class Detector:
+    """A loaded checkpoint that judges videos."""
+
+    def __init__(self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str = "largest"):
+        """device: auto, cpu or cuda; face: largest, all (up to four), or the rank of one by its area: 0, 1, ...
+
+        Raises UserError if the checkpoint, the device or the face is none.
+        """
+        self._device = choose_device(TrainConfig(device=device))
+        self.checkpoint = load_checkpoint(checkpoint, self._device)
+        config = self.checkpoint.config
+        config = replace(
+            config,
+            mouth=replace(config.mouth, face=face),
+            sampling=replace(config.sampling, windows=sys.maxsize),  # all of them, over the whole video
+        )
+        check(config)
+        self._mouth, self._sampling = config.mouth, config.sampling
+        self._source = _source(self.checkpoint, config.mouth)
+
+    def __call__(self, path: str | Path, *, evidence: bool = False) -> Verdict:
+        """evidence: also the pictures of the most and the least suspicious window of each face.
+
+        Frames stream: memory does not grow with the length of the video. Never raises for what is wrong with the file.
+        """
+        path = Path(path)
+        try:
+            digest = _sha256(path)
+        except FileNotFoundError:
+            return self._refuse(path, Rejection(Reason.MISSING, "no such file"))
+        except OSError as error:
+            return self._refuse(path, Rejection(Reason.UNREADABLE, error.strerror or str(error)))
+        try:
+            with follow_faces(path, self._mouth) as video:
+                sampled = sample_faces(video, self._mouth, self._sampling)
+                if isinstance(sampled, Rejection):
+                    return self._refuse(path, sampled, digest, video.duration)
+                faces = tuple(self._judge(face, video, evidence) for face in sampled)
+        except Unreadable as error:
+            return self._refuse(path, Rejection(Reason.UNREADABLE, str(error)), digest)
+        judgement = max((face.judgement for face in faces), key=_suspicion)
+        return Verdict(str(path), digest, video.frames, video.duration, judgement, faces, self._source)
+
+    def refuse(self, path: str | Path, rejection: Rejection) -> Verdict:
+        """The verdict on a file that was given up elsewhere."""
+        return self._refuse(Path(path), rejection)
+
+    def _judge(self, sampled: SampledFace, video: FollowedVideo, evidence: bool) -> FaceVerdict:
+        face, windows = sampled.face, sampled.windows
+        coverage = len(face.frame_ids) / video.frames
+        if isinstance(windows, Rejection):
+            return FaceVerdict(sampled.rank, face.thumbnail, _no_verdict(windows, coverage), (), ())
+        scores = np.concatenate([self._score(frames, residue) for frames, residue in self._clips(sampled, windows)])
+        calibration = self.checkpoint.calibration
+        score = float(scores.mean())
+        judgement = Judgement(
+            decision=_decide(score, calibration.threshold, calibration.uncertain),
+            probability=float(calibration.probability(score)),
+            windows=len(windows),
+            coverage=coverage,
+            reason=None,
+            detail="",
+        )
+        local = self._sampling.local_frames
+        scored = tuple(
+            WindowScore(
+                start=float(face.times[window.positions[0]]),
+                end=float(face.times[window.positions[local - 1]]),
+                frame_ids=tuple(face.frame_ids[window.positions].tolist()),
+                probability=float(calibration.probability(one)),
+            )
+            for window, one in zip(windows, scores, strict=True)
+        )
+        shown = ()
+        if evidence:
+            chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
+            clips = self._clips(sampled, [windows[position] for position in chosen])
+            shown = gather_evidence(self.checkpoint.model, list(chosen), *next(clips), self._device)
+        return FaceVerdict(sampled.rank, face.thumbnail, judgement, scored, shown)
+
+    def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Frames and residues of the windows, some at a time."""
+        waiting = iter(windows)
+        while some := list(islice(waiting, CLIPS_AT_ONCE)):
+            frames = np.stack([sampled.face.mouths(window.positions, self._mouth) for window in some])
+            yield frames, residues(frames, self._mouth.residue)
+
+    @torch.inference_mode()
+    def _score(self, frames: np.ndarray, residue: np.ndarray) -> np.ndarray:
+        """[K, N, H, W, 3] and [K, N - 1, H, W, 3] uint8 -> [K] float64: logit(fake) - logit(real)."""
+        logits = self.checkpoint.model(
+            torch.from_numpy(frames).to(self._device), torch.from_numpy(residue).to(self._device)
+        )
+        return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
+
+    def _refuse(self, path: Path, rejection: Rejection, digest: str = "", duration: float = 0.0) -> Verdict:
+        coverage = rejection.face_frames / rejection.frames if rejection.frames else 0.0
+        judgement = _no_verdict(rejection, coverage)
+        return Verdict(str(path), digest, rejection.frames, duration, judgement, (), self._source)
+
+
+def _no_verdict(rejection: Rejection, coverage: float) -> Judgement:
+    return Judgement(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
+
+
+def _decide(score: float, threshold: float, uncertain: tuple[float, float]) -> Decision:
+    if uncertain[0] < score < uncertain[1]:
+        return Decision.UNCERTAIN
+    return Decision.FAKE if score >= threshold else Decision.REAL
+
+
+def _suspicion(judgement: Judgement) -> float:
+    return -1.0 if judgement.probability is None else judgement.probability
+
+
+def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
+    config, calibration = checkpoint.config, checkpoint.calibration
+    sampling = {**asdict(config.sampling), "windows": "all"}
+    return Source(
+        checkpoint=checkpoint.file.name,
+        checkpoint_sha256=checkpoint.sha256,
+        model=config.model.name,
+        threshold=float(calibration.probability(calibration.threshold)),
+        uncertain=tuple(float(calibration.probability(score)) for score in calibration.uncertain),
+        settings={"mouth": asdict(mouth), "sampling": sampling, "model": asdict(config.model)},
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        trained_on=config.data.note,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _detector(checkpoint: str, **options: str) -> Detector:
+    return Detector(checkpoint, **options)

@@ -1,0 +1,41 @@
+"""Where in the mouths a score comes from: gradient x input, on frames and residues together."""
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from lipinc.detection.verdict import Evidence
+
+SMOOTHING = 3.0
+"""Sigma in px of the Gaussian over the raw map, which is as grainy as the gradient."""
+
+
+def gather_evidence(
+    model: nn.Module, windows: list[int], frames: np.ndarray, residue: np.ndarray, device: torch.device
+) -> tuple[Evidence, ...]:
+    """Evidence of K clips, numbered by `windows`: frames [K, N, H, W, 3] and residues [K, N - 1, H, W, 3] uint8."""
+    heat = heat_map(model, frames, residue, device)
+    return tuple(Evidence(window, frames[k], residue[k], heat[k]) for k, window in enumerate(windows))
+
+
+def heat_map(model: nn.Module, frames: np.ndarray, residue: np.ndarray, device: torch.device) -> np.ndarray:
+    """[K, N, H, W] float32 in 0..1, 1 where a clip's score depends on its mouths the most.
+
+    The magnitude of gradient x input, summed over the colours. That of a residue counts for the two mouths it lies
+    between, half each. Source: Shrikumar et al., Not just a black box, arXiv 1605.01713.
+    """
+    inputs = [torch.from_numpy(mouths).to(device).float().requires_grad_() for mouths in (frames, residue)]
+    logits = model(*inputs)
+    gradients = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), inputs)
+    of_frames, of_residues = (
+        (gradient * mouths).abs().sum(dim=-1).detach().cpu().numpy()
+        for gradient, mouths in zip(gradients, inputs, strict=True)
+    )
+    heat = of_frames
+    heat[:, :-1] += of_residues / 2
+    heat[:, 1:] += of_residues / 2
+    for clip in heat:
+        for mouth in clip:
+            cv2.GaussianBlur(mouth, (0, 0), SMOOTHING, dst=mouth)
+    return heat / heat.max(axis=(1, 2, 3), keepdims=True).clip(min=np.finfo(np.float32).tiny)
