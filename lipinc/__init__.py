@@ -2,7 +2,7 @@
 
 >>> import lipinc
 >>> verdict = lipinc.detect("video.mp4")
->>> print(verdict.judgement.decision.value, verdict.judgement.probability)
+>>> print(verdict.decision.value, verdict.probability)
 """
 
 from typing import TYPE_CHECKING

@@ -34,6 +34,13 @@ class DataConfig:
     """fakeavceleb only: the methods that count as lip-sync fakes. Rows of the other fake methods are left out."""
     include_rtvc: bool = False
     """fakeavceleb only: also take category B (rtvc), whose video is real and whose audio is cloned."""
+    crf: tuple[int, ...] = ()
+    """Take every video once more for each of these constant rate factors, re-encoded by H.264 as a platform would send
+    it (0 lossless to 51; 23 is x264's default, 28 is visibly worse): training data against the first thing that
+    destroys residues, and metrics for each level. Decoding and encoding cost about as much as extraction."""
+    forgeries: int = 0
+    """Pseudo-fakes to make of every real video (lipinc/video/forge.py), for training only: generators that there are no
+    videos of."""
     max_missing: float = 0.05
     """Share of indexed videos that may be absent from the disk; more is an error (a wrong root), not a data set."""
     note: str = ""
@@ -176,6 +183,9 @@ class AugmentConfig:
 
     flip: float = 0.5
     """Probability of a horizontal flip."""
+    shift: float = 0.0
+    """Largest shift, as a share of the mouth's height (up and down) and width; the edge is repeated. Mouths are cut
+    tightly: without it a network that reads fixed places learns people."""
     brightness: float = 0.0
     """Factor drawn from 1 -+ this. 0: off."""
     contrast: float = 0.0
@@ -324,7 +334,10 @@ def check(config: Config) -> None:
     """Raise UserError with every value that makes no sense, all at once."""
     m, s, t, a = config.mouth, config.sampling, config.train, config.augment
     shares = {
-        **{f"augment.{k}": getattr(a, k) for k in ("flip", "brightness", "contrast", "compression", "blur", "rescale")},
+        **{
+            f"augment.{k}": getattr(a, k)
+            for k in ("flip", "shift", "brightness", "contrast", "compression", "blur", "rescale")
+        },
         "loss.label_smoothing": config.loss.label_smoothing,
         "mouth.margin": m.margin,
         "model.dropout": config.model.dropout,
@@ -350,6 +363,7 @@ def check(config: Config) -> None:
                 ("sampling.windows", s.windows, 1),
                 ("sampling.tolerance", s.tolerance, 0),
                 ("sampling.min_gap", s.min_gap, 1),
+                ("data.forgeries", config.data.forgeries, 0),
                 ("cache.workers", config.cache.workers, 0),
                 ("train.epochs", t.epochs, 1),
                 ("train.patience", t.patience, 1),
@@ -393,6 +407,8 @@ def check(config: Config) -> None:
             f"the inconsistency loss needs 2 maps of 7 x 7 or more, and these mouths give {maps[0]} of {maps[1]} x "
             f"{maps[2]}; take larger mouths, loss.features full, or loss.inconsistency 0"
         )
+    if not all(0 <= crf <= 51 for crf in config.data.crf) or len(set(config.data.crf)) < len(config.data.crf):
+        problems.append(f"data.crf must be different numbers from 0 to 51, not {config.data.crf}")
     if not config.name or "/" in config.name or config.name in (".", ".."):
         problems.append(f"name must be the name of a folder, not {config.name!r}")
     if problems:

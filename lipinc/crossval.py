@@ -27,6 +27,16 @@ def pool(results: list[TestResult]) -> Predictions:
     return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
+def fold_auc(results: list[TestResult]) -> dict[str, list[float]]:
+    """The test AUC of each fold, at each level of compression. No fold's scores are compared with another's."""
+    found: dict[str, list[float]] = {}
+    for result in results:
+        for level in np.unique(result.predictions.compression):
+            part = result.predictions.select(result.predictions.compression == level)
+            found.setdefault(str(level), []).append(auc(part.label, part.score))
+    return found
+
+
 def main() -> None:
     config = parse_command_line(Config)
     if not config.split.folds:
@@ -36,16 +46,19 @@ def main() -> None:
         split = replace(config.split, fold=fold)
         results.append(run_experiment(replace(config, name=f"{config.name}_fold{fold}", split=split), resume=True))
     pooled = judge(pool(results), Calibration(), config.evaluate)
-    of_folds = [auc(result.predictions.label, result.predictions.score) for result in results]
+    of_folds = fold_auc(results)
     about = {"name": config.name, "folds": config.split.folds, "level": "video", "note": config.data.note}
     folder = Path(config.output, f"{config.name}_folds")
     write_result(pooled, folder, title=f"{config.name}, {len(results)} folds", about={**about, "fold_auc": of_folds})
     print(f"\n{len(results)} folds by identity, test predictions pooled, per video\n{pooled}\n")
     if config.data.note:
         print(f"note: {config.data.note}")
-    print(
-        f"AUC of the folds: {', '.join(f'{value:.3f}' for value in of_folds)}; mean {np.mean(of_folds):.3f}  ({folder})"
-    )
+    for level, values in of_folds.items():
+        print(
+            f"AUC of the folds, {level}: {', '.join(f'{value:.3f}' for value in values)}; mean {np.mean(values):.3f}, "
+            f"standard deviation {np.std(values):.3f}"
+        )
+    print(f"written to {folder}")
 
 
 if __name__ == "__main__":

@@ -45,13 +45,16 @@ def test(
 
 def judge(predictions: Predictions, calibration: Calibration, config: EvaluateConfig) -> TestResult:
     """Metrics and break-downs of predictions, at the threshold of a calibration."""
-    options = {"bootstrap": config.bootstrap, "seed": config.seed}
-    return TestResult(
-        predictions,
-        calibration,
-        evaluate(predictions, calibration.threshold, **options),
-        {by: break_down(predictions, calibration.threshold, by, **options) for by in BREAK_DOWNS},
-    )
+    options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
+    levels = sorted(set(predictions.compression.tolist()), key=lambda level: (level != "raw", level))
+    if len(levels) == 1:
+        break_downs = {by: break_down(predictions, by=by, **options) for by in BREAK_DOWNS}
+    else:
+        break_downs = {"compression": break_down(predictions, by="compression", **options)}
+        for level in levels:
+            part = predictions.select(predictions.compression == level)
+            break_downs |= {f"{by}, {level}": break_down(part, by=by, **options) for by in BREAK_DOWNS}
+    return TestResult(predictions, calibration, evaluate(predictions, **options), break_downs)
 
 
 def write_result(result: TestResult, folder: Path, *, title: str, about: dict[str, Any]) -> None:

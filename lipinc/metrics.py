@@ -19,7 +19,9 @@ from lipinc.errors import UserError
 
 CSV_COLUMNS = (
     "key", "label", "fake_probability", "score", "prediction", "windows", "identity", "generator", "race", "gender",
+    "compression",
 )  # fmt: skip
+TEXT_COLUMNS = ("key", "identity", "generator", "race", "gender", "compression")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Predictions:
 
     key: str [V], path relative to the dataset root. label: int64 [V], 1 = fake, 0 = real. score: float64 [V], mean
     over the windows of logit(fake) - logit(real). windows: int64 [V], windows behind the score. identity, generator,
-    race, gender: str [V], "" where unknown. ValueError if lengths differ or a label is neither 0 nor 1.
+    race, gender, compression: str [V], "" where unknown. ValueError if lengths differ or a label is neither 0 nor 1.
     """
 
     key: np.ndarray
@@ -39,6 +41,7 @@ class Predictions:
     generator: np.ndarray
     race: np.ndarray
     gender: np.ndarray
+    compression: np.ndarray
 
     def __post_init__(self):
         dtypes = {"label": np.int64, "score": np.float64, "windows": np.int64}
@@ -75,9 +78,7 @@ class Predictions:
             for i in range(len(self)):
                 numbers = [int(self.label[i]), repr(float(probability[i])), repr(float(self.score[i]))]
                 numbers += [int(prediction[i]), int(self.windows[i])]
-                texts = [
-                    guard_formula(str(column[i])) for column in (self.identity, self.generator, self.race, self.gender)
-                ]
+                texts = [guard_formula(str(getattr(self, name)[i])) for name in TEXT_COLUMNS[1:]]
                 writer.writerow([guard_formula(str(self.key[i])), *numbers, *texts])
         os.replace(temporary, path)
 
@@ -93,13 +94,12 @@ class Predictions:
         missing = [column for column in CSV_COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             raise UserError(f"{path}: column {missing[0]!r} is missing; write the file again with a test run")
-        texts = ("key", "identity", "generator", "race", "gender")
         try:
             return Predictions(
                 label=[int(row["label"]) for row in rows],
                 score=[float(row["score"]) for row in rows],
                 windows=[int(row["windows"]) for row in rows],
-                **{name: [_unguard(row[name]) for row in rows] for name in texts},
+                **{name: [_unguard(row[name]) for row in rows] for name in TEXT_COLUMNS},
             )
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: {error}; write the file again with a test run") from None
@@ -241,15 +241,16 @@ def evaluate(
 def break_down(
     predictions: Predictions,
     threshold: float,
-    by: Literal["generator", "race", "gender"],
+    by: Literal["generator", "race", "gender", "compression"],
     *,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> list[dict[str, str | int | float]]:
     """One row a group, by name: group, real and fake (videos), auc, auc_low, auc_high, ap, accuracy, balanced_accuracy.
 
-    generator: the fakes of each one against all reals. race, gender: the videos of each group. Videos of which it is
-    not known are the group "unknown"; there are no rows at all if it is known of none. Intervals as in `evaluate`.
+    generator: the fakes of each one against all reals. race, gender, compression: the videos of each group.
+    Videos of which it is not known are the group "unknown"; there are no rows at all if it is known of none. Intervals
+    as in `evaluate`.
     """
     real = predictions.label == 0
     groups = getattr(predictions, by)

@@ -16,16 +16,20 @@ from lipinc.training import best_epoch, choose_device, train
 HEADLINE = (("AUC", "auc"), ("AP", "ap"), ("accuracy", "accuracy"))
 
 
-def run_experiment(config: Config, *, resume: bool = False) -> TestResult:
-    """Train, and judge the best checkpoint on the test split. Raises UserError."""
+def run_experiment(config: Config, *, resume: bool = False) -> TestResult | None:
+    """Train, and judge the best checkpoint on the test split; None where `split.test` is 0. Raises UserError."""
     device = choose_device(config.train)
-    cache, manifest, splits, rows = _select(config)
+    tested = bool(config.split.test or config.split.folds or config.split.file)
+    cache, manifest, splits, rows = _select(config, needed=SPLITS if tested else ("train", "validation"))
     run = Run.open(config, resume=resume)
     write_splits(run.folder / "splits.csv", [row.record for row in manifest], splits)
     history = train(config, cache, rows, run)
     (run.folder / "plots").mkdir(exist_ok=True)
     curves = run.folder / "plots" / "learning_curves.png"
     plots.plot_learning_curves(history, best_epoch(history), curves, config.name, config.data.note)
+    if not tested:
+        print(f"no test split; the checkpoint of epoch {best_epoch(history)} is {run.best}")
+        return None
     return _judge(load_checkpoint(run.best, device), config, cache, rows["test"], run.folder)
 
 

@@ -146,6 +146,7 @@ def predict(
         generator=[record.generator for record in records],
         race=[record.race for record in records],
         gender=[record.gender for record in records],
+        compression=[record.compression for record in records],
     )
     return predictions, float(torch.cat(losses).mean())
 

@@ -22,7 +22,7 @@ from lipinc.metrics import (
 
 def predictions(label, score, identity=None, **columns) -> Predictions:
     count = len(label)
-    texts = {name: columns.get(name, [""] * count) for name in ("generator", "race", "gender")}
+    texts = {name: columns.get(name, [""] * count) for name in ("generator", "race", "gender", "compression")}
     return Predictions(
         key=columns.get("key", [f"{i}.mp4" for i in range(count)]),
         label=label,
@@ -274,6 +274,7 @@ def test_csv_is_safe_and_plain_for_a_spreadsheet(tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "key", "label", "fake_probability", "score", "prediction", "windows", "identity", "generator", "race", "gender",
+        "compression",
     ]  # fmt: skip
     assert rows[0]["key"] == "'=1+1"
     assert rows[0]["score"] == "-1.5"
@@ -287,7 +288,7 @@ def test_no_videos_can_be_written_and_read(tmp_path):
     assert len(Predictions.read(tmp_path / "predictions.csv")) == 0
 
 
-HEADER = "key,label,fake_probability,score,prediction,windows,identity,generator,race,gender\n"
+HEADER = "key,label,fake_probability,score,prediction,windows,identity,generator,race,gender,compression\n"
 
 
 @pytest.mark.parametrize(
@@ -295,8 +296,8 @@ HEADER = "key,label,fake_probability,score,prediction,windows,identity,generator
     [
         (None, "no such"),
         ("key,label\na,1\n", "fake_probability"),
-        (HEADER + "a,1,,high,1,1,,,,\n", "high"),
-        (HEADER + "a,2,,1.0,1,1,,,,\n", "label"),
+        (HEADER + "a,1,,high,1,1,,,,,\n", "high"),
+        (HEADER + "a,2,,1.0,1,1,,,,,\n", "label"),
         (HEADER + "a,1\n", "write"),
     ],
 )

@@ -12,6 +12,7 @@ from lipinc import crossval
 from lipinc.calibration import Calibration
 from lipinc.crossval import pool
 from lipinc.errors import UserError
+from lipinc.evaluation import judge
 from lipinc.metrics import Predictions, auc
 from lipinc.pipeline import run_experiment, test_checkpoint
 from tests.synthetic_cache import make_cache, tiny_config
@@ -51,7 +52,7 @@ def test_predictions_are_those_of_the_test_people_alone(config):
     result = run_experiment(config)
     folder = Path(config.output, "tiny")
     with (folder / "splits.csv").open(newline="") as file:
-        splits = {row["key"]: row["split"] for row in csv.DictReader(file)}
+        splits = {row["path"]: row["split"] for row in csv.DictReader(file)}
     predictions = Predictions.read(folder / "predictions.csv")
     assert set(predictions.key) == {key for key, split in splits.items() if split == "test"}
     np.testing.assert_array_equal(predictions.score, result.predictions.score)
@@ -89,7 +90,7 @@ def test_cross_validation_tests_every_video_once(config, monkeypatch, capsys):
     pooled = Predictions.read(Path(config.output, "tiny_folds", "predictions.csv"))
     assert len(pooled.key) == len(set(pooled.key)) == 20
     saved = json.loads(Path(config.output, "tiny_folds", "metrics.json").read_text())
-    assert len(saved["fold_auc"]) == saved["folds"] == 3
+    assert len(saved["fold_auc"]["raw"]) == saved["folds"] == 3
     assert saved["threshold"] == 0
     crossval.main()  # continued: nothing is trained again
     assert "AUC of the folds" in capsys.readouterr().out
@@ -104,3 +105,32 @@ def test_pooled_scores_are_calibrated_fold_by_fold(config):
     half = len(result.predictions)
     np.testing.assert_allclose(pooled.score[:half], pooled.score[half:])
     assert auc(pooled.label, pooled.score) == auc(result.predictions.label, result.predictions.score)
+
+
+def test_levels_of_compression_are_judged_apart(config):
+    result = run_experiment(config)
+    count = len(result.predictions)
+    both = replace(
+        result.predictions,
+        **{name: np.tile(getattr(result.predictions, name), 2) for name in Predictions.__dataclass_fields__},
+    )
+    both = replace(
+        both,
+        key=[f"{i}.mp4" for i in range(2 * count)],
+        score=np.concatenate([both.label[:count], -both.label[:count]]).astype(float),
+        compression=["raw"] * count + ["crf28"] * count,
+    )
+    judged = judge(both, Calibration(threshold=0.5), config.evaluate)
+    assert [(row["group"], row["auc"]) for row in judged.break_downs["compression"]] == [("crf28", 0.0), ("raw", 1.0)]
+    assert {row["auc"] for row in judged.break_downs["generator, raw"]} == {1.0}
+    assert {row["auc"] for row in judged.break_downs["generator, crf28"]} == {0.0}
+    assert "generator, crf28" in str(judged)
+
+
+def test_without_a_test_share_it_trains_and_judges_nothing(config, capsys):
+    config = replace(config, split=replace(config.split, train=0.6, validation=0.4, test=0.0))
+    assert run_experiment(config) is None
+    folder = Path(config.output, "tiny")
+    assert (folder / "checkpoints" / "best.safetensors").exists()
+    assert not (folder / "metrics.json").exists()
+    assert "no test split" in capsys.readouterr().out.splitlines()[-1]

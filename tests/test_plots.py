@@ -27,7 +27,7 @@ FAKE_BGR = (0x00, 0x5E, 0xD5)
 def predictions(label, score) -> Predictions:
     names = [str(i) for i in range(len(label))]
     blank = [""] * len(label)
-    return Predictions(names, label, score, [1] * len(label), names, blank, blank, blank)
+    return Predictions(names, label, score, [1] * len(label), names, blank, blank, blank, blank)
 
 
 def pixels(image: np.ndarray, bgr: tuple[int, int, int]) -> int:

@@ -16,6 +16,10 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
     height, width = images.shape[2:]
     if random.random() < config.flip:
         images = functional.horizontal_flip(images)
+    if config.shift:
+        # Whole px: resampling would blur the very noise that residues show.
+        down, right = (round(random.uniform(-config.shift, config.shift) * side) for side in (height, width))
+        images = _shift(images, down, right)
     if config.brightness:
         images = functional.adjust_brightness(images, random.uniform(1 - config.brightness, 1 + config.brightness))
     if config.contrast:
@@ -34,7 +38,17 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
 
 def changes_pixels(config: AugmentConfig) -> bool:
     """Whether the residues of the cache no longer fit the augmented frames."""
-    return any((config.flip, config.brightness, config.contrast, config.rescale, config.blur, config.compression))
+    return any(
+        (config.flip, config.shift, config.brightness, config.contrast, config.rescale, config.blur, config.compression)
+    )
+
+
+def _shift(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """Move pictures [N, 3, H, W] by whole px, repeating the edge."""
+    height, width = images.shape[2:]
+    rows = (torch.arange(height) - down).clamp(0, height - 1)
+    columns = (torch.arange(width) - right).clamp(0, width - 1)
+    return images[:, :, rows][:, :, :, columns]
 
 
 def _adjust_contrast(images: torch.Tensor, factor: float) -> torch.Tensor:

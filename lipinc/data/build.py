@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import tempfile
 import threading
 import warnings
 from collections import Counter
@@ -33,7 +34,11 @@ from lipinc.data.cache import (
 )
 from lipinc.data.catalog import Label, VideoRecord, check_present
 from lipinc.errors import UserError
-from lipinc.video.extract import extract
+from lipinc.video.extract import Clips, extract
+from lipinc.video.forge import forge_video, forgery_seed
+from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.reader import Unreadable
+from lipinc.video.reencode import reencode
 from lipinc.video.rejection import Reason, Rejection
 
 if TYPE_CHECKING:
@@ -135,7 +140,7 @@ def extract_to_cache(
     that is full or read-only, a library that is missing."""
     size = os.path.getsize(video) if os.path.exists(video) else 0
     try:
-        clips = extract(video, mouth, sampling)
+        clips = _extract_version(record, video, mouth, sampling)
         if isinstance(clips, Rejection):
             return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
         write_clips(file, clips, settings, record.key, size)
@@ -146,6 +151,25 @@ def extract_to_cache(
             record, Reason.CRASHED.value, f"{type(error).__name__}: {' '.join(str(error).split())}", size
         )
     return ManifestRow(record, OK, **summary_of(clips, size))
+
+
+def _extract_version(
+    record: VideoRecord, video: Path, mouth: MouthConfig, sampling: SamplingConfig
+) -> Clips | Rejection:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with quiet_native_logs():
+                if record.forgery is not None:
+                    forged = Path(folder, "forged.mp4")
+                    forge_video(video, forged, seed=forgery_seed(record.path, record.forgery))
+                    video = forged
+                if record.crf is not None:
+                    reencoded = Path(folder, "reencoded.mp4")
+                    reencode(video, reencoded, crf=record.crf)
+                    video = reencoded
+        except Unreadable as error:
+            return Rejection(Reason.UNREADABLE, str(error))
+        return extract(video, mouth, sampling)
 
 
 def _extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:
@@ -176,7 +200,7 @@ def _run(
     records: dict[str, VideoRecord] = {}
 
     def submit(record: VideoRecord) -> "Future":
-        video = Path(config.data.root, record.key).absolute()
+        video = Path(config.data.root, record.path).absolute()
         file = cache.clips_file(record.key).absolute()
         future = client.submit(
             extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings, pure=False
@@ -264,7 +288,7 @@ def _ok_row(cache: Cache, record: VideoRecord) -> ManifestRow | None:
 
 
 def _size(config: Config, record: VideoRecord) -> int:
-    return Path(config.data.root, record.key).stat().st_size
+    return Path(config.data.root, record.path).stat().st_size
 
 
 def _thousands(number: int) -> str:

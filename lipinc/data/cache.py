@@ -3,7 +3,7 @@
     <cache>/settings.json           the extraction settings that everything in it was made with
     <cache>/manifest.csv            a row for every video: ok, or why not
     <cache>/catalogue.json          the settings that chose and labelled these videos
-    <cache>/clips/<key>.safetensors the clips of a video; <key> is its path relative to the dataset root
+    <cache>/clips/<key>.safetensors the clips of a video; see VideoRecord.key
     <cache>/contact_sheet.png       mouth strips to look at
 
 Files are written under a temporary name and then renamed: a file that is there is whole. The same videos and settings
@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
-from lipinc.data.catalog import Label, VideoRecord
+from lipinc.data.catalog import Label, VideoRecord, index_file, version_suffix
 from lipinc.errors import UserError
 from lipinc.video.extract import Clips
 
@@ -56,7 +56,20 @@ class ManifestRow:
 
 
 MANIFEST_COLUMNS = (
-    *("key", "label", "identity", "targets", "method", "generator", "category", "race", "gender", "split"),
+    *(
+        "key",
+        "label",
+        "identity",
+        "targets",
+        "method",
+        "generator",
+        "category",
+        "race",
+        "gender",
+        "split",
+        "forgery",
+        "crf",
+    ),
     *("status", "detail", "size", "frames", "face_frames", "windows", "nearest_windows"),
 )
 
@@ -251,13 +264,15 @@ class Journal:
 
 def index_digest(data: DataConfig) -> str:
     """SHA-256 of the index file, so that a manifest older than its index is noticed; "" where there is none."""
-    file = Path(data.index or Path(data.root, {"fakeavceleb": "meta_data.csv", "csv": "index.csv"}.get(data.kind, "")))
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    file = index_file(data)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file is not None and file.is_file() else ""
 
 
 def catalogue_settings(data: DataConfig) -> dict:
     """The settings that choose and label the videos. Not the root: a cache may be used where the videos are not."""
-    return _plain({name: getattr(data, name) for name in ("kind", "columns", "fake_methods", "include_rtvc")})
+    return _plain(
+        {name: getattr(data, name) for name in ("kind", "columns", "fake_methods", "include_rtvc", "crf", "forgeries")}
+    )
 
 
 def versions() -> dict[str, str]:
@@ -305,6 +320,8 @@ def _line_of(row: ManifestRow) -> list:
         record.race,
         record.gender,
         record.split,
+        "" if record.forgery is None else record.forgery,
+        "" if record.crf is None else record.crf,
         row.status,
         row.detail,
         row.size,
@@ -316,8 +333,9 @@ def _line_of(row: ManifestRow) -> list:
 
 
 def _row_of(line: dict[str, str]) -> ManifestRow:
+    forgery, crf = (int(line[name]) if line[name] else None for name in ("forgery", "crf"))
     record = VideoRecord(
-        key=line["key"],
+        path=line["key"].removesuffix(version_suffix(forgery, crf)),
         label=Label[line["label"].upper()],
         identity=line["identity"],
         targets=tuple(line["targets"].split()),
@@ -327,6 +345,8 @@ def _row_of(line: dict[str, str]) -> ManifestRow:
         race=line["race"],
         gender=line["gender"],
         split=line["split"],
+        forgery=forgery,
+        crf=crf,
     )
     numbers = {name: int(line[name]) for name in ("size", "frames", "face_frames", "windows", "nearest_windows")}
     return ManifestRow(record, line["status"], line["detail"], **numbers)

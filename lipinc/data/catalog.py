@@ -11,7 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"))
 CSV_COLUMNS = ("path", "label", "identity", "generator", "split", "race", "gender", "method")
 UNKNOWN_GENERATOR = "unknown"
+PSEUDO = "pseudo"
+"""Method and generator of a pseudo-fake."""
 
 
 class Label(IntEnum):
@@ -55,10 +57,10 @@ FAKEAVCELEB_TYPES = {
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """One video file and what is known of it. Text fields are "" where nothing is known."""
+    """One video file and what is known of it, or a version made of it. Text fields are "" where nothing is known."""
 
-    key: str
-    """Posix path relative to the dataset root, unique in a catalogue."""
+    path: str
+    """Posix path of the file, relative to the dataset root."""
     label: Label
     identity: str
     """The person seen; the unit of splits and of bootstrap."""
@@ -72,10 +74,40 @@ class VideoRecord:
     gender: str = ""
     split: str = ""
     """The index's own split, as written there."""
+    forgery: int | None = None
+    """Number of the pseudo-fake that is made of it before extraction; None: taken as it is."""
+    crf: int | None = None
+    """Constant rate factor of the H.264 that it is re-encoded by before extraction; None: taken as it is."""
+
+    @property
+    def key(self) -> str:
+        """Unique in a catalogue: the path, with what is made of it behind: "real/ann.mp4@forged0@crf28"."""
+        return self.path + version_suffix(self.forgery, self.crf)
+
+    @property
+    def compression(self) -> str:
+        """The level of compression that the video is judged at: raw, crf28, ..."""
+        return "raw" if self.crf is None else f"crf{self.crf}"
+
+    def forged(self, number: int) -> "VideoRecord":
+        """A pseudo-fake of a real video."""
+        return replace(self, label=Label.FAKE, method=PSEUDO, generator=PSEUDO, forgery=number)
+
+
+def version_suffix(forgery: int | None, crf: int | None) -> str:
+    """What a version's key has behind the path of its file."""
+    return ("" if forgery is None else f"@forged{forgery}") + ("" if crf is None else f"@crf{crf}")
+
+
+def index_file(config: DataConfig) -> Path | None:
+    """Where the index of a data set is; None for `folder`, which has none."""
+    name = {"fakeavceleb": "meta_data.csv", "csv": "index.csv", "folder": None}[config.kind]
+    return Path(config.index or Path(config.root, name)) if name else None
 
 
 def load_catalog(config: DataConfig) -> list[VideoRecord]:
-    """The videos of a data set, in index order (`folder`: sorted by key). Reads the index, no video file.
+    """The videos of a data set, in index order (`folder`: sorted by key), each followed by the versions of it that
+    `config.forgeries` and `config.crf` ask for. Reads the index, no video file.
 
     Raises UserError on an index that cannot be read, contradicts itself, or names no video.
     """
@@ -83,7 +115,14 @@ def load_catalog(config: DataConfig) -> list[VideoRecord]:
     records = load(config)
     if not records:
         raise UserError(f"{config.index or config.root} names no video to take: check data.index and data.fake_methods")
-    return records
+    return [version for record in records for version in _versions(record, config)]
+
+
+def _versions(record: VideoRecord, config: DataConfig) -> list[VideoRecord]:
+    forgeries = range(config.forgeries if record.label is Label.REAL else 0)
+    return [
+        replace(version, crf=crf) for version in (record, *map(record.forged, forgeries)) for crf in (None, *config.crf)
+    ]
 
 
 def check_present(records: Iterable[VideoRecord], config: DataConfig) -> set[str]:
@@ -92,9 +131,9 @@ def check_present(records: Iterable[VideoRecord], config: DataConfig) -> set[str
     Raises UserError when they are more than `config.max_missing` of all: a wrong root, not a few lost files.
     """
     records = list(records)
-    missing = [record.key for record in records if not os.path.isfile(os.path.join(config.root, record.key))]
+    missing = [record.key for record in records if not os.path.isfile(os.path.join(config.root, record.path))]
     if len(missing) > config.max_missing * len(records):
-        first = os.path.join(config.root, missing[0])
+        first = os.path.join(config.root, next(record.path for record in records if record.key in set(missing)))
         raise UserError(
             f"{len(missing)} of {len(records)} videos are missing, the first is {first}: set data.root, now "
             f"{config.root}, to the folder where the index's paths start, or raise data.max_missing"
@@ -230,7 +269,7 @@ def _load_fakeavceleb(config: DataConfig) -> list[VideoRecord]:
             raise UserError(f"data.fake_methods names {method!r}, which is no fake method: {nearest(method, fakes)}")
     taken = {"real", *config.fake_methods} | ({"rtvc"} if config.include_rtvc else set())
     # Taking before de-duplicating keeps, of a file listed under two methods, the row whose method counts.
-    rows = read_fakeavceleb_index(config.index or Path(config.root, "meta_data.csv"))
+    rows = read_fakeavceleb_index(index_file(config))
     return unique_files(record for record in rows if record.method in taken)
 
 
@@ -250,7 +289,7 @@ def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: st
         del parts[0]
     targets = (row["target1"], row["target2"])
     return VideoRecord(
-        key=as_key("/".join((*parts, name)), where),
+        path=as_key("/".join((*parts, name)), where),
         label=label,
         identity=source,
         # Other cells hold scraps of the file name: "fake.mp4", "1.mp4", video ids, numbers, "-".
@@ -299,7 +338,7 @@ def _refuse_folder(error: OSError) -> None:
 def _folder_record(key: str, label: Label) -> VideoRecord:
     _, first, *deeper = key.split("/")
     return VideoRecord(
-        key=key,
+        path=key,
         label=label,
         identity=first if deeper else PurePosixPath(first).stem,
         generator="-" if label is Label.REAL else UNKNOWN_GENERATOR,
@@ -310,7 +349,7 @@ def _folder_record(key: str, label: Label) -> VideoRecord:
 
 
 def _load_csv(config: DataConfig) -> list[VideoRecord]:
-    table = read_table(config.index or Path(config.root, "index.csv"))
+    table = read_table(index_file(config))
     for ours in config.columns:
         if ours not in CSV_COLUMNS:
             raise UserError(f"data.columns maps {ours!r}, which is no column of ours: {nearest(ours, CSV_COLUMNS)}")
@@ -340,7 +379,7 @@ def _csv_record(row: dict[str, str], where: str) -> VideoRecord:
         raise UserError(f"{where}: the identity is empty: name the person of every video, or drop the column")
     method = row.get("method", "")
     return VideoRecord(
-        key=key,
+        path=key,
         label=label,
         identity=identity,
         method=method,

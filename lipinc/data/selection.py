@@ -31,5 +31,9 @@ def select(cache: Cache, config: Config, needed: Sequence[str] = SPLITS) -> tupl
 
 
 def usable(manifest: list[ManifestRow], splits: dict[str, str], split: str) -> list[ManifestRow]:
-    """The videos of a split that have clips."""
-    return [row for row in manifest if row.status == OK and splits[row.record.key] == split]
+    """The videos of a split that have clips. Pseudo-fakes are for training alone: a score on them says nothing."""
+    return [
+        row
+        for row in manifest
+        if row.status == OK and splits[row.record.key] == split and (split == "train" or row.record.forgery is None)
+    ]

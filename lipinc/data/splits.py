@@ -33,8 +33,11 @@ def assign_splits(
 
     Taken from `config.file`; else from the records' own split, if any has one; else drawn by identity, stratified by
     race, gender and the labels an identity has. A draw depends on the seed and on who is there, not on their order.
+    What is made of a file (re-encoded, forged) goes with it, and changes no draw.
     Raises UserError on a person in two splits and on a split of `needed` that lacks a class.
     """
+    versions = records
+    records = [record for record in versions if record.key == record.path]
     if not records:
         raise UserError("there is no video to split: check the data set and the manifest's reasons of refusal")
     if config.folds and (config.file or any(record.split for record in records)):
@@ -56,19 +59,21 @@ def assign_splits(
         source += " with split.target_disjoint"
         splits = _exclude_shared_targets(records, splits)
     _check_classes(records, splits, source, needed)
-    return splits
+    return {version.key: splits[version.path] for version in versions}
 
 
 def write_splits(path: str | Path, records: Iterable[VideoRecord], splits: Mapping[str, str]) -> None:
-    """Writes key,identity,label,split, a row a record; `SplitConfig.file` reads it back to the same splits."""
+    """Writes path,identity,label,split, a row a file; `SplitConfig.file` reads it back to the same splits."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("key", "identity", "label", "split"))
+        writer.writerow(("path", "identity", "label", "split"))
         for record in records:
-            writer.writerow((record.key, record.identity, record.label.name.lower(), splits[record.key]))
+            if record.key != record.path:
+                continue  # a version made of a file goes with it
+            writer.writerow((record.path, record.identity, record.label.name.lower(), splits[record.key]))
     os.replace(temporary, path)
 
 
@@ -95,9 +100,9 @@ def _spaced(count: int) -> str:
 
 def _from_file(records: Sequence[VideoRecord], path: str) -> dict[str, str]:
     table = read_table(path)
-    column = next((name for name in ("path", "key", "identity") if name in table.columns), "path")
+    column = next((name for name in ("path", "identity") if name in table.columns), "path")
     table.require((column, "split"))
-    name_of: Callable[[VideoRecord], str] = (lambda r: r.identity) if column == "identity" else (lambda r: r.key)
+    name_of: Callable[[VideoRecord], str] = (lambda r: r.identity) if column == "identity" else (lambda r: r.path)
 
     named: dict[str, str] = {}
     for number, row in table.rows:

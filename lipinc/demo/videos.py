@@ -1,17 +1,16 @@
 """Video files of talking identities, real and forged."""
 
-import os
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-import av
 import numpy as np
 
 from lipinc.demo import talking
 from lipinc.demo.faces import identity
 from lipinc.demo.forgery import draw_generator, forge, waver
+from lipinc.video.reader import Frame
+from lipinc.video.writer import encode
 
 CRF = 20
 """H.264 quality of every file, real or forged."""
@@ -62,19 +61,6 @@ def talking_frames(
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray]) -> None:
-    """Encode frames ([H, W, 3] uint8 BGR, even sides) as an H.264 mp4. The file appears when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with av.open(str(partial), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = None
-        for image in frames:
-            if stream is None:
-                # One thread: with more, the bytes depend on the machine.
-                options = {"crf": str(CRF), "preset": "veryfast", "threads": "1"}
-                stream = container.add_stream("libx264", rate=talking.FPS, options=options)
-                stream.height, stream.width = image.shape[:2]
-                stream.pix_fmt = "yuv420p"
-                stream.codec_context.time_base = Fraction(1, talking.FPS)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-        container.mux(stream.encode())
-    os.replace(partial, path)
+    """Encode frames ([H, W, 3] uint8 BGR) as an H.264 mp4. The file appears when it is complete."""
+    timed = (Frame(index, index / talking.FPS, image) for index, image in enumerate(frames))
+    encode(timed, path, crf=CRF, preset="veryfast")

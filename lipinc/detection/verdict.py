@@ -117,6 +117,35 @@ class Verdict:
     """The faces asked for, the largest first."""
     source: Source
 
+    @property
+    def decision(self) -> Decision:
+        return self.judgement.decision
+
+    @property
+    def probability(self) -> float | None:
+        """Fake probability, 0..1."""
+        return self.judgement.probability
+
+    @property
+    def windows(self) -> int:
+        """Clips scored of the most suspicious face."""
+        return self.judgement.windows
+
+    @property
+    def coverage(self) -> float:
+        """Share of the frames with its usable mouth, 0..1."""
+        return self.judgement.coverage
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a video counts as fake."""
+        return self.source.threshold
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why there is no verdict."""
+        return self.judgement.reason
+
     def to_json(self) -> dict[str, Any]:
         """All of it but the pictures, as JSON can say it."""
         return {

@@ -6,12 +6,10 @@ python -m lipinc.video.reencode --root data/clips --out data/clips_crf28 --crf 2
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import av
 import tyro
 from tqdm import tqdm
 
@@ -20,43 +18,12 @@ from lipinc.errors import UserError
 from lipinc.scripts import run_script
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable, read_frames
-
-TIME_BASE = Fraction(1, 90_000)
-"""Of the written files, in s: fine enough for every frame rate in use."""
+from lipinc.video.writer import encode
 
 
 def reencode(source: Path, target: Path, *, crf: int, preset: str = "medium") -> int:
-    """Decode a video and encode it by libx264 at a constant rate factor (yuv420p, no audio); returns its frames.
-
-    Frames keep their times; an odd last row or column is cut off. Atomic. Raises reader.Unreadable.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".tmp")
-    stream, frames, last = None, 0, -1
-    try:
-        with av.open(str(temporary), "w", format="mp4") as container:
-            for frame in read_frames(source, working_width=1 << 30):
-                height, width = (side - side % 2 for side in frame.image.shape[:2])
-                if stream is None:
-                    options = {
-                        "crf": str(crf),
-                        "preset": preset,
-                        "threads": "1",
-                    }  # one thread: the same bytes every time
-                    stream = container.add_stream("libx264", rate=25, options=options)
-                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                    stream.codec_context.time_base = TIME_BASE
-                picture = av.VideoFrame.from_ndarray(frame.image[:height, :width], format="bgr24")
-                last = max(last + 1, round(frame.time / TIME_BASE))
-                picture.pts, picture.time_base = last, TIME_BASE
-                container.mux(stream.encode(picture))
-                frames += 1
-            if stream is not None:
-                container.mux(stream.encode())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return frames
+    """Decode a video and encode it at a constant rate factor; returns its frames. Raises reader.Unreadable."""
+    return encode(read_frames(source, working_width=1 << 30), target, crf=crf, preset=preset)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import torch
 from lipinc.config import AugmentConfig
 from lipinc.data.augment import augment, changes_pixels
 
-EVERYTHING = AugmentConfig(flip=0.5, brightness=0.3, contrast=0.3, compression=0.5, blur=0.5, rescale=0.5)
+EVERYTHING = AugmentConfig(flip=0.5, shift=0.2, brightness=0.3, contrast=0.3, compression=0.5, blur=0.5, rescale=0.5)
 
 
 def clip(seed: int = 0) -> torch.Tensor:
@@ -27,11 +27,31 @@ def test_off_changes_nothing():
     assert torch.equal(augment(clip(), off, np.random.default_rng(0)), clip())
 
 
-@pytest.mark.parametrize("name", ["brightness", "contrast", "compression", "blur", "rescale"])
+@pytest.mark.parametrize("name", ["shift", "brightness", "contrast", "compression", "blur", "rescale"])
 def test_each_setting_changes_pixels_and_alone(name):
     alone = AugmentConfig(**{"flip": 0, name: 1.0 if name not in ("brightness", "contrast") else 0.5})
     assert changes_pixels(alone)
     assert not torch.equal(augment(clip(), alone, np.random.default_rng(0)), clip())
+
+
+def test_shift_moves_whole_pixels_and_repeats_the_edge():
+    moves = set()
+    for seed in range(40):
+        moved = augment(clip(), AugmentConfig(flip=0, shift=0.2), np.random.default_rng(seed))
+        (down, right), *others = [
+            (down, right)
+            for down in range(-3, 4)
+            for right in range(-5, 6)
+            if torch.equal(moved[:, 4:12, 6:18], clip()[:, 4 - down : 12 - down, 6 - right : 18 - right])
+        ]
+        assert not others
+        moves.add((down, right))
+        if down > 0:
+            assert torch.equal(moved[:, 0], moved[:, down])
+        if right < 0:
+            assert torch.equal(moved[:, :, -1], moved[:, :, right - 1])
+    assert {down for down, _ in moves} == set(range(-3, 4))
+    assert min(right for _, right in moves) <= -4 and max(right for _, right in moves) >= 4
 
 
 def test_flip_mirrors_left_and_right():

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig
@@ -20,6 +21,8 @@ from lipinc.data.cache import OK, Cache, read_clips, read_manifest
 from lipinc.data.catalog import Label, load_catalog
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
+from lipinc.video.extract import extract
+from lipinc.video.reencode import reencode
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,8 +43,6 @@ def videos(tmp_path_factory) -> Path:
 
 
 def blank():
-    import numpy as np
-
     return np.full((224, 224, 3), 90, dtype=np.uint8)
 
 
@@ -274,3 +275,25 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
     done = content(tmp_path / "cache")
     assert done.pop("contact_sheet.png")
     assert done == content(built[0])
+
+
+def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):
+    config = config_of(videos, tmp_path / "levels")
+    config = replace(config, data=replace(config.data, crf=(23, 40)))
+    statuses, _ = run(config)
+    for key in ("real/ann.mp4", "fake/truncated.mp4", "real/silent.mp4"):
+        assert {statuses[f"{key}@crf{crf}"] for crf in (23, 40)} == {statuses[key]}
+    cache = Cache.of(config)
+    raw, light, heavy = (
+        read_clips(cache.clips_file(f"real/ann.mp4{level}")).frames[0, 0].astype(int)
+        for level in ("", "@crf23", "@crf40")
+    )
+    assert 0 < abs(light - raw).mean() < abs(heavy - raw).mean() < 30
+    reencode(videos / "real" / "ann.mp4", tmp_path / "ann.mp4", crf=40)
+    np.testing.assert_array_equal(extract(tmp_path / "ann.mp4", config.mouth, config.sampling).frames[0, 0], heavy)
+    again, seen = run(config)
+    assert again == statuses and all(earlier for _, earlier in seen)
+    rows = read_manifest(cache.manifest_file)
+    assert {(row.record.path, row.record.crf) for row in rows if row.record.crf} == {
+        (row.record.path, crf) for row in rows for crf in (23, 40)
+    }

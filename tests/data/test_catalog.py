@@ -112,10 +112,10 @@ def test_index_that_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> No
 def test_fakeavceleb_record_is_complete(tmp_path: Path) -> None:
     real, fake = fakeavceleb(tmp_path, REAL, FAKE)
     assert real == VideoRecord(
-        key=REAL_KEY, label=Label.REAL, identity="id00076", method="real", category="A", race="African", gender="men"
+        path=REAL_KEY, label=Label.REAL, identity="id00076", method="real", category="A", race="African", gender="men"
     )
     assert fake == VideoRecord(
-        key="FakeVideo-RealAudio/Asian (East)/men/id00076/w.mp4",
+        path="FakeVideo-RealAudio/Asian (East)/men/id00076/w.mp4",
         label=Label.FAKE,
         identity="id00076",
         targets=("id00166",),
@@ -329,3 +329,31 @@ def test_folder_in_place_of_a_video_counts_as_missing(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").mkdir()
     record = VideoRecord("a.mp4", Label.REAL, "a")
     assert check_present([record], DataConfig(root=str(tmp_path), max_missing=1)) == {"a.mp4"}
+
+
+def test_pseudo_fakes_are_made_of_reals_alone(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("path,label,identity\na.mp4,real,ann\nb.mp4,fake,bob\n")
+    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), forgeries=2, crf=(28,)))
+    assert [(r.key, r.label, r.generator) for r in records] == [
+        ("a.mp4", Label.REAL, "-"),
+        ("a.mp4@crf28", Label.REAL, "-"),
+        ("a.mp4@forged0", Label.FAKE, "pseudo"),
+        ("a.mp4@forged0@crf28", Label.FAKE, "pseudo"),
+        ("a.mp4@forged1", Label.FAKE, "pseudo"),
+        ("a.mp4@forged1@crf28", Label.FAKE, "pseudo"),
+        ("b.mp4", Label.FAKE, "unknown"),
+        ("b.mp4@crf28", Label.FAKE, "unknown"),
+    ]
+
+
+def test_reencoded_versions_follow_their_video(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("path,label,identity\na@crf28.mp4,real,ann\nb.mp4,fake,bob\n")
+    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), crf=(23, 28)))
+    assert [(r.key, r.path, r.compression, r.identity) for r in records] == [
+        ("a@crf28.mp4", "a@crf28.mp4", "raw", "ann"),
+        ("a@crf28.mp4@crf23", "a@crf28.mp4", "crf23", "ann"),
+        ("a@crf28.mp4@crf28", "a@crf28.mp4", "crf28", "ann"),
+        ("b.mp4", "b.mp4", "raw", "bob"),
+        ("b.mp4@crf23", "b.mp4", "crf23", "bob"),
+        ("b.mp4@crf28", "b.mp4", "crf28", "bob"),
+    ]

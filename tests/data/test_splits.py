@@ -3,6 +3,7 @@
 import logging
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -292,3 +293,18 @@ def test_fakeavceleb_is_split_alike_in_every_race_and_gender(fakeavceleb_index: 
     kept = [r for r in records if disjoint[r.key] != EXCLUDED]
     assert all(split_of.get(target, disjoint[r.key]) == disjoint[r.key] for r in kept for target in r.targets)
     assert 0 < len(records) - len(kept) < len(records) / 2
+
+
+def test_versions_of_a_video_stay_together_and_a_written_split_names_files(tmp_path: Path) -> None:
+    originals = people(6)
+    records = [
+        version
+        for record in originals
+        for version in (record, replace(record, crf=28), record.forged(0), replace(record.forged(1), crf=28))
+    ]
+    splits = assign_splits(records, SplitConfig())
+    assert splits.items() >= assign_splits(originals, SplitConfig()).items()
+    assert all(splits[record.key] == splits[record.path] for record in records)
+    write_splits(tmp_path / "splits.csv", records, splits)
+    assert len((tmp_path / "splits.csv").read_text().splitlines()) == 1 + len(originals)
+    assert assign_splits(records, SplitConfig(file=str(tmp_path / "splits.csv"))) == splits

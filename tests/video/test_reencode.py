@@ -9,8 +9,9 @@ import pytest
 
 from lipinc.errors import UserError
 from lipinc.video import reencode as script
-from lipinc.video.reader import Unreadable, read_frames
+from lipinc.video.reader import Frame, Unreadable, read_frames
 from lipinc.video.reencode import reencode
+from lipinc.video.writer import encode
 
 
 @pytest.fixture
@@ -80,3 +81,11 @@ def test_script_refuses_a_folder_without_videos(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["reencode", "--root", str(tmp_path), "--out", str(tmp_path / "out")])
     with pytest.raises(UserError, match="holds no video"):
         script.main()
+
+
+def test_colours_stay(tmp_path, write_video) -> None:
+    for number, colour in enumerate(((120, 120, 120), (90, 120, 180), (60, 80, 140), (10, 20, 30))):
+        frame = Frame(0, 0.0, np.full((64, 96, 3), colour, dtype=np.uint8))
+        encode([frame], tmp_path / f"{number}.mp4", crf=4, preset="medium")
+        (back,) = read_frames(tmp_path / f"{number}.mp4")
+        assert np.abs(back.image.astype(int) - colour).max() <= 2

@@ -1,0 +1,78 @@
+"""What the tests of detection share: a talking face, and checkpoints whose weights are drawn or chosen."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipinc.calibration import Calibration
+from lipinc.checkpoint import model_for, save_checkpoint
+from lipinc.config import Config, ModelConfig, TrainConfig
+from lipinc.demo.videos import talking_frames
+
+
+@pytest.fixture(scope="session")
+def talking() -> list[np.ndarray]:
+    """40 frames of somebody who talks without a pause: [224, 224, 3] uint8 BGR each."""
+    return list(talking_frames(number=0, frames=40))
+
+
+@pytest.fixture(scope="session")
+def talk(tmp_path_factory, write_video, talking) -> Path:
+    """The same as a video."""
+    return write_video(tmp_path_factory.mktemp("talk") / "talk.mp4", talking)
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
+    """make_checkpoint(calibration, score=None, half=False, name="lipinc_v2"): its file.
+
+    score: what it says of every clip; None: random weights, whose scores differ from clip to clip.
+    """
+
+    def make(
+        calibration: Calibration = Calibration(),
+        score: float | None = None,
+        half: bool = False,
+        name: str = "lipinc_v2",
+    ) -> Path:
+        file = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+        config = Config(model=ModelConfig(name=name, hidden=16, input_scale=1 / 255), train=TrainConfig(device="cpu"))
+        torch.manual_seed(0)
+        model = model_for(config)
+        if name == "lipinc_v2":
+            last = model.head.dense[-1]
+            with torch.no_grad():
+                last.weight *= 300 if score is None else 0
+                last.bias.copy_(torch.tensor([0.0, score or 0.0]))
+        save_checkpoint(file, model, config, epoch=1, calibration=calibration, trained_on=(), half=half)
+        return file
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkpoint(make_checkpoint) -> Path:
+    """Random weights."""
+    return make_checkpoint(Calibration(threshold=-1.0, temperature=2.0, uncertain=(-1.0, -1.0)))
+
+
+@pytest.fixture
+def unprivileged(monkeypatch) -> Iterator[Path]:
+    """An empty folder of somebody who is not root: files without permission are closed to them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if os.geteuid() != 0:
+            yield folder
+            return
+        nobody = 65534
+        os.chown(folder, nobody, nobody)
+        os.seteuid(nobody)
+        try:
+            yield folder
+        finally:
+            os.seteuid(0)

@@ -1,0 +1,56 @@
+import sys
+
+import pytest
+import torch
+
+from lipinc import release
+from lipinc.calibration import Calibration
+from lipinc.checkpoint import load_checkpoint, model_for, save_checkpoint
+from lipinc.config import REPOSITORY
+from lipinc.detection.detector import DEFAULT_CHECKPOINT
+from lipinc.errors import UserError
+from tests.synthetic_cache import tiny_config
+
+CPU = torch.device("cpu")
+
+
+def run(monkeypatch, *words) -> None:
+    monkeypatch.setattr(sys, "argv", ["release", *map(str, words)])
+    release.main()
+
+
+def test_a_released_checkpoint_is_half_as_large_and_says_the_same(tmp_path, monkeypatch, capsys):
+    config = tiny_config(tmp_path)
+    source, target = tmp_path / "best.safetensors", tmp_path / "weights" / "small.safetensors"
+    model = model_for(config).eval()
+    calibration = Calibration(0.5, 2.0, (0.25, 1.0))
+    save_checkpoint(source, model, config, epoch=3, calibration=calibration, trained_on=("0123456789abcdef",))
+    run(monkeypatch, source, "--out", target)
+    assert target.stat().st_size < 0.55 * source.stat().st_size
+    small = load_checkpoint(target, CPU)
+    assert (small.config, small.calibration, small.epoch, small.trained_on) == (
+        config,
+        calibration,
+        3,
+        ("0123456789abcdef",),
+    )
+    size, n = config.mouth, config.sampling.local_frames + config.sampling.global_frames
+    frames = torch.randint(0, 256, (4, n, size.height, size.width, 3))
+    residues = torch.randint(0, 256, (4, n - 1, size.height, size.width, 3))
+    with torch.inference_mode():
+        torch.testing.assert_close(small.model(frames, residues), model(frames, residues), atol=2e-2, rtol=2e-2)
+    assert "MiB" in capsys.readouterr().out
+
+
+def test_another_suffix_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="safetensors"):
+        run(monkeypatch, tmp_path / "a.safetensors", "--out", tmp_path / "b.pt")
+
+
+def test_the_checkpoint_in_the_box_is_small_calibrated_and_has_its_card():
+    checkpoint = load_checkpoint(DEFAULT_CHECKPOINT, CPU)
+    assert DEFAULT_CHECKPOINT.stat().st_size <= 10e6
+    assert checkpoint.config.model.name == "lipinc_v2"
+    assert checkpoint.calibration != Calibration()
+    assert checkpoint.config.data.note
+    assert checkpoint.sha256 in (REPOSITORY / "weights" / "README.md").read_text()
