@@ -4,7 +4,7 @@ python detect.py VIDEO
 python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/
 
 Exit status: 0 if every file was judged, or refused for what it shows (no face, a closed mouth, ...); 1 if some could
-not be read, or a page of the report not be written; 2 for wrong usage.
+not be read, or something that was asked for not be written; 2 for wrong usage.
 """
 
 import argparse
@@ -32,9 +32,7 @@ def main() -> int:
     if not options.checkpoint.is_file():
         raise UserError(f"no checkpoint {options.checkpoint}; name one by --checkpoint")
     files = find_videos(options.videos)
-    for file in (options.json, options.csv):
-        if file is not None and not file.parent.is_dir():
-            raise UserError(f"{file} cannot be written: there is no folder {file.parent}")
+    check_places(options)
     settings = Settings(options.checkpoint, options.device, options.face, options.report)
     workers = 1 if options.device == "cuda" else min(options.workers or os.cpu_count() or 1, len(files))
     results: dict[Path, Result] = {}
@@ -49,9 +47,9 @@ def main() -> int:
                         print(f"error: {result.problem}", file=sys.stderr)
     finally:  # what was judged is kept, whatever ends the batch
         done = [results[file] for file in files if file in results]
-        write(done, options)
+        written = not done or write(done, options)
     print(summary(done))
-    return 0 if all(result.was_read and not result.problem for result in done) else 1
+    return 0 if written and all(result.was_read and not result.problem for result in done) else 1
 
 
 def parse() -> argparse.Namespace:
@@ -75,6 +73,19 @@ def parse() -> argparse.Namespace:
     return options
 
 
+def check_places(options: argparse.Namespace) -> None:
+    """Raise UserError where a file that is asked for could not be written: now, not after hours."""
+    for file in (options.json, options.csv):
+        if file is not None and (file.is_dir() or not file.parent.is_dir()):
+            reason = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+            raise UserError(f"{file} cannot be written: {reason}")
+    if options.report is not None:
+        try:
+            options.report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{options.report} cannot be written ({error.strerror}); name another folder") from error
+
+
 def line(result: Result) -> str:
     """One line a file, the faces below it if there are several."""
     values = result.values
@@ -91,36 +102,54 @@ def summary(results: list[Result]) -> str:
     return f"{len(results)} {'video' if len(results) == 1 else 'videos'}: {', '.join(counts)}"
 
 
-def write(results: list[Result], options: argparse.Namespace) -> None:
-    """The files that were asked for."""
-    if options.json is not None:
-        write_atomically(options.json, json.dumps([one.values for one in results], indent=1).encode() + b"\n")
-    if options.csv is not None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for result in results:
-            cells = [result.values[column] for column in COLUMNS]
-            writer.writerow([guard_formula(cell) if isinstance(cell, str) else cell for cell in cells])
-        write_atomically(options.csv, text.getvalue().encode("utf-8", "surrogateescape"))
-    if options.report is not None and results:
+def write(results: list[Result], options: argparse.Namespace) -> bool:
+    """Write the files that were asked for, and say whether all could be written: one that cannot costs no other."""
+    problems = []
+    for file, content in ((options.json, _json(results)), (options.csv, _csv(results))):
+        try:
+            if file is not None:
+                write_atomically(file, content)
+        except OSError as error:
+            problems.append(f"{file} cannot be written ({error.strerror})")
+    if options.report is not None:
         from lipinc.detection.page import write_index
 
-        index = write_index([result.row for result in results if result.row is not None], options.report)
-        print(f"report: {index}")
+        try:
+            index = write_index([result.row for result in results if result.row is not None], options.report)
+            print(f"report: {index}")
+        except UserError as error:
+            problems.append(str(error))
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return not problems
+
+
+def _json(results: list[Result]) -> bytes:
+    return json.dumps([result.values for result in results], indent=1).encode() + b"\n"
+
+
+def _csv(results: list[Result]) -> bytes:
+    text = io.StringIO()
+    # All texts in quotes: Python leaves them away around a \r, and a name with one would end its row.
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(COLUMNS)
+    for result in results:
+        cells = [result.values[column] for column in COLUMNS]
+        writer.writerow([guard_formula(cell) if isinstance(cell, str) else cell for cell in cells])
+    return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _answer(values: dict) -> str:
     if values["probability"] is None:
-        return f"{values['verdict']:10}  -     {values['reason']}: {values['detail']}"
+        return f"{values['verdict']:10}  -     {values['reason']}: {_plain(values['detail'])}"
     windows = "1 window" if values["windows"] == 1 else f"{values['windows']} windows"
     share = f"mouth in {values['coverage']:.0%} of frames"
     return f"{values['verdict']:10}  {values['probability']:.3f} ({windows}, {share})"
 
 
-def _plain(name: str) -> str:
-    """A file name that a terminal can be trusted with."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+def _plain(text: str) -> str:
+    """A text that a terminal can be trusted with, such as a file name."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 if __name__ == "__main__":

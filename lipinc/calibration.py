@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from lipinc.errors import UserError
@@ -43,6 +42,8 @@ def calibrate(label: np.ndarray, score: np.ndarray) -> Calibration:
     machines, 1999. A threshold of best accuracy would rest on the two or three videos next to it; this one rests on
     all. Raises UserError if a class is absent or a score is not finite.
     """
+    from scipy.optimize import minimize  # half a second that only fitting needs
+
     if not np.isfinite(score).all():
         raise UserError("validation scores are not finite, so they cannot be calibrated; lower train.learning_rate")
     counts = np.bincount(label, minlength=2)

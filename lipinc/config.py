@@ -212,6 +212,10 @@ class TrainConfig:
     """The papers do not say; early stopping ends it."""
     patience: int = 10
     """Epochs without a better validation AUC before it stops."""
+    select: Literal["auc", "last"] = "auc"
+    """Which epoch is kept: that of the best validation AUC, or the last one, without early stopping: the end of a
+    cosine schedule, where the validation split is too small to choose by (an AUC of 20 videos moves by 0.1 by
+    chance)."""
     batch_size: int = 32
     """Clips a step. (The papers do not say.)"""
     optimizer: Literal["adam", "adamw"] = "adam"

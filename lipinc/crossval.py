@@ -53,12 +53,12 @@ def main() -> None:
     print(f"\n{len(results)} folds by identity, test predictions pooled, per video\n{pooled}\n")
     if config.data.note:
         print(f"note: {config.data.note}")
+    print(f"written to {folder}")
     for level, values in of_folds.items():
         print(
             f"AUC of the folds, {level}: {', '.join(f'{value:.3f}' for value in values)}; mean {np.mean(values):.3f}, "
             f"standard deviation {np.std(values):.3f}"
         )
-    print(f"written to {folder}")
 
 
 if __name__ == "__main__":

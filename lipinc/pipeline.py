@@ -26,9 +26,9 @@ def run_experiment(config: Config, *, resume: bool = False) -> TestResult | None
     history = train(config, cache, rows, run)
     (run.folder / "plots").mkdir(exist_ok=True)
     curves = run.folder / "plots" / "learning_curves.png"
-    plots.plot_learning_curves(history, best_epoch(history), curves, config.name, config.data.note)
+    plots.plot_learning_curves(history, best_epoch(history, config.train.select), curves, config.name, config.data.note)
     if not tested:
-        print(f"no test split; the checkpoint of epoch {best_epoch(history)} is {run.best}")
+        print(f"no test split; the checkpoint of epoch {best_epoch(history, config.train.select)} is {run.best}")
         return None
     return _judge(load_checkpoint(run.best, device), config, cache, rows["test"], run.folder)
 

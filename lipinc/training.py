@@ -177,7 +177,7 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
     if config.train.compile:
         model.compile(backend=COMPILE_BACKEND)
 
-    while len(history) < config.train.epochs and not _out_of_patience(history, config.train.patience):
+    while len(history) < config.train.epochs and not _out_of_patience(history, config.train):
         started = time.perf_counter()
         epoch = len(history) + 1
         training.sampler.set_epoch(epoch)
@@ -197,32 +197,34 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
                 "clips_per_second": round(len(training.sampler) / seconds, 1),
             }
         )
-        if best_epoch(history) == epoch:
+        if best_epoch(history, config.train.select) == epoch:
             calibration = calibrate(predictions.label, predictions.score)
             save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
         _save(run, model, optimizer, history, fingerprint)
         run.write_results(history)
-        log.info(_progress_line(history))
+        log.info(_progress_line(history, best_epoch(history, config.train.select) == epoch))
     return history
 
 
-def _progress_line(history: list[dict]) -> str:
+def _progress_line(history: list[dict], kept: bool) -> str:
     row = history[-1]
     return (
         f"epoch {row['epoch']:3d}  loss {row['train_loss']:.4f} (classification {row['train_classification']:.4f}, "
         f"inconsistency {row['train_inconsistency']:.4f})  validation loss {row['validation_loss']:.4f}, "
-        f"AUC {row['validation_auc']:.4f}{' best' if best_epoch(history) == row['epoch'] else '':5s}  "
+        f"AUC {row['validation_auc']:.4f}{' kept' if kept else '':5s}  "
         f"{row['clips_per_second']:.0f} clips/s"
     )
 
 
-def best_epoch(history: list[dict]) -> int:
-    """The epoch of the highest validation AUC; of the lowest validation loss among equals."""
+def best_epoch(history: list[dict], select: str = "auc") -> int:
+    """The epoch of the highest validation AUC, of the lowest validation loss among equals; or the last one."""
+    if select == "last":
+        return history[-1]["epoch"]
     return max(history, key=lambda row: (row["validation_auc"], -row["validation_loss"]))["epoch"]
 
 
-def _out_of_patience(history: list[dict], patience: int) -> bool:
-    return bool(history) and len(history) - best_epoch(history) >= patience
+def _out_of_patience(history: list[dict], config: TrainConfig) -> bool:
+    return bool(history) and len(history) - best_epoch(history, config.select) >= config.patience
 
 
 def _forward(model: nn.Module, batch, config: LossConfig) -> tuple[torch.Tensor, torch.Tensor | None]:

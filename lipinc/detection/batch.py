@@ -60,11 +60,11 @@ def find_videos(words: list[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for word in words:
         path = Path(word)
-        if path.is_dir():
+        if os.path.isdir(path):  # Path's own raises where a folder above is closed
             files = list(_below(path))
             if not files:
                 raise UserError(f"{path} holds no video (a suffix such as .mp4); name the file itself to try it anyway")
-        elif not path.exists() and glob.has_magic(word):
+        elif not os.path.exists(path) and glob.has_magic(word):
             files = [Path(match) for match in sorted(glob.glob(word, recursive=True)) if os.path.isfile(match)]
             if not files:
                 raise UserError(f"nothing fits the pattern {word}")
@@ -177,5 +177,7 @@ def _below(folder: Path) -> Iterator[Path]:
     closed: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders.sort()
-        yield from (Path(place, name) for name in sorted(names) if Path(name).suffix.lower() in VIDEO_SUFFIXES)
+        for name in sorted(names):
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+                yield Path(place, name)
     yield from closed

@@ -1,5 +1,6 @@
 """A video file to its verdict: every window of the whole video scored by one checkpoint."""
 
+import errno
 import hashlib
 import platform
 import sys
@@ -14,11 +15,11 @@ import numpy as np
 import torch
 
 from lipinc.checkpoint import Checkpoint, load_checkpoint
-from lipinc.config import REPOSITORY, MouthConfig, TrainConfig, check
+from lipinc.config import REPOSITORY, MouthConfig, check
 from lipinc.detection.evidence import gather_evidence
 from lipinc.detection.verdict import Decision, FaceVerdict, Judgement, Source, Verdict, WindowScore
+from lipinc.errors import UserError
 from lipinc.run import PACKAGES
-from lipinc.training import choose_device
 from lipinc.video.extract import SampledFace, sample_faces
 from lipinc.video.follow import FollowedVideo, follow_faces
 from lipinc.video.mouth import residues
@@ -48,7 +49,7 @@ class Detector:
 
         Raises UserError if the checkpoint, the device or the face is none.
         """
-        self._device = choose_device(TrainConfig(device=device))
+        self._device = _choose_device(device)
         self.checkpoint = load_checkpoint(checkpoint, self._device)
         config = self.checkpoint.config
         config = replace(
@@ -95,6 +96,8 @@ class Detector:
         scores = np.concatenate([self._score(frames, residue) for frames, residue in self._clips(sampled, windows)])
         calibration = self.checkpoint.calibration
         score = float(scores.mean())
+        if not np.isfinite(score):  # compared with any threshold, nan would count as real
+            raise UserError(f"{self.checkpoint.file} gives a score that is no number; use another checkpoint")
         judgement = Judgement(
             decision=_decide(score, calibration.threshold, calibration.uncertain),
             probability=float(calibration.probability(score)),
@@ -141,6 +144,14 @@ class Detector:
         return Verdict(str(path), digest, rejection.frames, duration, judgement, (), self._source)
 
 
+def _choose_device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device must be auto, cpu or cuda, not {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is cuda, but torch sees no CUDA device; use auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
 def _no_verdict(rejection: Rejection, coverage: float) -> Judgement:
     return Judgement(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
 
@@ -171,8 +182,13 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
 
 
 def _sha256(path: Path) -> str:
+    if path.is_fifo() or path.is_char_device():  # to read it could take for ever
+        raise OSError(errno.EINVAL, "not a regular file")
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=4)

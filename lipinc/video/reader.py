@@ -31,7 +31,10 @@ def read_frames(path: str | os.PathLike, *, working_width: int = 800) -> Iterato
     Raises Unreadable if there is not one.
     """
     # An absolute path and a named backend: a file name is never taken for a URL or an image-sequence pattern.
-    capture = cv2.VideoCapture(str(Path(path).absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    name = str(Path(path).absolute())
+    if any("\ud800" <= c <= "\udfff" for c in name):  # bytes of no encoding, as Python passes them on: OpenCV dies
+        raise Unreadable("its name or that of a folder above is not UTF-8; rename it")
+    capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
             raise Unreadable("not a video that FFmpeg can open")

@@ -29,13 +29,13 @@ def talk(tmp_path_factory, write_video, talking) -> Path:
 
 @pytest.fixture(scope="session")
 def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
-    """make_checkpoint(calibration, score=None, half=False, name="lipinc_v2"): its file.
+    """make_checkpoint(calibration=None, score=None, half=False, name="lipinc_v2"): its file.
 
     score: what it says of every clip; None: random weights, whose scores differ from clip to clip.
     """
 
     def make(
-        calibration: Calibration = Calibration(),
+        calibration: Calibration | None = None,
         score: float | None = None,
         half: bool = False,
         name: str = "lipinc_v2",
@@ -49,7 +49,9 @@ def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
             with torch.no_grad():
                 last.weight *= 300 if score is None else 0
                 last.bias.copy_(torch.tensor([0.0, score or 0.0]))
-        save_checkpoint(file, model, config, epoch=1, calibration=calibration, trained_on=(), half=half)
+        save_checkpoint(
+            file, model, config, epoch=1, calibration=calibration or Calibration(), trained_on=(), half=half
+        )
         return file
 
     return make
@@ -62,7 +64,7 @@ def checkpoint(make_checkpoint) -> Path:
 
 
 @pytest.fixture
-def unprivileged(monkeypatch) -> Iterator[Path]:
+def unprivileged() -> Iterator[Path]:
     """An empty folder of somebody who is not root: files without permission are closed to them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

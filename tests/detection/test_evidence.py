@@ -22,8 +22,14 @@ class Patch(nn.Module):
 
     def forward(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
         looked_at = {"frames": frames, "residues": residues}[self.of]
-        score = looked_at[:, self.mouth, *PATCH].float().mean(dim=(1, 2, 3))
-        return torch.stack([-score, score], dim=1)
+        rows, columns = PATCH
+        score = looked_at[:, self.mouth, rows, columns].mean(dim=(1, 2, 3))
+        return torch.stack([nothing(frames, residues), score], dim=1)
+
+
+def nothing(frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
+    """A score that both inputs lead to and neither moves."""
+    return 0 * (frames.mean(dim=(1, 2, 3, 4)) + residues.mean(dim=(1, 2, 3, 4)))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def test_each_clip_has_its_own_scale(clips) -> None:
 def test_a_score_that_depends_on_nothing_has_no_heat(clips) -> None:
     class Constant(nn.Module):
         def forward(self, frames, residues):
-            return 0 * (frames.mean(dim=(1, 2, 3, 4)) + residues.mean(dim=(1, 2, 3, 4)))[:, None].expand(-1, 2)
+            return nothing(frames, residues)[:, None].expand(-1, 2)
 
     assert not heat_map(Constant(), *clips, CPU).any()
 
