@@ -1,16 +1,24 @@
-"""A checkpoint made ready to ship: in half precision, at half the size.
+"""A checkpoint made ready to ship: in half precision, at half the size, without the paths of where it was trained.
 
 python -m lipinc.release outputs/own_clips_v2/checkpoints/best.safetensors --out weights/lipinc_v2.safetensors
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from lipinc.checkpoint import load_checkpoint, save_checkpoint
+from lipinc.config import CacheConfig, Config, DataConfig
 from lipinc.errors import UserError
 from lipinc.scripts import run_script
+
+
+def without_paths(config: Config) -> Config:
+    """The config with the folders of the machine that trained it left out; nothing that decides a score is among them."""
+    data = replace(config.data, root=DataConfig.root, index=DataConfig.index)
+    return replace(config, output=Config.output, data=data, cache=CacheConfig(), split=replace(config.split, file=""))
 
 
 def main() -> None:
@@ -24,7 +32,7 @@ def main() -> None:
     save_checkpoint(
         options.out,
         checkpoint.model,
-        checkpoint.config,
+        without_paths(checkpoint.config),
         epoch=checkpoint.epoch,
         calibration=checkpoint.calibration,
         trained_on=checkpoint.trained_on,

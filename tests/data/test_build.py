@@ -288,7 +288,7 @@ def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):
         read_clips(cache.clips_file(f"real/ann.mp4{level}")).frames[0, 0].astype(int)
         for level in ("", "@crf23", "@crf40")
     )
-    assert 0 < abs(light - raw).mean() < abs(heavy - raw).mean() < 30
+    assert 0 < abs(light - raw).mean() < abs(heavy - raw).mean()
     reencode(videos / "real" / "ann.mp4", tmp_path / "ann.mp4", crf=40)
     np.testing.assert_array_equal(extract(tmp_path / "ann.mp4", config.mouth, config.sampling).frames[0, 0], heavy)
     again, seen = run(config)
