@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import tyro
 
 from lipinc.errors import UserError
+from lipinc.video.conditions import expand
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,17 @@ class DataConfig:
     index: str = ""
     """The CSV of `fakeavceleb` and `csv`; empty: <root>/meta_data.csv and <root>/index.csv."""
     columns: dict[str, str] = field(default_factory=dict)
-    """csv only: our column -> the file's column, for path, label, identity, generator, split. {"path": "file"} reads
-    the path from the column "file". An unmapped column is looked up under its own name."""
+    """csv only: our column -> the file's column, for path, label, identity, generator, split, pair, family, audio, ...:
+    {"path": "file"} reads the path from the column "file". An unmapped column is looked up under its own name."""
     fake_methods: tuple[str, ...] = ("wav2lip",)
     """fakeavceleb only: the methods that count as lip-sync fakes. Rows of the other fake methods are left out."""
     include_rtvc: bool = False
     """fakeavceleb only: also take category B (rtvc), whose video is real and whose audio is cloned."""
-    crf: tuple[int, ...] = ()
-    """Take every video once more for each of these constant rate factors, re-encoded by H.264 as a platform would send
-    it (0 lossless to 51; 23 is x264's default, 28 is visibly worse): training data against the first thing that
-    destroys residues, and metrics for each level. Decoding and encoding cost about as much as extraction."""
+    conditions: tuple[str, ...] = ()
+    """Take every video once more under each of these conditions (lipinc/video/conditions.py): crf28 is re-encoded by
+    H.264 at that constant rate factor, as a platform would send it (0 lossless to 51; 23 is x264's default, 28 is
+    visibly worse), blur3 is a perturbation and its level, `compression` means crf23 crf28 crf35. Training data against
+    the first thing that destroys residues, and metrics for each condition. Each costs about as much as extraction."""
     forgeries: int = 0
     """Pseudo-fakes to make of every real video (lipinc/video/forge.py), for training only: generators that there are no
     videos of."""
@@ -411,8 +413,10 @@ def check(config: Config) -> None:
             f"the inconsistency loss needs 2 maps of 7 x 7 or more, and these mouths give {maps[0]} of {maps[1]} x "
             f"{maps[2]}; take larger mouths, loss.features full, or loss.inconsistency 0"
         )
-    if not all(0 <= crf <= 51 for crf in config.data.crf) or len(set(config.data.crf)) < len(config.data.crf):
-        problems.append(f"data.crf must be different numbers from 0 to 51, not {config.data.crf}")
+    try:
+        expand(config.data.conditions)
+    except ValueError as error:
+        problems.append(f"data.conditions: {error}")
     if not config.name or "/" in config.name or config.name in (".", ".."):
         problems.append(f"name must be the name of a folder, not {config.name!r}")
     if problems:

@@ -28,12 +28,12 @@ def pool(results: list[TestResult]) -> Predictions:
 
 
 def fold_auc(results: list[TestResult]) -> dict[str, list[float]]:
-    """The test AUC of each fold, at each level of compression. No fold's scores are compared with another's."""
+    """The test AUC of each fold, under each condition. No fold's scores are compared with another's."""
     found: dict[str, list[float]] = {}
     for result in results:
-        for level in np.unique(result.predictions.compression):
-            part = result.predictions.select(result.predictions.compression == level)
-            found.setdefault(str(level), []).append(auc(part.label, part.score))
+        for condition in np.unique(result.predictions.condition):
+            part = result.predictions.select(result.predictions.condition == condition)
+            found.setdefault(str(condition), []).append(auc(part.label, part.score))
     return found
 
 

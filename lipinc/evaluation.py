@@ -18,7 +18,7 @@ from lipinc.metrics import Interval, Predictions, break_down, evaluate
 from lipinc.report import break_down_table, metrics_json, metrics_table
 from lipinc.training import predict
 
-BREAK_DOWNS = ("generator", "race", "gender")
+BREAK_DOWNS = ("generator", "audio", "family", "race", "gender")
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def test(
 def judge(predictions: Predictions, calibration: Calibration, config: EvaluateConfig) -> TestResult:
     """Metrics and break-downs of predictions, at the threshold of a calibration."""
     options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
-    levels = sorted(set(predictions.compression.tolist()), key=lambda level: (level != "raw", level))
-    if len(levels) == 1:
+    conditions = list(dict.fromkeys(predictions.condition.tolist()))
+    if len(conditions) == 1:
         break_downs = {by: break_down(predictions, by=by, **options) for by in BREAK_DOWNS}
     else:
-        break_downs = {"compression": break_down(predictions, by="compression", **options)}
-        for level in levels:
-            part = predictions.select(predictions.compression == level)
-            break_downs |= {f"{by}, {level}": break_down(part, by=by, **options) for by in BREAK_DOWNS}
+        break_downs = {"condition": break_down(predictions, by="condition", **options)}
+        for condition in conditions:
+            part = predictions.select(predictions.condition == condition)
+            break_downs |= {f"{by}, {condition}": break_down(part, by=by, **options) for by in BREAK_DOWNS}
     return TestResult(predictions, calibration, evaluate(predictions, **options), break_downs)
 
 

@@ -15,22 +15,24 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from lipinc.data.catalog import version_suffix
 from lipinc.errors import UserError
 
 CSV_COLUMNS = (
     "key", "label", "fake_probability", "score", "prediction", "windows", "identity", "generator", "race", "gender",
-    "compression",
+    "family", "audio", "pair", "condition",
 )  # fmt: skip
-TEXT_COLUMNS = ("key", "identity", "generator", "race", "gender", "compression")
+TEXT_COLUMNS = ("key", "identity", "generator", "race", "gender", "family", "audio", "pair", "condition")
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """The scores of V videos, with what the data set says of each. Lists are accepted and become arrays.
 
-    key: str [V], path relative to the dataset root. label: int64 [V], 1 = fake, 0 = real. score: float64 [V], mean
-    over the windows of logit(fake) - logit(real). windows: int64 [V], windows behind the score. identity, generator,
-    race, gender, compression: str [V], "" where unknown. ValueError if lengths differ or a label is neither 0 nor 1.
+    key: str [V], see catalog.VideoRecord. label: int64 [V], 1 = fake, 0 = real. score: float64 [V], mean over the
+    windows of logit(fake) - logit(real). windows: int64 [V], windows behind the score. identity, generator, race,
+    gender, family, audio, pair, condition: str [V], as in catalog.VideoRecord, "" where unknown. ValueError if lengths
+    differ or a label is neither 0 nor 1.
     """
 
     key: np.ndarray
@@ -41,7 +43,10 @@ class Predictions:
     generator: np.ndarray
     race: np.ndarray
     gender: np.ndarray
-    compression: np.ndarray
+    family: np.ndarray
+    audio: np.ndarray
+    pair: np.ndarray
+    condition: np.ndarray
 
     def __post_init__(self):
         dtypes = {"label": np.int64, "score": np.float64, "windows": np.int64}
@@ -59,6 +64,16 @@ class Predictions:
     def select(self, mask: np.ndarray) -> "Predictions":
         """The videos that a boolean mask [V], or an array of positions, picks."""
         return Predictions(**{name: getattr(self, name)[mask] for name in self.__dataclass_fields__})
+
+    def real_of(self) -> np.ndarray:
+        """Of each fake, the position of the real video that it was made from, under the same condition: int64 [V]; -1
+        where there is none."""
+        position = {key: i for i, key in enumerate(self.key.tolist())}
+        reals = (
+            pair and pair + version_suffix(None, condition)
+            for pair, condition in zip(self.pair.tolist(), self.condition.tolist(), strict=True)
+        )
+        return np.array([position.get(real, -1) for real in reals], dtype=np.int64)
 
     def write(self, path: Path, threshold: float, temperature: float = 1.0) -> None:
         """Write predictions.csv (UTF-8). `read` gives the same texts and the very same float64 scores back.
@@ -210,6 +225,19 @@ def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
     return float(false_alarms[after - 1] + share * (false_alarms[after] - false_alarms[after - 1]))
 
 
+def within_pairs(
+    labels: np.ndarray, scores: np.ndarray, real_of: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """The chance that a fake outscores the real video that it was made from, ties counting half: neither people nor
+    cameras can help. real_of: int [V], position of that video, -1 where there is none. nan without pairs."""
+    fakes = np.flatnonzero(real_of >= 0)
+    excess = np.asarray(scores)[fakes] - np.asarray(scores)[real_of[fakes]]
+    weights = np.ones(len(fakes)) if weights is None else np.asarray(weights, dtype=np.float64)[fakes]
+    if not weights.sum() > 0 or np.isnan(excess).any():
+        return float("nan")
+    return float(np.sum(weights * ((excess > 0) + 0.5 * (excess == 0))) / weights.sum())
+
+
 @dataclass(frozen=True)
 class Interval:
     """A metric on all videos, and its 95 % interval; low and high are nan where there is none."""
@@ -222,7 +250,8 @@ class Interval:
 def evaluate(
     predictions: Predictions, threshold: float, *, bootstrap: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """auc, ap, accuracy, balanced_accuracy and eer, with 95 % percentile intervals by bootstrap over identities.
+    """auc, ap, accuracy, balanced_accuracy, eer and, where there are pairs, within_pairs, each with its 95 % percentile
+    interval by bootstrap over identities.
 
     bootstrap: resamples. Each draws as many identities as there are, with replacement, and takes all videos of each;
     a video of unknown identity is one of its own. Resamples that lack a class are skipped; with fewer than two
@@ -235,33 +264,37 @@ def evaluate(
         "balanced_accuracy": partial(balanced_accuracy, threshold=threshold),
         "eer": eer,
     }
+    real_of = predictions.real_of()
+    if (real_of >= 0).any():
+        metrics["within_pairs"] = partial(within_pairs, real_of=real_of)
     return _intervals(predictions, metrics, bootstrap, seed)
 
 
 def break_down(
     predictions: Predictions,
     threshold: float,
-    by: Literal["generator", "race", "gender", "compression"],
+    by: Literal["generator", "audio", "family", "race", "gender", "condition"],
     *,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> list[dict[str, str | int | float]]:
     """One row a group, by name: group, real and fake (videos), auc, auc_low, auc_high, ap, accuracy, balanced_accuracy.
 
-    generator: the fakes of each one against all reals. race, gender, compression: the videos of each group.
+    generator, audio: the fakes of each one against all reals. The others: the videos of each group.
     Videos of which it is not known are the group "unknown"; there are no rows at all if it is known of none. Intervals
     as in `evaluate`.
     """
     real = predictions.label == 0
     groups = getattr(predictions, by)
-    grouped = groups[~real] if by == "generator" else groups
+    of_fakes = by in ("generator", "audio")
+    grouped = groups[~real] if of_fakes else groups
     if not (grouped != "").any():
         return []
     named = np.where(groups == "", "unknown", groups)
     rows = []
     for group in sorted(set(np.where(grouped == "", "unknown", grouped).tolist())):
         within = named == group
-        chosen = predictions.select(real | within if by == "generator" else within)
+        chosen = predictions.select(real | within if of_fakes else within)
         area = _intervals(chosen, {"auc": auc}, bootstrap, seed)["auc"]
         rows.append(
             {

@@ -16,7 +16,7 @@ from lipinc.scripts import run_script
 
 
 def without_paths(config: Config) -> Config:
-    """The config with the folders of the machine that trained it left out; nothing that decides a score is among them."""
+    """The config without the folders of the machine that trained it; nothing that decides a score is among them."""
     data = replace(config.data, root=DataConfig.root, index=DataConfig.index)
     return replace(config, output=Config.output, data=data, cache=CacheConfig(), split=replace(config.split, file=""))
 

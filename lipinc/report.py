@@ -11,6 +11,7 @@ METRIC_NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "eer": "EER",
+    "within_pairs": "fake above its own real",
 }
 
 

@@ -146,7 +146,10 @@ def predict(
         generator=[record.generator for record in records],
         race=[record.race for record in records],
         gender=[record.gender for record in records],
-        compression=[record.compression for record in records],
+        family=[record.family for record in records],
+        audio=[record.audio for record in records],
+        pair=[record.pair for record in records],
+        condition=[record.condition for record in records],
     )
     return predictions, float(torch.cat(losses).mean())
 

@@ -9,6 +9,8 @@ from sklearn import metrics as sklearn_metrics
 
 from lipinc.errors import UserError
 from lipinc.metrics import (
+    CSV_COLUMNS,
+    TEXT_COLUMNS,
     Predictions,
     accuracy,
     auc,
@@ -22,7 +24,7 @@ from lipinc.metrics import (
 
 def predictions(label, score, identity=None, **columns) -> Predictions:
     count = len(label)
-    texts = {name: columns.get(name, [""] * count) for name in ("generator", "race", "gender", "compression")}
+    texts = {name: columns.get(name, [""] * count) for name in TEXT_COLUMNS if name not in ("key", "identity")}
     return Predictions(
         key=columns.get("key", [f"{i}.mp4" for i in range(count)]),
         label=label,
@@ -267,6 +269,30 @@ def test_csv_gives_any_text_back(tmp_path_factory, names):
     assert read.key.tolist() == read.gender.tolist() == names
 
 
+def test_a_fake_is_compared_with_the_real_that_it_was_made_from():
+    videos = predictions(
+        [0, 1, 1, 0, 1, 1, 1],
+        [0.0, 0.5, -0.5, 9.0, 9.0, 1.0, 7.0],
+        key=["a.mp4", "fa.mp4", "fb.mp4", "a.mp4@crf28", "fa.mp4@crf28", "lone.mp4", "odd.mp4"],
+        pair=["", "a.mp4", "a.mp4", "", "a.mp4", "", "gone.mp4"],
+        condition=["raw", "raw", "raw", "crf28", "crf28", "raw", "raw"],
+        identity=["p"] * 3 + ["q"] * 4,
+    )
+    np.testing.assert_array_equal(videos.real_of(), [-1, 0, 0, -1, 3, -1, -1])
+    found = evaluate(videos, threshold=0.0, bootstrap=200)["within_pairs"]
+    assert found.value == pytest.approx((1 + 0 + 0.5) / 3)  # above, below, the same
+    assert found.low == pytest.approx(0.5) and found.high == pytest.approx(0.5)  # each person's own share
+    assert "within_pairs" not in evaluate(predictions([0, 1], [0.0, 1.0]), threshold=0.0, bootstrap=0)
+
+
+def test_fakes_are_grouped_by_audio_against_all_reals():
+    videos = predictions([0, 0, 1, 1], [0.0, 1.0, 2.0, 0.5], audio=["own", "none", "same", "dubbed"])
+    assert [(row["group"], row["real"], row["auc"]) for row in break_down(videos, threshold=0.0, by="audio")] == [
+        ("dubbed", 2, 0.5),
+        ("same", 2, 1.0),
+    ]
+
+
 def test_csv_is_safe_and_plain_for_a_spreadsheet(tmp_path):
     videos = predictions([0, 1, 1], [-1.5, 0.25, 900.0], key=["=1+1", "b", "c"])
     videos.write(tmp_path / "predictions.csv", threshold=0.25, temperature=2.0)
@@ -274,7 +300,7 @@ def test_csv_is_safe_and_plain_for_a_spreadsheet(tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "key", "label", "fake_probability", "score", "prediction", "windows", "identity", "generator", "race", "gender",
-        "compression",
+        "family", "audio", "pair", "condition",
     ]  # fmt: skip
     assert rows[0]["key"] == "'=1+1"
     assert rows[0]["score"] == "-1.5"
@@ -288,7 +314,7 @@ def test_no_videos_can_be_written_and_read(tmp_path):
     assert len(Predictions.read(tmp_path / "predictions.csv")) == 0
 
 
-HEADER = "key,label,fake_probability,score,prediction,windows,identity,generator,race,gender,compression\n"
+HEADER = ",".join(CSV_COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize(
@@ -296,8 +322,8 @@ HEADER = "key,label,fake_probability,score,prediction,windows,identity,generator
     [
         (None, "no such"),
         ("key,label\na,1\n", "fake_probability"),
-        (HEADER + "a,1,,high,1,1,,,,,\n", "high"),
-        (HEADER + "a,2,,1.0,1,1,,,,,\n", "label"),
+        (HEADER + "a,1,,high,1,1,,,,,,,,\n", "high"),
+        (HEADER + "a,2,,1.0,1,1,,,,,,,,\n", "label"),
         (HEADER + "a,1\n", "write"),
     ],
 )

@@ -107,7 +107,7 @@ def test_pooled_scores_are_calibrated_fold_by_fold(config):
     assert auc(pooled.label, pooled.score) == auc(result.predictions.label, result.predictions.score)
 
 
-def test_levels_of_compression_are_judged_apart(config):
+def test_conditions_are_judged_apart(config):
     result = run_experiment(config)
     count = len(result.predictions)
     both = replace(
@@ -118,10 +118,10 @@ def test_levels_of_compression_are_judged_apart(config):
         both,
         key=[f"{i}.mp4" for i in range(2 * count)],
         score=np.concatenate([both.label[:count], -both.label[:count]]).astype(float),
-        compression=["raw"] * count + ["crf28"] * count,
+        condition=["raw"] * count + ["crf28"] * count,
     )
     judged = judge(both, Calibration(threshold=0.5), config.evaluate)
-    assert [(row["group"], row["auc"]) for row in judged.break_downs["compression"]] == [("crf28", 0.0), ("raw", 1.0)]
+    assert [(row["group"], row["auc"]) for row in judged.break_downs["condition"]] == [("crf28", 0.0), ("raw", 1.0)]
     assert {row["auc"] for row in judged.break_downs["generator, raw"]} == {1.0}
     assert {row["auc"] for row in judged.break_downs["generator, crf28"]} == {0.0}
     assert "generator, crf28" in str(judged)

@@ -32,8 +32,6 @@ def readme_commands() -> list[str]:
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess:
     extra = next((flags for name, flags in FAST.items() if name in command), "")
-    if "configs/own_clips" in command:
-        extra += " --data.crf 28"
     return subprocess.run(
         [sys.executable, *command.split(), *extra.split()],
         cwd=folder,

@@ -32,10 +32,11 @@ from lipinc.data.cache import (
     write_clips,
     write_manifest,
 )
-from lipinc.data.catalog import Label, VideoRecord, check_present
+from lipinc.data.catalog import Label, VideoRecord, check_present, seed_of
 from lipinc.errors import UserError
+from lipinc.video.conditions import crf_of, perturb
 from lipinc.video.extract import Clips, extract
-from lipinc.video.forge import forge_video, forgery_seed
+from lipinc.video.forge import forge_video
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.reencode import reencode
@@ -161,15 +162,16 @@ def _extract_version(
             with quiet_native_logs():
                 if record.forgery is not None:
                     forged = Path(folder, "forged.mp4")
-                    forge_video(video, forged, seed=forgery_seed(record.path, record.forgery))
+                    forge_video(video, forged, seed=seed_of(f"{record.forgery} {record.path}"))
                     video = forged
-                if record.crf is not None:
+                crf = crf_of(record.condition)
+                if crf is not None:
                     reencoded = Path(folder, "reencoded.mp4")
-                    reencode(video, reencoded, crf=record.crf)
+                    reencode(video, reencoded, crf=crf)
                     video = reencoded
         except Unreadable as error:
             return Rejection(Reason.UNREADABLE, str(error))
-        return extract(video, mouth, sampling)
+        return extract(video, mouth, sampling, perturb=perturb(record.condition, seed_of(record.key)))
 
 
 def _extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:

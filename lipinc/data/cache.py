@@ -67,8 +67,11 @@ MANIFEST_COLUMNS = (
         "race",
         "gender",
         "split",
+        "pair",
+        "family",
+        "audio",
         "forgery",
-        "crf",
+        "condition",
     ),
     *("status", "detail", "size", "frames", "face_frames", "windows", "nearest_windows"),
 )
@@ -271,7 +274,10 @@ def index_digest(data: DataConfig) -> str:
 def catalogue_settings(data: DataConfig) -> dict:
     """The settings that choose and label the videos. Not the root: a cache may be used where the videos are not."""
     return _plain(
-        {name: getattr(data, name) for name in ("kind", "columns", "fake_methods", "include_rtvc", "crf", "forgeries")}
+        {
+            name: getattr(data, name)
+            for name in ("kind", "columns", "fake_methods", "include_rtvc", "conditions", "forgeries")
+        }
     )
 
 
@@ -320,8 +326,11 @@ def _line_of(row: ManifestRow) -> list:
         record.race,
         record.gender,
         record.split,
+        record.pair,
+        record.family,
+        record.audio,
         "" if record.forgery is None else record.forgery,
-        "" if record.crf is None else record.crf,
+        record.condition,
         row.status,
         row.detail,
         row.size,
@@ -333,9 +342,9 @@ def _line_of(row: ManifestRow) -> list:
 
 
 def _row_of(line: dict[str, str]) -> ManifestRow:
-    forgery, crf = (int(line[name]) if line[name] else None for name in ("forgery", "crf"))
+    forgery = int(line["forgery"]) if line["forgery"] else None
     record = VideoRecord(
-        path=line["key"].removesuffix(version_suffix(forgery, crf)),
+        path=line["key"].removesuffix(version_suffix(forgery, line["condition"])),
         label=Label[line["label"].upper()],
         identity=line["identity"],
         targets=tuple(line["targets"].split()),
@@ -345,8 +354,11 @@ def _row_of(line: dict[str, str]) -> ManifestRow:
         race=line["race"],
         gender=line["gender"],
         split=line["split"],
+        pair=line["pair"],
+        family=line["family"],
+        audio=line["audio"],
         forgery=forgery,
-        crf=crf,
+        condition=line["condition"],
     )
     numbers = {name: int(line[name]) for name in ("size", "frames", "face_frames", "windows", "nearest_windows")}
     return ManifestRow(record, line["status"], line["detail"], **numbers)

@@ -7,6 +7,7 @@ Usage:
 
 import csv
 import difflib
+import hashlib
 import logging
 import os
 import re
@@ -17,11 +18,14 @@ from pathlib import Path, PurePosixPath
 
 from lipinc.config import DataConfig
 from lipinc.errors import UserError
+from lipinc.video.conditions import RAW, expand
 
 log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"))
-CSV_COLUMNS = ("path", "label", "identity", "generator", "split", "race", "gender", "method")
+CSV_COLUMNS = (
+    "path", "label", "identity", "generator", "split", "race", "gender", "method", "pair", "family", "audio",
+)  # fmt: skip
 UNKNOWN_GENERATOR = "unknown"
 PSEUDO = "pseudo"
 """Method and generator of a pseudo-fake."""
@@ -55,6 +59,11 @@ FAKEAVCELEB_TYPES = {
 """Category -> type."""
 
 
+def seed_of(name: str) -> int:
+    """A seed that depends on a name alone: neither on the order of videos nor on who works on them."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+
+
 @dataclass(frozen=True)
 class VideoRecord:
     """One video file and what is known of it, or a version made of it. Text fields are "" where nothing is known."""
@@ -76,27 +85,28 @@ class VideoRecord:
     """The index's own split, as written there."""
     forgery: int | None = None
     """Number of the pseudo-fake that is made of it before extraction; None: taken as it is."""
-    crf: int | None = None
-    """Constant rate factor of the H.264 that it is re-encoded by before extraction; None: taken as it is."""
+    pair: str = ""
+    """The key of the real video that a fake was made from; fakes and reals with no such partner: ""."""
+    family: str = ""
+    """Where the video comes from: videos of one family share camera, codec and framing."""
+    audio: str = ""
+    """What is heard, in the index's own words: a fake that speaks its pair's own words is the harder one."""
+    condition: str = RAW
+    """What is done to it before extraction: see lipinc/video/conditions.py."""
 
     @property
     def key(self) -> str:
         """Unique in a catalogue: the path, with what is made of it behind: "real/ann.mp4@forged0@crf28"."""
-        return self.path + version_suffix(self.forgery, self.crf)
-
-    @property
-    def compression(self) -> str:
-        """The level of compression that the video is judged at: raw, crf28, ..."""
-        return "raw" if self.crf is None else f"crf{self.crf}"
+        return self.path + version_suffix(self.forgery, self.condition)
 
     def forged(self, number: int) -> "VideoRecord":
         """A pseudo-fake of a real video."""
-        return replace(self, label=Label.FAKE, method=PSEUDO, generator=PSEUDO, forgery=number)
+        return replace(self, label=Label.FAKE, method=PSEUDO, generator=PSEUDO, forgery=number, pair=self.key)
 
 
-def version_suffix(forgery: int | None, crf: int | None) -> str:
+def version_suffix(forgery: int | None, condition: str) -> str:
     """What a version's key has behind the path of its file."""
-    return ("" if forgery is None else f"@forged{forgery}") + ("" if crf is None else f"@crf{crf}")
+    return ("" if forgery is None else f"@forged{forgery}") + ("" if condition == RAW else f"@{condition}")
 
 
 def index_file(config: DataConfig) -> Path | None:
@@ -107,7 +117,7 @@ def index_file(config: DataConfig) -> Path | None:
 
 def load_catalog(config: DataConfig) -> list[VideoRecord]:
     """The videos of a data set, in index order (`folder`: sorted by key), each followed by the versions of it that
-    `config.forgeries` and `config.crf` ask for. Reads the index, no video file.
+    `config.forgeries` and `config.conditions` ask for. Reads the index, no video file.
 
     Raises UserError on an index that cannot be read, contradicts itself, or names no video.
     """
@@ -121,7 +131,9 @@ def load_catalog(config: DataConfig) -> list[VideoRecord]:
 def _versions(record: VideoRecord, config: DataConfig) -> list[VideoRecord]:
     forgeries = range(config.forgeries if record.label is Label.REAL else 0)
     return [
-        replace(version, crf=crf) for version in (record, *map(record.forged, forgeries)) for crf in (None, *config.crf)
+        replace(version, condition=condition)
+        for version in (record, *map(record.forged, forgeries))
+        for condition in (RAW, *expand(config.conditions))
     ]
 
 
@@ -270,7 +282,12 @@ def _load_fakeavceleb(config: DataConfig) -> list[VideoRecord]:
     taken = {"real", *config.fake_methods} | ({"rtvc"} if config.include_rtvc else set())
     # Taking before de-duplicating keeps, of a file listed under two methods, the row whose method counts.
     rows = read_fakeavceleb_index(index_file(config))
-    return unique_files(record for record in rows if record.method in taken)
+    records = unique_files(record for record in rows if record.method in taken)
+    reals = {record.identity: record.key for record in records if record.method == "real"}
+    return [
+        replace(record, pair=reals.get(record.identity, "")) if record.label is Label.FAKE else record
+        for record in records
+    ]
 
 
 def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: str, where: str) -> VideoRecord:
@@ -365,7 +382,14 @@ def _load_csv(config: DataConfig) -> list[VideoRecord]:
         first_number, first = records.setdefault(record.key, (number, record))
         if first != record:
             raise UserError(f"{table.where(number)} contradicts row {first_number} on {record.key}: drop the wrong one")
-    return [record for _, record in records.values()]
+    return _with_pairs([record for _, record in records.values()])
+
+
+def _with_pairs(records: list[VideoRecord]) -> list[VideoRecord]:
+    """`pair` as a key, where the index names the real video by its stem. One that is not there is left out."""
+    reals = {record.path: record.path for record in records if record.label is Label.REAL}
+    reals = {PurePosixPath(path).stem: path for path in reals} | reals
+    return [replace(record, pair=reals.get(record.pair, "")) for record in records]
 
 
 def _csv_record(row: dict[str, str], where: str) -> VideoRecord:
@@ -387,4 +411,7 @@ def _csv_record(row: dict[str, str], where: str) -> VideoRecord:
         race=row.get("race", ""),
         gender=row.get("gender", ""),
         split=row.get("split", ""),
+        pair="" if label is Label.REAL else row.get("pair", ""),
+        family=row.get("family", ""),
+        audio=row.get("audio", ""),
     )

@@ -1,6 +1,7 @@
 """A video file to its clips: reader, landmarks, mouth and sampling in a row."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +48,16 @@ class SampledFace:
     windows: list[Window] | Rejection
 
 
-def extract(path: str | os.PathLike, mouth: MouthConfig, sampling: SamplingConfig) -> Clips | Rejection:
+def extract(
+    path: str | os.PathLike,
+    mouth: MouthConfig,
+    sampling: SamplingConfig,
+    *,
+    perturb: Callable[[int, np.ndarray], np.ndarray] | None = None,
+) -> Clips | Rejection:
     """The clips of a video file, or why there are none.
+
+    perturb: changes each frame before anything is sought in it; see conditions.perturb.
 
     Frames stream: memory does not grow with the length of the video. The result depends on nothing but the file and
     the two configs.
@@ -56,7 +65,7 @@ def extract(path: str | os.PathLike, mouth: MouthConfig, sampling: SamplingConfi
     if not os.path.exists(path):
         return Rejection(Reason.MISSING, "no such file")
     try:
-        with follow_faces(path, mouth) as video:
+        with follow_faces(path, mouth, perturb=perturb) as video:
             sampled = sample_faces(video, mouth, sampling)
             return sampled if isinstance(sampled, Rejection) else _clips(video, sampled, mouth)
     except Unreadable as error:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -77,7 +77,9 @@ class FollowedVideo:
 
 
 @contextmanager
-def follow_faces(path: str | os.PathLike, config: MouthConfig) -> Iterator[FollowedVideo]:
+def follow_faces(
+    path: str | os.PathLike, config: MouthConfig, *, perturb: Callable[[int, np.ndarray], np.ndarray] | None = None
+) -> Iterator[FollowedVideo]:
     """Decode a video once and follow its faces. What it gives depends on nothing but the file and the config.
 
     Frames stream and mouths go to a temporary file: memory does not grow with the length of the video, but for some
@@ -87,13 +89,20 @@ def follow_faces(path: str | os.PathLike, config: MouthConfig) -> Iterator[Follo
         video = None
         with quiet_native_logs():
             if config.face == "largest":
-                video = _follow(path, config, store, several=False)
+                video = _follow(path, config, store, perturb, several=False)
             if video is None:
-                video = _follow(path, config, store, several=True)
+                video = _follow(path, config, store, perturb, several=True)
         yield video
 
 
-def _follow(path: str | os.PathLike, config: MouthConfig, store: BinaryIO, *, several: bool) -> FollowedVideo | None:
+def _follow(
+    path: str | os.PathLike,
+    config: MouthConfig,
+    store: BinaryIO,
+    perturb: Callable[[int, np.ndarray], np.ndarray] | None,
+    *,
+    several: bool,
+) -> FollowedVideo | None:
     """several: follow up to config.max_faces faces; otherwise one, and None as soon as a second one is seen."""
     tracks = FaceTracks()
     frames, duration = 0, 0.0
@@ -102,7 +111,7 @@ def _follow(path: str | os.PathLike, config: MouthConfig, store: BinaryIO, *, se
         FaceMesh(max_faces=config.max_faces if several else 1, refine=config.refine_landmarks) as mesh,
         FaceCounter() as counter,
     ):
-        for frame in read_frames(path, working_width=config.working_width):
+        for frame in read_frames(path, working_width=config.working_width, perturb=perturb):
             if not several and frame.index % LOOK_EVERY == 0 and counter(frame.image) > 1:
                 return None
             frames, duration = frames + 1, frame.time

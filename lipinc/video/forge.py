@@ -8,7 +8,6 @@ trained on generators that it has no videos of, as Self-Blended Images does it f
 CVPR 2022).
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,11 +72,6 @@ def draw_recipe(random: np.random.Generator) -> Recipe:
         quality=int(random.integers(60, 98)),
         feather=float(random.uniform(0.02, 0.12)),
     )
-
-
-def forgery_seed(name: str, number: int) -> int:
-    """The seed of the forgery `number` of a video: it depends on nothing else."""
-    return int.from_bytes(hashlib.sha256(f"{number} {name}".encode("utf-8", "surrogateescape")).digest()[:8], "big")
 
 
 def forge_video(source: Path, target: Path, *, seed: int) -> Recipe:

@@ -1,7 +1,7 @@
 """The frames of a video file, in order, at working width."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,15 @@ class Frame:
     """[H, W, 3] uint8 BGR, upright (rotation metadata is honoured), not wider than the working width."""
 
 
-def read_frames(path: str | os.PathLike, *, working_width: int = 800) -> Iterator[Frame]:
+def read_frames(
+    path: str | os.PathLike,
+    *,
+    working_width: int = 800,
+    perturb: Callable[[int, np.ndarray], np.ndarray] | None = None,
+) -> Iterator[Frame]:
     """Decode a video from its first frame on. A file that breaks off gives the frames before the break.
 
+    perturb: gives for the index and the image of a frame, at its full size, the image to go on with.
     Raises Unreadable if there is not one.
     """
     # An absolute path and a named backend: a file name is never taken for a URL or an image-sequence pattern.
@@ -49,6 +55,8 @@ def read_frames(path: str | os.PathLike, *, working_width: int = 800) -> Iterato
                 break
             if not decoded:
                 break
+            if perturb is not None:
+                image = perturb(index, image)
             yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, _fit(image, working_width))
             index += 1
         if index == 0:

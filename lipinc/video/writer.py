@@ -13,6 +13,12 @@ from lipinc.video.reader import Frame
 TIME_BASE = Fraction(1, 90_000)
 """Of the written files, in s: fine enough for every frame rate in use."""
 
+SAME_BYTES = {"threads": "1"}
+"""Options of libx264 that make equal frames equal bytes: one thread, and no AVX-512, whose look-ahead reads memory
+that nobody has written (seen in core 165: every run gave another file)."""
+if cv2.checkHardwareSupport(13):  # CPU_AVX_512F, which the Python module does not name
+    SAME_BYTES["x264-params"] = "asm=avx2"
+
 
 def encode(frames: Iterable[Frame], target: Path, *, crf: int, preset: str) -> int:
     """Encode frames by libx264 (yuv420p, no audio); returns how many.
@@ -27,8 +33,7 @@ def encode(frames: Iterable[Frame], target: Path, *, crf: int, preset: str) -> i
             for frame in frames:
                 height, width = (side - side % 2 for side in frame.image.shape[:2])
                 if stream is None:
-                    # One thread: the same bytes every time.
-                    options = {"crf": str(crf), "preset": preset, "threads": "1"}
+                    options = {"crf": str(crf), "preset": preset, **SAME_BYTES}
                     stream = container.add_stream("libx264", rate=25, options=options)
                     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                     stream.codec_context.time_base = TIME_BASE

@@ -279,7 +279,7 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
 
 def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):
     config = config_of(videos, tmp_path / "levels")
-    config = replace(config, data=replace(config.data, crf=(23, 40)))
+    config = replace(config, data=replace(config.data, conditions=("crf23", "crf40")))
     statuses, _ = run(config)
     for key in ("real/ann.mp4", "fake/truncated.mp4", "real/silent.mp4"):
         assert {statuses[f"{key}@crf{crf}"] for crf in (23, 40)} == {statuses[key]}
@@ -294,6 +294,6 @@ def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):
     again, seen = run(config)
     assert again == statuses and all(earlier for _, earlier in seen)
     rows = read_manifest(cache.manifest_file)
-    assert {(row.record.path, row.record.crf) for row in rows if row.record.crf} == {
-        (row.record.path, crf) for row in rows for crf in (23, 40)
+    assert {(row.record.path, row.record.condition) for row in rows if row.record.condition != "raw"} == {
+        (row.record.path, condition) for row in rows for condition in ("crf23", "crf40")
     }

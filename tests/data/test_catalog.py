@@ -16,6 +16,7 @@ from lipinc.data.catalog import (
     load_catalog,
     read_fakeavceleb_index,
     read_table,
+    seed_of,
     unique_files,
 )
 from lipinc.errors import UserError
@@ -124,6 +125,7 @@ def test_fakeavceleb_record_is_complete(tmp_path: Path) -> None:
         category="C",
         race="Asian (East)",
         gender="men",
+        pair=REAL_KEY,
     )
 
 
@@ -333,7 +335,7 @@ def test_folder_in_place_of_a_video_counts_as_missing(tmp_path: Path) -> None:
 
 def test_pseudo_fakes_are_made_of_reals_alone(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text("path,label,identity\na.mp4,real,ann\nb.mp4,fake,bob\n")
-    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), forgeries=2, crf=(28,)))
+    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), forgeries=2, conditions=("crf28",)))
     assert [(r.key, r.label, r.generator) for r in records] == [
         ("a.mp4", Label.REAL, "-"),
         ("a.mp4@crf28", Label.REAL, "-"),
@@ -348,8 +350,8 @@ def test_pseudo_fakes_are_made_of_reals_alone(tmp_path: Path) -> None:
 
 def test_reencoded_versions_follow_their_video(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text("path,label,identity\na@crf28.mp4,real,ann\nb.mp4,fake,bob\n")
-    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), crf=(23, 28)))
-    assert [(r.key, r.path, r.compression, r.identity) for r in records] == [
+    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), conditions=("crf23", "crf28")))
+    assert [(r.key, r.path, r.condition, r.identity) for r in records] == [
         ("a@crf28.mp4", "a@crf28.mp4", "raw", "ann"),
         ("a@crf28.mp4@crf23", "a@crf28.mp4", "crf23", "ann"),
         ("a@crf28.mp4@crf28", "a@crf28.mp4", "crf28", "ann"),
@@ -357,3 +359,18 @@ def test_reencoded_versions_follow_their_video(tmp_path: Path) -> None:
         ("b.mp4@crf23", "b.mp4", "crf23", "bob"),
         ("b.mp4@crf28", "b.mp4", "crf28", "bob"),
     ]
+
+
+def test_a_fake_names_its_real_by_path_or_stem(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text(
+        "path,label,identity,pair,family,audio\nreal/a.mp4,real,ann,-,studio,own\nfake/a.mp4,fake,ann,a,studio,dubbed\n"
+        "fake/b.mp4,fake,ann,real/a.mp4,,\nfake/c.mp4,fake,ann,gone,,\nfake/d.mp4,fake,ann,-,,\n"
+    )
+    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path)))
+    assert [record.pair for record in records] == ["", "real/a.mp4", "real/a.mp4", "", ""]
+    assert (records[1].family, records[1].audio) == ("studio", "dubbed")
+
+
+def test_the_seed_of_a_video_follows_from_its_name() -> None:
+    assert seed_of("0 a.mp4") == seed_of("0 a.mp4")
+    assert len({seed_of(f"{number} {name}") for name in ("a.mp4", "b.mp4") for number in range(3)}) == 6

@@ -300,7 +300,12 @@ def test_versions_of_a_video_stay_together_and_a_written_split_names_files(tmp_p
     records = [
         version
         for record in originals
-        for version in (record, replace(record, crf=28), record.forged(0), replace(record.forged(1), crf=28))
+        for version in (
+            record,
+            replace(record, condition="crf28"),
+            record.forged(0),
+            replace(record.forged(1), condition="crf28"),
+        )
     ]
     splits = assign_splits(records, SplitConfig())
     assert splits.items() >= assign_splits(originals, SplitConfig()).items()

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lipinc.demo.videos import talking_frames
 from lipinc.errors import UserError
 from lipinc.video import reencode as script
 from lipinc.video.reader import Frame, Unreadable, read_frames
@@ -31,6 +32,17 @@ def test_frames_and_times_are_kept(tmp_path, write_video, moving) -> None:
         assert b.image.shape == (80, 120, 3)  # the odd row and column are cut off
         assert cv2.PSNR(np.ascontiguousarray(a.image[:80, :120]), b.image) > 27
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mkv"]
+
+
+def test_equal_frames_give_equal_bytes_whatever_lies_in_memory(tmp_path) -> None:
+    frames = [Frame(n, n / 25, image) for n, image in enumerate(talking_frames(number=1, frames=30))]
+    random, files = np.random.default_rng(0), set()
+    for _ in range(6):
+        litter = [random.integers(0, 255, (400, 400, 3), dtype=np.uint8) for _ in range(50)]
+        del litter
+        encode(frames, tmp_path / "a.mp4", crf=18, preset="veryfast")
+        files.add((tmp_path / "a.mp4").read_bytes())
+    assert len(files) == 1
 
 
 def test_higher_rate_factor_gives_a_smaller_file_and_a_worse_picture(tmp_path, write_video, moving) -> None:
