@@ -3,13 +3,9 @@
 python preprocess_extract_lips.py --config config.py --data.root /data/FakeAVCeleb_v1.2
 """
 
-from collections import Counter
-
-from tqdm import tqdm
-
 from lipinc.config import Config, parse_command_line
-from lipinc.data.build import build_cache, count_line, coverage
-from lipinc.data.cache import OK, Cache, ManifestRow
+from lipinc.data.build import build_with_progress, count_line, coverage
+from lipinc.data.cache import OK, Cache
 from lipinc.data.catalog import load_catalog
 from lipinc.data.contact_sheet import write_contact_sheet
 from lipinc.errors import UserError
@@ -18,19 +14,7 @@ from lipinc.scripts import run_script
 
 def main() -> None:
     config = parse_command_line(Config)
-    records = load_catalog(config.data)
-    refused: Counter[str] = Counter()
-    with tqdm(total=len(records), unit="video", desc="extract", smoothing=0.05) as progress:
-
-        def show(row: ManifestRow, earlier: bool) -> None:
-            if row.status != OK:
-                refused[row.status] += 1
-                progress.set_postfix(refused, refresh=False)
-            if earlier:
-                progress.initial += 1
-            progress.update()
-
-        manifest = build_cache(config, records, show)
+    manifest = build_with_progress(config, load_catalog(config.data))
     cache = Cache.of(config)
     sheet = write_contact_sheet(cache, manifest, config)
     for label in coverage(manifest):

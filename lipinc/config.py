@@ -141,6 +141,9 @@ class SplitConfig:
     """k: cross-validation by identity in k folds instead of the shares above; 0: no."""
     fold: int = 0
     """With folds: which one is tested on; the next one validates, the others train."""
+    unseen: tuple[str, ...] = ()
+    """Generators whose fakes are neither trained nor validated on, and are the only ones tested on. `all`: every
+    generator is unseen, and pseudo-fakes (data.forgeries) are what is trained and validated on."""
 
 
 @dataclass(frozen=True)

@@ -1,64 +1,142 @@
 """Cross-validation by identity: every video is tested once, by a detector that never saw its person.
 
 python -m lipinc.crossval --config configs/own_clips.py --split.folds 5
+python -m lipinc.crossval --config configs/robust.py --split.folds 5 --leave-out each --seeds 0 1 2
 
-A fold is an ordinary run in <output>/<name>_fold<i>/, continued where it was interrupted; the pooled result is in
+With --leave-out, nor has the detector seen the generator that it is tested on: `each` generator in turn, or `all` at
+once, where only pseudo-fakes are trained on (data.forgeries). With several seeds, of weights and of the draw of the
+folds, everything is done once for each, and the spread is told. A fold is an ordinary run, continued where it was
+interrupted: <output>/<name>_..._fold<i>/. The pooled results of the first seed and the spread over all of them are in
 <output>/<name>_folds/.
 """
 
-from dataclasses import fields, replace
+import json
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from lipinc.calibration import Calibration
 from lipinc.config import Config, parse_command_line
+from lipinc.data.cache import Cache, read_manifest, write_atomically
+from lipinc.data.selection import ALL, generators
 from lipinc.errors import UserError
 from lipinc.evaluation import TestResult, judge, write_result
 from lipinc.metrics import Predictions, auc
 from lipinc.pipeline import run_experiment
+from lipinc.report import spread_table
 from lipinc.scripts import run_script
 
 
+@dataclass(frozen=True)
+class Arguments(Config):
+    """A config, and how it is cross-validated."""
+
+    leave_out: Literal["nothing", "each", "all"] = "nothing"
+    """Generators that are left out of training beside the people."""
+    seeds: tuple[int, ...] = ()
+    """Seeds of weights and folds; none: those of the config."""
+
+
 def pool(results: list[TestResult]) -> Predictions:
-    """The test predictions of all folds, each fold's scores as logits of its own calibration."""
+    """The test predictions of several runs, each one's scores as logits of its own calibration."""
     parts = [replace(one.predictions, score=one.calibration.logit(one.predictions.score)) for one in results]
     names = [field.name for field in fields(Predictions)]
     return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def fold_auc(results: list[TestResult]) -> dict[str, list[float]]:
-    """The test AUC of each fold, under each condition. No fold's scores are compared with another's."""
+    """The test AUC of each run, under each condition. No run's scores are compared with another's."""
     found: dict[str, list[float]] = {}
     for result in results:
-        for condition in np.unique(result.predictions.condition):
+        for condition in result.conditions:
             part = result.predictions.select(result.predictions.condition == condition)
-            found.setdefault(str(condition), []).append(auc(part.label, part.score))
+            found.setdefault(condition, []).append(auc(part.label, part.score))
     return found
 
 
 def main() -> None:
-    config = parse_command_line(Config)
+    arguments = parse_command_line(Arguments)
+    config = Config(**{field.name: getattr(arguments, field.name) for field in fields(Config)})
     if not config.split.folds:
         raise UserError("give the number of folds by --split.folds")
-    results = []
-    for fold in range(config.split.folds):
-        split = replace(config.split, fold=fold)
-        results.append(run_experiment(replace(config, name=f"{config.name}_fold{fold}", split=split), resume=True))
-    pooled = judge(pool(results), Calibration(), config.evaluate)
-    of_folds = fold_auc(results)
-    about = {"name": config.name, "folds": config.split.folds, "level": "video", "note": config.data.note}
+    seeds = arguments.seeds or (None,)
+    groups = _groups(config, arguments.leave_out)
+    of_seed = [_cross_validate(config, seed, groups) for seed in seeds]
     folder = Path(config.output, f"{config.name}_folds")
-    write_result(pooled, folder, title=f"{config.name}, {len(results)} folds", about={**about, "fold_auc": of_folds})
-    print(f"\n{len(results)} folds by identity, test predictions pooled, per video\n{pooled}\n")
+    about = {
+        "name": config.name,
+        "folds": config.split.folds,
+        "seeds": [config.train.seed if seed is None else seed for seed in seeds],
+        "level": "video",
+        "note": config.data.note,
+    }
+    for group, results in of_seed[0].items():
+        # Apart for each group: a real video is tested once for every generator that is left out.
+        pooled = judge(pool(results), Calibration(), config.evaluate)
+        told = {**about, "left_out": group, "fold_auc": fold_auc(results)}
+        write_result(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=told)
+        without = f", trained without {'any generator' if group == 'all' else group}" if group else ""
+        print(f"\n{config.split.folds} folds by identity{without}; test predictions pooled, per video\n{pooled}")
+    spread = _spread(of_seed)
+    told = {**about, "mean_fold_auc_of_each_seed": spread}
+    write_atomically(folder / "spread.json", json.dumps(told, indent=2).encode() + b"\n")
+    print(f"\nmean of the folds' AUC; over {len(seeds)} seed{'s' * (len(seeds) > 1)}\n{spread_table(spread)}\n")
     if config.data.note:
         print(f"note: {config.data.note}")
     print(f"written to {folder}")
-    for level, values in of_folds.items():
-        print(
-            f"AUC of the folds, {level}: {', '.join(f'{value:.3f}' for value in values)}; mean {np.mean(values):.3f}, "
-            f"standard deviation {np.std(values):.3f}"
-        )
+
+
+def _groups(config: Config, leave_out: str) -> dict[str, tuple[str, ...]]:
+    """What is left out of training, a name for each: one after the other."""
+    if leave_out == "nothing":
+        return {"": config.split.unseen}
+    if leave_out == "all":
+        return {"all": ALL}
+    names = generators(read_manifest(Cache.of(config).manifest_file))
+    return {name: (name,) for name in names}
+
+
+def _cross_validate(
+    config: Config, seed: int | None, groups: dict[str, tuple[str, ...]]
+) -> dict[str, list[TestResult]]:
+    """Of each group that is left out, the results of the folds."""
+    found: dict[str, list[TestResult]] = {}
+    for group, unseen in groups.items():
+        for fold in range(config.split.folds):
+            name = "_".join(
+                part
+                for part in (
+                    config.name,
+                    group and f"without_{group}",
+                    "" if seed is None else f"seed{seed}",
+                    f"fold{fold}",
+                )
+                if part
+            )
+            split, train = replace(config.split, fold=fold, unseen=unseen), config.train
+            if seed is not None:
+                split, train = replace(split, seed=seed), replace(train, seed=seed)
+            result = run_experiment(replace(config, name=name, split=split, train=train), resume=True)
+            found.setdefault(group, []).append(result)
+    return found
+
+
+def _spread(of_seed: list[dict[str, list[TestResult]]]) -> dict[str, dict[str, list[float]]]:
+    """Group that is left out -> condition -> the mean AUC of the folds for each seed; "mean": that over the groups."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for of_group in of_seed:
+        for group, results in of_group.items():
+            for condition, areas in fold_auc(results).items():
+                found.setdefault(group, {}).setdefault(condition, []).append(float(np.nanmean(areas)))
+    if len(found) > 1:
+        conditions = next(iter(found.values()))
+        found["mean"] = {
+            condition: np.mean([areas[condition] for areas in found.values()], axis=0).tolist()
+            for condition in conditions
+        }
+    return found
 
 
 if __name__ == "__main__":

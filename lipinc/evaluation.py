@@ -1,4 +1,4 @@
-"""The test split, judged once: metrics, predictions and pictures of a checkpoint."""
+"""Predictions judged: metrics under each condition, break-downs and pictures."""
 
 import json
 from collections.abc import Sequence
@@ -17,18 +17,30 @@ from lipinc.data.dataset import ClipDataset
 from lipinc.metrics import Interval, Predictions, break_down, evaluate
 from lipinc.report import break_down_table, metrics_json, metrics_table
 from lipinc.training import predict
+from lipinc.video.conditions import COMPRESSION, RAW
 
 BREAK_DOWNS = ("generator", "audio", "family", "race", "gender")
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a checkpoint reaches on the test split, per video."""
+    """What a checkpoint reaches, per video."""
 
     predictions: Predictions
     calibration: Calibration
-    metrics: dict[str, Interval]
+    conditions: dict[str, dict[str, Interval]]
+    """Condition -> metrics, the one that the headline is taken from first: raw where it is there."""
     break_downs: dict[str, list[dict[str, Any]]]
+
+    @property
+    def condition(self) -> str:
+        """The condition of the headline."""
+        return next(iter(self.conditions))
+
+    @property
+    def metrics(self) -> dict[str, Interval]:
+        """The metrics under it."""
+        return self.conditions[self.condition]
 
     def __str__(self) -> str:
         tables = [break_down_table(rows, by) for by, rows in self.break_downs.items()]
@@ -44,17 +56,21 @@ def test(
 
 
 def judge(predictions: Predictions, calibration: Calibration, config: EvaluateConfig) -> TestResult:
-    """Metrics and break-downs of predictions, at the threshold of a calibration."""
+    """Metrics of predictions under each of their conditions, at the threshold of a calibration, and their break-downs:
+    raw and for each level of compression. No condition's videos are pooled with another's."""
     options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
-    conditions = list(dict.fromkeys(predictions.condition.tolist()))
-    if len(conditions) == 1:
+    present = dict.fromkeys(predictions.condition.tolist())
+    order = sorted(present, key=lambda condition: condition != RAW)
+    parts = {condition: predictions.select(predictions.condition == condition) for condition in order}
+    conditions = {condition: evaluate(part, **options) for condition, part in parts.items()}
+    if len(order) == 1:
         break_downs = {by: break_down(predictions, by=by, **options) for by in BREAK_DOWNS}
     else:
-        break_downs = {"condition": break_down(predictions, by="condition", **options)}
-        for condition in conditions:
-            part = predictions.select(predictions.condition == condition)
-            break_downs |= {f"{by}, {condition}": break_down(part, by=by, **options) for by in BREAK_DOWNS}
-    return TestResult(predictions, calibration, evaluate(predictions, **options), break_downs)
+        rows = {row["group"]: row for row in break_down(predictions, by="condition", **options)}
+        break_downs = {"condition": [rows[condition] for condition in order]}
+        for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
+            break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in BREAK_DOWNS}
+    return TestResult(predictions, calibration, conditions, break_downs)
 
 
 def write_result(result: TestResult, folder: Path, *, title: str, about: dict[str, Any]) -> None:
@@ -62,11 +78,24 @@ def write_result(result: TestResult, folder: Path, *, title: str, about: dict[st
     plot_folder = folder / "plots"
     plot_folder.mkdir(parents=True, exist_ok=True)
     threshold, temperature = result.calibration.threshold, result.calibration.temperature
-    values = {**about, "temperature": temperature, **metrics_json(result.metrics, threshold, result.break_downs)}
+    values = {
+        **about,
+        "condition": result.condition,
+        "temperature": temperature,
+        **metrics_json(result.metrics, threshold, result.break_downs),
+        "conditions": {
+            condition: metrics_json(metrics, threshold, {})["metrics"]
+            for condition, metrics in result.conditions.items()
+        },
+    }
     write_atomically(folder / "metrics.json", json.dumps(values, indent=2).encode() + b"\n")
     result.predictions.write(folder / "predictions.csv", threshold, temperature)
     note = about.get("note", "")
-    plots.plot_roc(result.predictions, plot_folder / "roc.png", title, note)
-    plots.plot_precision_recall(result.predictions, plot_folder / "precision_recall.png", title, note)
-    plots.plot_score_histogram(result.predictions, threshold, plot_folder / "scores.png", title, note)
-    plots.plot_confusion(result.predictions, threshold, plot_folder / "confusion.png", title, note)
+    shown = result.predictions.select(result.predictions.condition == result.condition)
+    plots.plot_roc(shown, plot_folder / "roc.png", title, note)
+    plots.plot_precision_recall(shown, plot_folder / "precision_recall.png", title, note)
+    plots.plot_score_histogram(shown, threshold, plot_folder / "scores.png", title, note)
+    plots.plot_confusion(shown, threshold, plot_folder / "confusion.png", title, note)
+    if len(result.conditions) > 1:
+        areas = {condition: metrics["auc"] for condition, metrics in result.conditions.items()}
+        plots.plot_conditions(areas, plot_folder / "conditions.png", title, note)

@@ -278,7 +278,8 @@ def break_down(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> list[dict[str, str | int | float]]:
-    """One row a group, by name: group, real and fake (videos), auc, auc_low, auc_high, ap, accuracy, balanced_accuracy.
+    """One row a group, by name: group, real and fake (videos), auc, auc_low, auc_high, ap, accuracy,
+    balanced_accuracy, eer, within_pairs.
 
     generator, audio: the fakes of each one against all reals. The others: the videos of each group.
     Videos of which it is not known are the group "unknown"; there are no rows at all if it is known of none. Intervals
@@ -307,6 +308,8 @@ def break_down(
                 "ap": average_precision(chosen.label, chosen.score),
                 "accuracy": accuracy(chosen.label, chosen.score, threshold),
                 "balanced_accuracy": balanced_accuracy(chosen.label, chosen.score, threshold),
+                "eer": eer(chosen.label, chosen.score),
+                "within_pairs": within_pairs(chosen.label, chosen.score, chosen.real_of()),
             }
         )
     return rows

@@ -7,7 +7,7 @@ from lipinc import plots
 from lipinc.checkpoint import Checkpoint, load_checkpoint
 from lipinc.config import Config, to_json
 from lipinc.data.cache import Cache, ManifestRow, write_atomically
-from lipinc.data.selection import select, usable
+from lipinc.data.selection import select
 from lipinc.data.splits import SPLITS, summary, write_splits
 from lipinc.evaluation import TestResult, test, write_result
 from lipinc.run import Run
@@ -50,8 +50,7 @@ def _select(
     config: Config, needed: Sequence[str] = SPLITS
 ) -> tuple[Cache, list[ManifestRow], dict[str, str], dict[str, list[ManifestRow]]]:
     cache = Cache.of(config)
-    manifest, splits = select(cache, config, needed)
-    rows = {split: usable(manifest, splits, split) for split in SPLITS}
+    manifest, splits, rows = select(cache, config, needed)
     print(summary([row.record for split in SPLITS for row in rows[split]], splits))
     return cache, manifest, splits, rows
 
@@ -71,7 +70,10 @@ def _judge(
         "level": "video",
     }
     write_result(result, folder, title=f"{config.name}, test split", about={**about, "note": config.data.note})
-    print(f"\ntest split, per video; epoch {checkpoint.epoch}, its threshold chosen on validation\n{result}\n")
+    condition = "" if len(result.conditions) == 1 else f", {result.condition}"
+    print(
+        f"\ntest split, per video{condition}; epoch {checkpoint.epoch}, its threshold chosen on validation\n{result}\n"
+    )
     if config.data.note:
         print(f"note: {config.data.note}")
     values = "  ".join(f"{name} {result.metrics[key].value:.4f}" for name, key in HEADLINE)

@@ -14,7 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lipinc.metrics import Predictions, auc, average_precision, roc_counts
+from lipinc.metrics import Interval, Predictions, auc, average_precision, roc_counts
+from lipinc.video.conditions import LEVELS, RAW, crf_of, series
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 REAL = "#009E73"
@@ -145,6 +146,39 @@ def plot_learning_curves(rows: list[dict[str, float]], best_epoch: int, path: Pa
         axes.grid(color="#E5E5E5", lw=0.6)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=8)
+    _save(figure, path, title, note)
+
+
+def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: str = "") -> None:
+    """AUC over the level of each perturbation that is there, and over the constant rate factor, from raw on. areas:
+    condition -> AUC and its interval, drawn as a band."""
+    curves = {
+        name: [(level, areas[condition]) for level, condition in enumerate(conditions, start=1) if condition in areas]
+        for name, conditions in series().items()
+        if name != "crf"
+    }
+    rates = {crf_of(condition): area for condition, area in areas.items() if crf_of(condition) is not None}
+    curves["H.264, constant rate factor"] = sorted(rates.items())
+    curves = {name: points for name, points in curves.items() if points}
+    columns = min(4, len(curves))
+    rows = -(-len(curves) // columns) if curves else 1
+    figure = Figure(figsize=(3.4 * max(columns, 1.6), 2.9 * rows), dpi=DPI, layout="constrained")
+    panels = figure.subplots(rows, max(columns, 1), sharey=True, squeeze=False).flat
+    for (name, points), axes in zip(curves.items(), panels, strict=False):
+        if RAW in areas:
+            start = min(level for level, _ in points) - (1 if points[0][0] <= LEVELS else 5)
+            points = [(start, areas[RAW]), *points]
+            axes.set_xticks([level for level, _ in points], ["raw", *(str(level) for level, _ in points[1:])])
+        levels, values = [level for level, _ in points], [area for _, area in points]
+        axes.fill_between(levels, [v.low for v in values], [v.high for v in values], color=CURVE, alpha=0.15, lw=0)
+        axes.plot(levels, [v.value for v in values], color=CURVE, lw=2, marker="o", ms=4)
+        axes.axhline(0.5, color=GUIDE, lw=1, ls="--")
+        axes.set(title=name, ylim=(0.2, 1.02))
+        axes.grid(color="#E5E5E5", lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels:
+        axes.set_axis_off()
+    figure.supylabel("AUC (videos), 95 % interval", fontsize=9)
     _save(figure, path, title, note)
 
 

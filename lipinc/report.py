@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from lipinc.metrics import Interval
 
 METRIC_NAMES = {
@@ -27,7 +29,7 @@ def metrics_table(metrics: dict[str, Interval]) -> str:
 def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
     """One line a group of `lipinc.metrics.break_down`, headed by what it is broken down by; "" if there are none.
 
-    ASCII: other characters of a group's name are escaped. nan is "-".
+    "pairs" is `within_pairs`. ASCII: other characters of a group's name are escaped. nan is "-".
     """
     if not rows:
         return ""
@@ -41,11 +43,26 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
             _number(row["ap"]),
             _number(row["accuracy"]),
             _number(row["balanced_accuracy"]),
+            _number(row["eer"]),
+            _number(row["within_pairs"]),
         ]
         for row in rows
     ]
-    header = [by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy"]
+    header = [by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy", "EER", "pairs"]
+    if not any(np.isfinite(row["within_pairs"]) for row in rows):
+        header, cells = header[:-1], [line[:-1] for line in cells]
     return _table(header, cells)
+
+
+def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:
+    """One line a group of `lipinc.crossval`: under each condition the mean over seeds and, of several, their standard
+    deviation. ASCII."""
+    conditions = list(next(iter(spread.values())))
+    rows = [
+        [ascii(group or "all videos")[1:-1], *(_spread(areas.get(condition, [])) for condition in conditions)]
+        for group, areas in spread.items()
+    ]
+    return _table(["left out" if len(spread) > 1 else "", *conditions], rows)
 
 
 def metrics_json(
@@ -74,6 +91,12 @@ def _finite(value: Any) -> Any:
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "-"
+    return _number(float(np.mean(values))) + (f" +- {np.std(values):.3f}" if len(values) > 1 else "")
 
 
 def _interval(low: float, high: float) -> str:

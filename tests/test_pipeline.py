@@ -10,6 +10,7 @@ import pytest
 
 from lipinc import crossval
 from lipinc.calibration import Calibration
+from lipinc.config import Config
 from lipinc.crossval import pool
 from lipinc.errors import UserError
 from lipinc.evaluation import judge
@@ -83,17 +84,40 @@ def test_a_saved_split_is_the_same_run(config):
     np.testing.assert_array_equal(first.predictions.score, second.predictions.score)
 
 
+def cross_validate(monkeypatch, config, **options):
+    values = {name: getattr(config, name) for name in Config.__dataclass_fields__}
+    monkeypatch.setattr(crossval, "parse_command_line", lambda kind: kind(**values, **options))
+    crossval.main()
+
+
 def test_cross_validation_tests_every_video_once(config, monkeypatch, capsys):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
-    monkeypatch.setattr(crossval, "parse_command_line", lambda _: config)
-    crossval.main()
+    cross_validate(monkeypatch, config)
     pooled = Predictions.read(Path(config.output, "tiny_folds", "predictions.csv"))
     assert len(pooled.key) == len(set(pooled.key)) == 20
     saved = json.loads(Path(config.output, "tiny_folds", "metrics.json").read_text())
     assert len(saved["fold_auc"]["raw"]) == saved["folds"] == 3
     assert saved["threshold"] == 0
-    crossval.main()  # continued: nothing is trained again
-    assert "AUC of the folds" in capsys.readouterr().out
+    states = {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("last.pt")}
+    cross_validate(monkeypatch, config)  # continued: nothing is trained again
+    assert states == {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("last.pt")}
+    assert "mean of the folds' AUC" in capsys.readouterr().out
+
+
+def test_generators_are_left_out_one_by_one_for_each_seed(config, monkeypatch, capsys):
+    config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
+    cross_validate(monkeypatch, config, leave_out="each", seeds=(0, 1))
+    folder = Path(config.output, "tiny_folds")
+    for generator, other in (("alpha", "beta"), ("beta", "alpha")):
+        tested = Predictions.read(folder / generator / "predictions.csv")
+        assert set(tested.generator) == {"-", generator}
+        run = Path(config.output, f"tiny_without_{generator}_seed1_fold2")
+        assert json.loads((run / "config.json").read_text())["split"]["unseen"] == [generator]
+        assert set(Predictions.read(run / "predictions.csv").generator) <= {"-", generator} - {other}
+    spread = json.loads((folder / "spread.json").read_text())["mean_fold_auc_of_each_seed"]
+    assert {name: len(areas["raw"]) for name, areas in spread.items()} == {"alpha": 2, "beta": 2, "mean": 2}
+    assert spread["mean"]["raw"][0] == pytest.approx((spread["alpha"]["raw"][0] + spread["beta"]["raw"][0]) / 2)
+    assert "+-" in capsys.readouterr().out.splitlines()[-4]
 
 
 def test_pooled_scores_are_calibrated_fold_by_fold(config):
@@ -110,18 +134,18 @@ def test_pooled_scores_are_calibrated_fold_by_fold(config):
 def test_conditions_are_judged_apart(config):
     result = run_experiment(config)
     count = len(result.predictions)
-    both = replace(
-        result.predictions,
-        **{name: np.tile(getattr(result.predictions, name), 2) for name in Predictions.__dataclass_fields__},
-    )
+    names = Predictions.__dataclass_fields__
+    both = Predictions(**{name: np.tile(getattr(result.predictions, name), 2) for name in names})
     both = replace(
         both,
         key=[f"{i}.mp4" for i in range(2 * count)],
-        score=np.concatenate([both.label[:count], -both.label[:count]]).astype(float),
-        condition=["raw"] * count + ["crf28"] * count,
+        score=np.concatenate([-both.label[:count], both.label[:count]]).astype(float),
+        condition=["crf28"] * count + ["raw"] * count,
     )
     judged = judge(both, Calibration(threshold=0.5), config.evaluate)
-    assert [(row["group"], row["auc"]) for row in judged.break_downs["condition"]] == [("crf28", 0.0), ("raw", 1.0)]
+    assert [(row["group"], row["auc"]) for row in judged.break_downs["condition"]] == [("raw", 1.0), ("crf28", 0.0)]
+    assert judged.condition == "raw" and judged.metrics["auc"].value == 1.0
+    assert judged.conditions["crf28"]["auc"].value == 0.0
     assert {row["auc"] for row in judged.break_downs["generator, raw"]} == {1.0}
     assert {row["auc"] for row in judged.break_downs["generator, crf28"]} == {0.0}
     assert "generator, crf28" in str(judged)

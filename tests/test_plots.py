@@ -5,18 +5,20 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.metrics import Predictions
+from lipinc.metrics import Interval, Predictions
 from lipinc.plots import (
     SEAM,
     SEPARATOR,
     contact_sheet,
     mouth_strip,
+    plot_conditions,
     plot_confusion,
     plot_learning_curves,
     plot_precision_recall,
     plot_roc,
     plot_score_histogram,
 )
+from lipinc.video.conditions import expand
 
 NAN = float("nan")
 CURVE_BGR = (0xB2, 0x72, 0x00)
@@ -27,7 +29,7 @@ FAKE_BGR = (0x00, 0x5E, 0xD5)
 def predictions(label, score) -> Predictions:
     names = [str(i) for i in range(len(label))]
     blank = [""] * len(label)
-    return Predictions(names, label, score, [1] * len(label), names, blank, blank, blank, blank)
+    return Predictions(names, label, score, [1] * len(label), names, *[blank] * 7)
 
 
 def pixels(image: np.ndarray, bgr: tuple[int, int, int]) -> int:
@@ -157,3 +159,14 @@ def test_contact_sheet_shows_strips_pixel_for_pixel_under_coloured_captions(tmp_
 def test_contact_sheet_of_nothing_is_still_a_picture(tmp_path):
     contact_sheet([], tmp_path / "sheet.png", "no clips", local_frames=5)
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] > 500
+
+
+@pytest.mark.parametrize("conditions", [("crf23", "crf35"), ("blur2",), ("crf0",), expand(["all"])])
+def test_areas_under_conditions_are_one_panel_a_perturbation(tmp_path, conditions):
+    areas = {condition: Interval(0.7, 0.6, 0.8) for condition in ("raw", *conditions)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_conditions(areas, tmp_path / "conditions.png", "title", "note")
+        plot_conditions({"crf28": Interval(0.7, NAN, NAN)}, tmp_path / "lone.png", "title")
+    assert pixels(cv2.imread(str(tmp_path / "conditions.png")), CURVE_BGR) > 50
+    assert (tmp_path / "lone.png").exists()

@@ -14,8 +14,7 @@ from lipinc.checkpoint import load_checkpoint
 from lipinc.config import Config, TrainConfig
 from lipinc.data.cache import Cache
 from lipinc.data.dataset import ClipDataset, Draw
-from lipinc.data.selection import select, usable
-from lipinc.data.splits import SPLITS
+from lipinc.data.selection import select
 from lipinc.errors import UserError
 from lipinc.losses import Loss
 from lipinc.run import Run
@@ -27,8 +26,7 @@ CPU = torch.device("cpu")
 
 def run_training(config: Config, *, resume: bool = False) -> list[dict]:
     cache = Cache.of(config)
-    manifest, splits = select(cache, config)
-    rows = {split: usable(manifest, splits, split) for split in SPLITS}
+    _, _, rows = select(cache, config)
     return train(config, cache, rows, Run.open(config, resume=resume))
 
 
@@ -84,15 +82,13 @@ def test_it_learns_the_flicker_of_the_fakes(config):
     assert max(row["validation_auc"] for row in history) == 1.0
     checkpoint = load_checkpoint(Path(config.output, "learns", "checkpoints", "best.safetensors"), CPU)
     assert checkpoint.epoch == best_epoch(history)
-    manifest, splits = select(Cache.of(config), config)
-    dataset = ClipDataset(Cache.of(config), usable(manifest, splits, "test"))
+    dataset = ClipDataset(Cache.of(config), select(Cache.of(config), config)[2]["test"])
     predictions, _ = predict(checkpoint.model, dataset, config.train, CPU, description="test")
     assert predictions.score[predictions.label == 1].min() > predictions.score[predictions.label == 0].max()
 
 
 def test_a_score_is_the_mean_margin_of_a_videos_windows(config):
-    manifest, splits = select(Cache.of(config), config)
-    dataset = ClipDataset(Cache.of(config), usable(manifest, splits, "validation"))
+    dataset = ClipDataset(Cache.of(config), select(Cache.of(config), config)[2]["validation"])
     model = training.model_for(config).eval()
     predictions, _ = predict(model, dataset, replace(config.train, batch_size=2), CPU, description="")
     with torch.inference_mode():

@@ -16,6 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.data.cache import (
     OK,
@@ -99,6 +101,22 @@ def build_cache(
     write_atomically(cache.path / "catalogue.json", json.dumps(about, indent=2).encode() + b"\n")
     cache.journal_file.unlink(missing_ok=True)
     return manifest
+
+
+def build_with_progress(config: Config, records: list[VideoRecord]) -> list[ManifestRow]:
+    """`build_cache` with a progress bar: videos a second, time left, and how many of each refusal."""
+    refused: Counter[str] = Counter()
+    with tqdm(total=len(records), unit="video", desc="extract", smoothing=0.05) as progress:
+
+        def show(row: ManifestRow, earlier: bool) -> None:
+            if row.status != OK:
+                refused[row.status] += 1
+                progress.set_postfix(refused, refresh=False)
+            if earlier:
+                progress.initial += 1
+            progress.update()
+
+        return build_cache(config, records, show)
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,10 @@ FAKEAVCELEB_METHODS = {
     "faceswap": Label.FAKE,
     "fsgan-wav2lip": Label.FAKE,
     "faceswap-wav2lip": Label.FAKE,
+    PSEUDO: Label.FAKE,
 }
-"""Label of the picture: rtvc clones the voice and leaves the picture alone."""
+"""Label of the picture: rtvc clones the voice and leaves the picture alone. Pseudo-fakes are no part of the set: they
+are what lipinc/forge.py writes in its layout."""
 FAKEAVCELEB_TYPES = {
     "A": "RealVideo-RealAudio",
     "B": "RealVideo-FakeAudio",

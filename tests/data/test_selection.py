@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from lipinc.data.cache import Cache
+from lipinc.data.cache import Cache, write_manifest
 from lipinc.data.catalog import Label
-from lipinc.data.selection import select, usable
+from lipinc.data.selection import select
 from lipinc.data.splits import SPLITS
 from lipinc.errors import UserError
 from tests.synthetic_cache import make_cache, tiny_config
@@ -13,8 +13,7 @@ from tests.synthetic_cache import make_cache, tiny_config
 def test_splits_share_no_person_and_hold_no_refused_video(tmp_path):
     config = tiny_config(tmp_path)
     make_cache(config, people=10, refused=("fake/person 3/video.mp4",))
-    manifest, splits = select(Cache.of(config), config)
-    rows = {split: usable(manifest, splits, split) for split in SPLITS}
+    _, _, rows = select(Cache.of(config), config)
     people = [{row.record.identity for row in rows[split]} for split in SPLITS]
     assert sum(len(group) for group in people) == len(set.union(*people)) == 10
     assert sum(len(rows[split]) for split in SPLITS) == 19
@@ -50,4 +49,40 @@ def test_a_cache_whose_run_never_ended_is_refused(tmp_path):
     make_cache(config, people=10)
     (Cache.of(config).path / "catalogue.json").unlink()
     with pytest.raises(UserError, match="no finished manifest"):
+        select(Cache.of(config), config)
+
+
+def unseen_config(tmp_path, *unseen: str):
+    """Fakes by alpha and beta, and a pseudo-fake of each real."""
+    config = tiny_config(tmp_path)
+    config = replace(config, split=replace(config.split, unseen=unseen))
+    cache = Cache.of(config)
+    rows = make_cache(config, people=12)
+    forged = [replace(row, record=row.record.forged(0)) for row in rows if row.record.label is Label.REAL]
+    write_manifest(cache.manifest_file, [*rows, *forged])
+    return config
+
+
+@pytest.mark.parametrize(
+    ("unseen", "trained", "validated", "tested"),
+    [
+        ((), {"alpha", "beta", "pseudo"}, {"alpha", "beta"}, {"alpha", "beta"}),
+        (("alpha",), {"beta", "pseudo"}, {"beta"}, {"alpha"}),
+        (("all",), {"pseudo"}, {"pseudo"}, {"alpha", "beta"}),
+    ],
+)
+def test_unseen_generators_are_tested_on_alone(tmp_path, unseen, trained, validated, tested):
+    config = unseen_config(tmp_path, *unseen)
+    _, splits, rows = select(Cache.of(config), config)
+    for split, expected in zip(SPLITS, (trained, validated, tested), strict=True):
+        fakes = [row.record for row in rows[split] if row.record.label is Label.FAKE]
+        assert {record.generator for record in fakes} == expected
+        reals = {row.record.identity for row in rows[split] if row.record.label is Label.REAL}
+        assert reals == {identity for key, identity in ((r.record.key, r.record.identity) for r in rows[split])}
+        assert all(splits[record.key] == split for record in fakes)
+
+
+def test_an_unknown_generator_is_named(tmp_path):
+    config = unseen_config(tmp_path, "alhpa")
+    with pytest.raises(UserError, match="alhpa.*did you mean alpha"):
         select(Cache.of(config), config)

@@ -1,0 +1,102 @@
+"""Detectors on a data set they do not know, as it is, re-encoded and perturbed.
+
+python -m lipinc.evaluate --checkpoints weights/lipinc_v2.safetensors --config configs/own_clips.py
+
+Videos are taken raw and under the conditions of --data.conditions: `compression` (H.264 at CRF 23, 28 and 35, the
+default), `all` (also the seven perturbations of DeeperForensics at five levels), or any of lipinc/video/conditions.py.
+Clips are made as the checkpoints ask, whatever the config says of mouths. People that a checkpoint was trained on are
+left out of its test. Tables, predictions and curves go to <output>/<name>/evaluate/<checkpoint>/.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lipinc.checkpoint import CLIP_FIELDS, Checkpoint, identity_digest, load_checkpoint
+from lipinc.config import REPOSITORY, Config, parse_command_line
+from lipinc.data.build import build_with_progress, count_line
+from lipinc.data.cache import OK, Cache, ManifestRow
+from lipinc.data.catalog import Label, load_catalog
+from lipinc.errors import UserError
+from lipinc.evaluation import test, write_result
+from lipinc.scripts import run_script
+from lipinc.training import choose_device
+
+
+@dataclass(frozen=True)
+class Arguments(Config):
+    """A config, and the checkpoints to judge."""
+
+    checkpoints: tuple[Path, ...] = (REPOSITORY / "weights" / "lipinc_v2.safetensors",)
+    """Checkpoints whose clips are made alike."""
+
+
+def main() -> None:
+    arguments = parse_command_line(Arguments)
+    device = choose_device(arguments.train)
+    checkpoints = [load_checkpoint(file, device) for file in arguments.checkpoints]
+    config = _config_for(checkpoints, arguments)
+    cache, manifest = Cache.of(config), build_with_progress(config, load_catalog(config.data))
+    print(count_line(manifest))
+    rows = [row for row in manifest if row.status == OK and row.record.forgery is None]
+    for checkpoint in checkpoints:
+        strangers = _strangers(checkpoint, rows)
+        result = test(checkpoint, config, cache, strangers, device)
+        folder = Path(config.output, config.name, "evaluate", _name(checkpoint, checkpoints))
+        about = {
+            "name": config.name,
+            "checkpoint": checkpoint.file.name,
+            "checkpoint_sha256": checkpoint.sha256,
+            "model": checkpoint.config.model.name,
+            "level": "video",
+            "people": len({row.record.identity for row in strangers}),
+            "people_left_out": len({row.record.identity for row in rows} - {row.record.identity for row in strangers}),
+            "note": config.data.note,
+        }
+        write_result(result, folder, title=f"{checkpoint.file.name} on {config.name}", about=about)
+        print(f"\n{checkpoint.file}: {about['people']} people, {about['people_left_out']} left out that it knows")
+        print(f"per video; its threshold was chosen on its own validation split\n{result}\n")
+        if config.data.note:
+            print(f"note: {config.data.note}")
+        print(f"written to {folder}")
+
+
+def _config_for(checkpoints: list[Checkpoint], arguments: Arguments) -> Config:
+    """The config of the evaluation: its own data, with clips as the checkpoints ask."""
+    first = checkpoints[0].config
+    for other in checkpoints[1:]:
+        for section, names in CLIP_FIELDS.items():
+            for name in names:
+                if getattr(getattr(other.config, section), name) != getattr(getattr(first, section), name):
+                    raise UserError(
+                        f"{checkpoints[0].file} and {other.file} differ in {section}.{name}: evaluate them apart, each "
+                        "with a --cache.path of its own"
+                    )
+    data = arguments.data if arguments.data.conditions else replace(arguments.data, conditions=("compression",))
+    values = {name: getattr(arguments, name) for name in Config.__dataclass_fields__}
+    return Config(**{**values, "data": data, "mouth": first.mouth, "sampling": first.sampling, "model": first.model})
+
+
+def _strangers(checkpoint: Checkpoint, rows: list[ManifestRow]) -> list[ManifestRow]:
+    """The videos of people whom the checkpoint was not trained on. Raises UserError if a class is missing."""
+    known = set(checkpoint.trained_on)
+    strangers = [row for row in rows if identity_digest(row.record.identity) not in known]
+    for label in Label:
+        if not any(row.record.label is label for row in strangers):
+            raise UserError(
+                f"{checkpoint.file} can be tested on no {label.name.lower()} video here: it was trained on "
+                f"{len({row.record.identity for row in rows} - {row.record.identity for row in strangers})} of these "
+                "people; take other videos, or people of other names"
+            )
+    return strangers
+
+
+def _name(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> str:
+    """A folder's name: the file's, and where several are called alike, that of its run too."""
+    same = sum(other.file.stem == checkpoint.file.stem for other in checkpoints)
+    return (
+        checkpoint.file.stem if same == 1 else f"{checkpoint.file.absolute().parent.parent.name}_{checkpoint.file.stem}"
+    )
+
+
+if __name__ == "__main__":
+    run_script(main)
