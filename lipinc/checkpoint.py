@@ -141,8 +141,8 @@ def identity_digest(identity: str) -> str:
 
 def model_for(config: Config) -> nn.Module:
     """A fresh network for the clips of a config."""
-    frames = config.sampling.local_frames + config.sampling.global_frames
-    return build_model(config.model, frames=frames, height=config.mouth.height, width=config.mouth.width)
+    frames = {name: getattr(config.sampling, name) for name in ("local_frames", "global_frames")}
+    return build_model(config.model, **frames, height=config.mouth.height, width=config.mouth.width)
 
 
 def save_state(file: Path, state: dict[str, Any]) -> None:

@@ -28,9 +28,10 @@ class DataConfig:
     """Dataset root. Cache entries are keyed by a video's path relative to it."""
     index: str = ""
     """The CSV of `fakeavceleb` and `csv`; empty: <root>/meta_data.csv and <root>/index.csv."""
-    columns: dict[str, str] = field(default_factory=dict)
-    """csv only: our column -> the file's column, for path, label, identity, generator, split, pair, family, audio, ...:
-    {"path": "file"} reads the path from the column "file". An unmapped column is looked up under its own name."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """csv only: pairs of our column and the file's, for path, label, identity, generator, split, pair, family, ...:
+    (("path", "file"),), or {"path": "file"} in a config file, reads the path from the column "file". An unmapped column
+    is looked up under its own name."""
     fake_methods: tuple[str, ...] = ("wav2lip",)
     """fakeavceleb only: the methods that count as lip-sync fakes. Rows of the other fake methods are left out."""
     include_rtvc: bool = False
@@ -47,6 +48,10 @@ class DataConfig:
     """Share of indexed videos that may be absent from the disk; more is an error (a wrong root), not a data set."""
     note: str = ""
     """What to know of this data before its numbers are read; printed with them and drawn below every picture."""
+
+    def __post_init__(self):
+        if isinstance(self.columns, dict):
+            object.__setattr__(self, "columns", tuple(self.columns.items()))
 
 
 @dataclass(frozen=True)
@@ -150,19 +155,22 @@ class SplitConfig:
 class ModelConfig:
     """Which network. Its sizes follow from the mouths and windows of the cache."""
 
-    name: Literal["lipinc", "lipinc_v2"] = "lipinc"
-    """V1 (3D convolutions, 42 M parameters) or V2 (vision temporal transformers, 4.6 M)."""
+    name: Literal["lipinc", "lipinc_v2", "statistics"] = "lipinc"
+    """V1 (3D convolutions, 42 M parameters), V2 (vision temporal transformers, 4.6 M), or measured inconsistencies and
+    a small network that reads them (21 thousand; not in the papers, see lipinc/models/statistics.py)."""
     attention: Literal["published", "projected"] = "published"
     """lipinc_v2 only. published: no projections, no heads; projected: learned projections and real heads."""
     dropout: float = 0.5
-    """lipinc only (published)."""
+    """lipinc (published) and statistics; lipinc_v2 has none."""
+    noise: float = 0.1
+    """statistics only: standard deviation of what training adds to each, in its own standard deviations."""
     hidden: int = 0
-    """Width of the dense layers at the end; 0: as published, 4096 (lipinc) and 1024 (lipinc_v2)."""
+    """Width of the dense layers at the end; 0: as published, 4096 (lipinc) and 1024 (lipinc_v2); 64 (statistics)."""
     batch_norm_momentum: float = 0.01
     """Weight of a new batch in the running statistics (Keras' 0.99, said the PyTorch way). Runs of a few hundred
     steps need more: 0.1."""
     input_scale: float = 1.0
-    """Multiplies the 0..255 input (published: 1.0); 1 / 255 brings it to unit range."""
+    """Multiplies the 0..255 input of the published networks (published: 1.0); 1 / 255 brings it to unit range."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +248,7 @@ class TrainConfig:
     clips_per_epoch: int = 0
     """Clips drawn an epoch, half of them real; 0: as many as there are training clips."""
     balanced: bool = True
-    """Draw reals and fakes equally often (FakeAVCeleb: 500 against 9 602)."""
+    """Draw reals and fakes equally often (FakeAVCeleb: 500 against 9 602), and pseudo-fakes as often as other fakes."""
     amp: bool = True
     """bf16 autocast on CUDA. Never used on the CPU."""
     compile: bool = False
@@ -350,6 +358,7 @@ def check(config: Config) -> None:
         "loss.label_smoothing": config.loss.label_smoothing,
         "mouth.margin": m.margin,
         "model.dropout": config.model.dropout,
+        "model.noise": config.model.noise,
         "model.batch_norm_momentum": config.model.batch_norm_momentum,
     }
     problems = [
@@ -399,8 +408,10 @@ def check(config: Config) -> None:
         problems.append(f"mouth.eye must lie between 0 and 0.5, not {m.eye}")
     if not 0 < t.learning_rate < float("inf"):
         problems.append(f"train.learning_rate must be above 0, not {t.learning_rate}")
-    if config.model.name == "lipinc" and config.model.attention != "published":
-        problems.append("model.attention is a setting of lipinc_v2; lipinc has the published one only")
+    if config.model.name != "lipinc_v2" and config.model.attention != "published":
+        problems.append("model.attention is a setting of lipinc_v2; the others have no learned one")
+    if config.model.name == "statistics" and config.loss.inconsistency:
+        problems.append("the statistics have no feature maps for the inconsistency loss; give --loss.inconsistency 0")
     if config.model.name == "lipinc_v2" and config.loss.features != "full":
         problems.append("loss.features pooled is a setting of lipinc; lipinc_v2 has token maps of one size")
     if s.published_quirks and s.fallback != "refuse":
@@ -444,7 +455,12 @@ def from_json(values: dict[str, Any]) -> Config:
             if dataclasses.is_dataclass(known[name].type):
                 arguments[name] = build(known[name].type, value)
             else:
-                arguments[name] = tuple(value) if isinstance(value, list) else value
+                arguments[name] = _as_tuple(value)
         return kind(**arguments)
 
     return build(Config, values)
+
+
+def _as_tuple(value: Any) -> Any:
+    """Lists, which JSON made of tuples, as tuples again."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

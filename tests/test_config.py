@@ -41,9 +41,11 @@ def test_flags_override_the_file(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from dataclasses import replace\nfrom config import config\nconfig = replace(config, name='mine')\n"
     )
-    arguments = ["--config", str(tmp_path / "mine.py"), "--train.batch-size", "7", "--data.columns", "path", "file"]
+    columns = ("path", "file", "identity", "person")
+    arguments = ["--config", str(tmp_path / "mine.py"), "--train.batch-size", "7", "--data.columns", *columns]
     config = parse_command_line(Config, arguments)
-    assert (config.name, config.train.batch_size, config.data.columns) == ("mine", 7, {"path": "file"})
+    assert (config.name, config.train.batch_size) == ("mine", 7)
+    assert config.data.columns == (("path", "file"), ("identity", "person"))
     assert config.train.epochs == load_config(ROOT / "config.py").train.epochs
     assert parse_command_line(Config, [f"--config={tmp_path / 'mine.py'}"]).name == "mine"
 

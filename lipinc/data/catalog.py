@@ -369,11 +369,12 @@ def _folder_record(key: str, label: Label) -> VideoRecord:
 
 def _load_csv(config: DataConfig) -> list[VideoRecord]:
     table = read_table(index_file(config))
-    for ours in config.columns:
+    mapped = dict(config.columns)
+    for ours in mapped:
         if ours not in CSV_COLUMNS:
             raise UserError(f"data.columns maps {ours!r}, which is no column of ours: {nearest(ours, CSV_COLUMNS)}")
-    columns = {ours: config.columns.get(ours, ours) for ours in CSV_COLUMNS}
-    table.require((columns["path"], columns["label"], *config.columns.values()))
+    columns = {ours: mapped.get(ours, ours) for ours in CSV_COLUMNS}
+    table.require((columns["path"], columns["label"], *mapped.values()))
     present = {ours: theirs for ours, theirs in columns.items() if theirs in table.columns}
     if "identity" not in present:
         log.warning("%s has no identity column: every video counts as a person of its own", table.path)

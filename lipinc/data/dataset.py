@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lipinc.config import AugmentConfig, TrainConfig
 from lipinc.data.augment import augment, changes_pixels
 from lipinc.data.cache import Cache, ManifestRow, damaged
-from lipinc.data.catalog import Label
 from lipinc.video.mouth import residues
 
 
@@ -53,6 +52,7 @@ class ClipDataset(Dataset):
         self.rows = list(rows)
         self.clips = [(video, window) for video, row in enumerate(self.rows) for window in range(row.windows)]
         self.labels = np.array([self.rows[video].record.label for video, _ in self.clips], dtype=np.int64)
+        self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
         self._files = [cache.clips_file(row.record.key) for row in self.rows]
         self._residue_mode = cache.settings["mouth"]["residue"]
         self._augmentation = augmentation if augmentation is not None and changes_pixels(augmentation) else None
@@ -83,12 +83,13 @@ class ClipDataset(Dataset):
 class TrainingSampler(Sampler):
     """Draws of one epoch. Call `set_epoch` before each: epoch and seed decide everything.
 
-    balanced: reals and fakes equally often, each class gone through in shuffled rounds, so that no clip of it comes
-    twice before all have come once.
+    balanced: reals and fakes equally often, and of the fakes, pseudo-fakes and others equally often. Each group is gone
+    through in shuffled rounds, so that no clip of it comes twice before all have come once.
     """
 
-    def __init__(self, labels: np.ndarray, *, clips: int, balanced: bool, seed: int):
-        self.labels, self.clips, self.balanced, self.seed = labels, clips, balanced, seed
+    def __init__(self, groups: np.ndarray, *, clips: int, balanced: bool, seed: int):
+        """groups: [clips] int, 0 real, 1 fake, 2 pseudo-fake; clips: how many are drawn an epoch."""
+        self.groups, self.clips, self.balanced, self.seed = groups, clips, balanced, seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -99,21 +100,24 @@ class TrainingSampler(Sampler):
 
     def __iter__(self) -> Iterator[Draw]:
         random = np.random.default_rng((self.seed, self.epoch))
-        groups = (
-            [np.flatnonzero(self.labels == label) for label in Label]
-            if self.balanced
-            else [np.arange(len(self.labels))]
-        )
-        share = [self.clips // len(groups) + (position < self.clips % len(groups)) for position in range(len(groups))]
         order = np.concatenate(
             [
                 np.concatenate([random.permutation(group) for _ in range(-(-count // len(group)))])[:count]
-                for group, count in zip(groups, share, strict=True)
+                for group, count in self._shares()
                 if count
             ]
         )
         for place, clip in enumerate(random.permutation(order)):
             yield Draw(int(clip), (self.seed, self.epoch, place))
+
+    def _shares(self) -> list[tuple[np.ndarray, int]]:
+        """The clips of each group, and how many of them are drawn."""
+        if not self.balanced:
+            return [(np.arange(len(self.groups)), self.clips)]
+        reals, fakes, pseudo = (np.flatnonzero(self.groups == group) for group in range(3))
+        of_fakes = self.clips // 2
+        of_pseudo = 0 if not len(pseudo) else of_fakes if not len(fakes) else of_fakes // 2
+        return [(reals, self.clips - of_fakes), (fakes, of_fakes - of_pseudo), (pseudo, of_pseudo)]
 
 
 def training_loader(dataset: ClipDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
@@ -121,7 +125,7 @@ def training_loader(dataset: ClipDataset, config: TrainConfig, *, pin: bool) -> 
     normalisation cannot take it."""
     clips = config.clips_per_epoch or len(dataset)
     clips -= clips % config.batch_size == 1
-    sampler = TrainingSampler(dataset.labels, clips=clips, balanced=config.balanced, seed=config.seed)
+    sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)
     return _loader(dataset, config, pin, sampler=sampler, persistent_workers=config.loader_workers > 0)
 
 

@@ -27,7 +27,8 @@ def heat_map(model: nn.Module, frames: np.ndarray, residue: np.ndarray, device: 
     """
     inputs = [torch.from_numpy(mouths).to(device).float().requires_grad_() for mouths in (frames, residue)]
     logits = model(*inputs)
-    gradients = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), inputs)
+    # A network may leave the residues aside.
+    gradients = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), inputs, materialize_grads=True)
     of_frames, of_residues = (
         (gradient * mouths).abs().sum(dim=-1).detach().cpu().numpy()
         for gradient, mouths in zip(gradients, inputs, strict=True)

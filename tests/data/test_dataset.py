@@ -67,6 +67,22 @@ def test_balanced_draws_of_few_reals_and_many_fakes():
     assert len({draw.seed for draw in sampler}) == 100
 
 
+def test_pseudo_fakes_are_drawn_as_often_as_other_fakes():
+    groups = np.array([0] * 10 + [1] * 5 + [2] * 80)
+    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=81, balanced=True, seed=0)])
+    assert np.bincount(groups[drawn]).tolist() == [41, 20, 20]
+    groups = np.array([0] * 10 + [2] * 80)  # and alone where there are no others
+    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=20, balanced=True, seed=0)])
+    assert np.bincount(groups[drawn], minlength=3).tolist() == [10, 0, 10]
+
+
+def test_groups_follow_labels_and_versions(config, rows):
+    forged = [replace(row, record=row.record.forged(0)) for row in rows if row.record.label == 0]
+    dataset = ClipDataset(Cache.of(config), [*rows, *forged])
+    assert dataset.groups.tolist() == [0, 0, 0, 1, 1, 1] * 4 + [2] * 12
+    assert dataset.labels.tolist() == [min(group, 1) for group in dataset.groups]
+
+
 def test_unbalanced_draws_are_a_permutation():
     sampler = TrainingSampler(np.array([0, 1, 1, 1]), clips=4, balanced=False, seed=0)
     assert sorted(draw.clip for draw in sampler) == [0, 1, 2, 3]

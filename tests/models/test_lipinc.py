@@ -163,9 +163,9 @@ def test_normalisation_is_kerass():
 
 def test_built_from_a_config():
     config = ModelConfig(name="lipinc", dropout=0.25, batch_norm_momentum=0.1, input_scale=0.5)
-    model = build_model(config, frames=5, height=14, width=21)
+    model = build_model(config, local_frames=3, global_frames=2, height=14, width=21)
     assert isinstance(model, LIPINC)
     assert (model.frame_branch.dropout.p, model.frame_branch.norm.momentum, model.input_scale) == (0.25, 0.1, 0.5)
     assert model(*clips(2)).shape == (2, 2)
     with pytest.raises(UserError, match="lipinc cannot take 2 mouths of 14 x 21"):
-        build_model(config, frames=2, height=14, width=21)
+        build_model(config, local_frames=1, global_frames=1, height=14, width=21)

@@ -49,11 +49,34 @@ def test_the_mouth_changes_and_the_rest_of_the_picture_stays(face, mask) -> None
     assert (eyes.mean() > 0.5) == (mask == "face")
 
 
+def test_a_whole_picture_is_rendered_anew(face) -> None:
+    image, points = face
+    recipe = replace(RECIPE, mask="picture", side=96, enhance=0.0)
+    forged = forge_frame(image, points, image, points, recipe, np.random.default_rng(0))
+    change = np.abs(forged.astype(int) - image).sum(axis=2)
+    assert (change > 0).mean() > 0.5 and all((change[corner] > 0).any() for corner in (np.s_[:20], np.s_[-20:]))
+
+
+def test_an_enhancer_sharpens_and_is_unsteady(face) -> None:
+    image, points = face
+    plain = replace(RECIPE, mask="lower_face", side=256, enhance=0.0, jitter=0.0, flicker=0.0, texture=0.0)
+    x, y = lip_outline(points).mean(axis=0).round().astype(int)
+
+    def mouth(recipe, seed: int) -> np.ndarray:
+        forged = forge_frame(image, points, image, points, recipe, np.random.default_rng(seed))
+        return forged[y - 12 : y + 12, x - 24 : x + 24].astype(int)
+
+    enhanced = replace(plain, enhance=1.5, unsteady=0.5)
+    assert mouth(enhanced, 0).std() > mouth(plain, 0).std()
+    assert np.abs(mouth(enhanced, 0) - mouth(enhanced, 1)).mean() > np.abs(mouth(plain, 0) - mouth(plain, 1)).mean()
+
+
 def test_a_recipe_is_drawn_from_many() -> None:
     recipes = [draw_recipe(np.random.default_rng(seed)) for seed in range(200)]
-    assert {recipe.mask for recipe in recipes} == {"half", "mouth", "lower_face", "face"}
-    assert {recipe.side for recipe in recipes} == {96, 128, 192, 256}
+    assert {recipe.mask for recipe in recipes} == {"half", "mouth", "lower_face", "face", "picture"}
+    assert {recipe.side for recipe in recipes} == {96, 128, 192, 256, 384}
     assert 0 < sum(recipe.delay == 0 for recipe in recipes) < 200
+    assert 0 < sum(recipe.enhance > 0 for recipe in recipes) < 200
     assert len({recipe.jitter for recipe in recipes}) == 200
 
 
