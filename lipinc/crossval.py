@@ -22,8 +22,8 @@ from lipinc.config import Config, parse_command_line
 from lipinc.data.cache import Cache, read_manifest, write_atomically
 from lipinc.data.selection import ALL, generators
 from lipinc.errors import UserError
-from lipinc.evaluation import TestResult, judge, write_result
-from lipinc.metrics import Predictions, auc
+from lipinc.evaluation import TestResult, judge, pool, write_result
+from lipinc.metrics import auc
 from lipinc.pipeline import run_experiment
 from lipinc.report import spread_table
 from lipinc.scripts import run_script
@@ -37,13 +37,6 @@ class Arguments(Config):
     """Generators that are left out of training beside the people."""
     seeds: tuple[int, ...] = ()
     """Seeds of weights and folds; none: those of the config."""
-
-
-def pool(results: list[TestResult]) -> Predictions:
-    """The test predictions of several runs, each one's scores as logits of its own calibration."""
-    parts = [replace(one.predictions, score=one.calibration.logit(one.predictions.score)) for one in results]
-    names = [field.name for field in fields(Predictions)]
-    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def fold_auc(results: list[TestResult]) -> dict[str, list[float]]:

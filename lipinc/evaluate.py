@@ -5,19 +5,21 @@ python -m lipinc.evaluate --checkpoints weights/lipinc_v2.safetensors --config c
 Videos are taken raw and under the conditions of --data.conditions: `compression` (H.264 at CRF 23, 28 and 35, the
 default), `all` (also the seven perturbations of DeeperForensics at five levels), or any of lipinc/video/conditions.py.
 Clips are made as the checkpoints ask, whatever the config says of mouths. People that a checkpoint was trained on are
-left out of its test. Tables, predictions and curves go to <output>/<name>/evaluate/<checkpoint>/.
+left out of its test; so the checkpoints of a cross-validation are each tested on their own fold, and then pooled, too.
+Tables, predictions and curves go to <output>/<name>/evaluate/<checkpoint>/.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lipinc.calibration import Calibration
 from lipinc.checkpoint import CLIP_FIELDS, Checkpoint, identity_digest, load_checkpoint
 from lipinc.config import REPOSITORY, Config, parse_command_line
 from lipinc.data.build import build_with_progress, count_line
 from lipinc.data.cache import OK, Cache, ManifestRow
 from lipinc.data.catalog import Label, load_catalog
 from lipinc.errors import UserError
-from lipinc.evaluation import test, write_result
+from lipinc.evaluation import TestResult, judge, pool, test, write_result
 from lipinc.scripts import run_script
 from lipinc.training import choose_device
 
@@ -38,26 +40,35 @@ def main() -> None:
     cache, manifest = Cache.of(config), build_with_progress(config, load_catalog(config.data))
     print(count_line(manifest))
     rows = [row for row in manifest if row.status == OK and row.record.forgery is None]
+    results = []
     for checkpoint in checkpoints:
         strangers = _strangers(checkpoint, rows)
-        result = test(checkpoint, config, cache, strangers, device)
-        folder = Path(config.output, config.name, "evaluate", _name(checkpoint, checkpoints))
+        results.append(test(checkpoint, config, cache, strangers, device))
+        people, of_all = (len({row.record.identity for row in some}) for some in (strangers, rows))
         about = {
-            "name": config.name,
             "checkpoint": checkpoint.file.name,
             "checkpoint_sha256": checkpoint.sha256,
             "model": checkpoint.config.model.name,
-            "level": "video",
-            "people": len({row.record.identity for row in strangers}),
-            "people_left_out": len({row.record.identity for row in rows} - {row.record.identity for row in strangers}),
-            "note": config.data.note,
+            "people": people,
+            "people_left_out": of_all - people,
         }
-        write_result(result, folder, title=f"{checkpoint.file.name} on {config.name}", about=about)
-        print(f"\n{checkpoint.file}: {about['people']} people, {about['people_left_out']} left out that it knows")
-        print(f"per video; its threshold was chosen on its own validation split\n{result}\n")
-        if config.data.note:
-            print(f"note: {config.data.note}")
-        print(f"written to {folder}")
+        told = f"{checkpoint.file}: {people} people, {of_all - people} left out that it knows; its own threshold"
+        _report(results[-1], config, _name(checkpoint, checkpoints), about, told)
+    pooled = pool(results)
+    if len(results) > 1 and len(set(pooled.key.tolist())) == len(pooled):
+        about = {"checkpoints_sha256": [checkpoint.sha256 for checkpoint in checkpoints], "people": of_all}
+        told = f"{len(results)} folds pooled, each one's scores counted from its own threshold"
+        _report(judge(pooled, Calibration(), config.evaluate), config, "pooled", about, told)
+
+
+def _report(result: TestResult, config: Config, name: str, about: dict, told: str) -> None:
+    folder = Path(config.output, config.name, "evaluate", name)
+    about = {"name": config.name, **about, "level": "video", "note": config.data.note}
+    write_result(result, folder, title=f"{name} on {config.name}", about=about)
+    print(f"\n{told}; per video\n{result}\n")
+    if config.data.note:
+        print(f"note: {config.data.note}")
+    print(f"written to {folder}")
 
 
 def _config_for(checkpoints: list[Checkpoint], arguments: Arguments) -> Config:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lipinc import plots
@@ -71,6 +72,13 @@ def judge(predictions: Predictions, calibration: Calibration, config: EvaluateCo
         for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
             break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in BREAK_DOWNS}
     return TestResult(predictions, calibration, conditions, break_downs)
+
+
+def pool(results: list[TestResult]) -> Predictions:
+    """The test predictions of several runs, each one's scores as logits of its own calibration."""
+    parts = [replace(one.predictions, score=one.calibration.logit(one.predictions.score)) for one in results]
+    names = [field.name for field in fields(Predictions)]
+    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def write_result(result: TestResult, folder: Path, *, title: str, about: dict[str, Any]) -> None:

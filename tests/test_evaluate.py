@@ -64,6 +64,7 @@ def test_strangers_are_judged_under_each_condition(monkeypatch, config, videos, 
     run(monkeypatch, config, videos, knows_ann, knows_nobody)
     printed = capsys.readouterr().out
     assert "2 people, 1 left out that it knows" in printed and "3 people, 0 left out" in printed
+    assert "pooled" not in printed  # two verdicts on one video are not one
     folder = Path(config.output, config.name, "evaluate")
     saved = {name: json.loads((folder / f"{name}_best" / "metrics.json").read_text()) for name in "ab"}
     assert (saved["a"]["people"], saved["a"]["people_left_out"], saved["a"]["condition"]) == (2, 1, "raw")
@@ -80,6 +81,24 @@ def test_strangers_are_judged_under_each_condition(monkeypatch, config, videos, 
     loaded = load_checkpoint(knows_ann, torch.device("cpu"))
     assert saved["a"]["threshold"] == loaded.calibration.threshold
     np.testing.assert_array_equal(predictions.real_of() >= 0, predictions.label == 1)
+
+
+def test_folds_are_pooled(monkeypatch, config, videos, tmp_path, capsys) -> None:
+    people = ("ann", "bob", "cid")
+    folds = [
+        checkpoint(
+            config, tmp_path / f"fold{i}" / "checkpoints" / "best.safetensors", *(set(people) - {person}), seed=i
+        )
+        for i, person in enumerate(people)
+    ]
+    run(monkeypatch, config, videos, *folds, conditions=("crf40",))
+    folder = Path(config.output, config.name, "evaluate")
+    pooled = Predictions.read(folder / "pooled" / "predictions.csv")
+    assert sorted(set(pooled.identity)) == list(people) and len(pooled) == 2 * 3 * 2
+    first = Predictions.read(folder / "fold0_best" / "predictions.csv")
+    assert set(first.identity) == {"ann"}
+    np.testing.assert_allclose(pooled.score[: len(first)], (first.score - 0.1) / 0.5)  # counted from its threshold
+    assert "3 folds pooled" in capsys.readouterr().out
 
 
 def test_a_checkpoint_that_knows_everybody_is_refused(monkeypatch, config, videos, tmp_path) -> None:

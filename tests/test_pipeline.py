@@ -11,9 +11,8 @@ import pytest
 from lipinc import crossval
 from lipinc.calibration import Calibration
 from lipinc.config import Config
-from lipinc.crossval import pool
 from lipinc.errors import UserError
-from lipinc.evaluation import judge
+from lipinc.evaluation import judge, pool
 from lipinc.metrics import Predictions, auc
 from lipinc.pipeline import run_experiment, test_checkpoint
 from tests.synthetic_cache import make_cache, tiny_config

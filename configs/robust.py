@@ -1,0 +1,32 @@
+"""For people, generators and compression that it was not trained on: measured inconsistencies, pseudo-fakes, H.264.
+
+python preprocess_extract_lips.py --config configs/robust.py --data.root CLIPS --data.index CLIPS/clips.csv
+python train_pipeline.py --config configs/robust.py
+
+How its settings were found, and what did not help: docs/experiments.md.
+"""
+
+from dataclasses import replace
+
+from configs.own_clips import config as own_clips
+from lipinc.config import AugmentConfig, CacheConfig, ModelConfig
+
+config = replace(
+    own_clips,
+    name="robust",
+    data=replace(own_clips.data, conditions=("crf28",), forgeries=3),
+    sampling=replace(own_clips.sampling, windows=12),
+    cache=CacheConfig(path="cache/robust"),
+    model=ModelConfig(name="statistics", batch_norm_momentum=0.05, dropout=0.3),
+    loss=replace(own_clips.loss, label_smoothing=0.05),
+    augment=AugmentConfig(flip=0.0),
+    train=replace(
+        own_clips.train,
+        epochs=4,
+        clips_per_epoch=6400,
+        batch_size=128,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+        warmup=0.1,
+    ),
+)
