@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lipinc.config import REPOSITORY
+from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.data.cache import write_atomically
 from lipinc.detection.batch import Result, Settings, find_videos, judge
 from lipinc.errors import UserError
@@ -57,8 +57,9 @@ def parse() -> argparse.Namespace:
         description=__doc__.partition("\n")[0], epilog=__doc__.partition("Exit status")[2].join(("Exit status", ""))
     )
     parser.add_argument("videos", nargs="+", metavar="VIDEO|FOLDER|GLOB", help="files, folders, or patterns in quotes")
-    default = REPOSITORY / "weights" / "lipinc_v2.safetensors"
-    parser.add_argument("--checkpoint", type=Path, default=default, metavar="C", help="default: the one in weights/")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, metavar="C", help="default: weights/robust.safetensors"
+    )
     parser.add_argument("--json", type=Path, metavar="F", help="write all that was found, window by window")
     parser.add_argument("--csv", type=Path, metavar="F", help=f"write a row a file: {', '.join(COLUMNS)}")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page a video and an index.html to look at")

@@ -296,6 +296,8 @@ class Config:
 
 Arguments = TypeVar("Arguments", bound=Config)
 REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT_CHECKPOINT = REPOSITORY / "weights" / "robust.safetensors"
+"""The detector in the box; weights/README.md says what it is worth."""
 
 
 def load_config(path: str | Path) -> Config:

@@ -1,20 +1,22 @@
 """Detectors on a data set they do not know, as it is, re-encoded and perturbed.
 
-python -m lipinc.evaluate --checkpoints weights/lipinc_v2.safetensors --config configs/own_clips.py
+python -m lipinc.evaluate --checkpoints weights/robust.safetensors --config configs/own_clips.py
 
 Videos are taken raw and under the conditions of --data.conditions: `compression` (H.264 at CRF 23, 28 and 35, the
 default), `all` (also the seven perturbations of DeeperForensics at five levels), or any of lipinc/video/conditions.py.
-Clips are made as the checkpoints ask, whatever the config says of mouths. People that a checkpoint was trained on are
-left out of its test; so the checkpoints of a cross-validation are each tested on their own fold, and then pooled, too.
-Tables, predictions and curves go to <output>/<name>/evaluate/<checkpoint>/.
+Clips are made as the checkpoints ask, whatever the config says of mouths, in a cache beside the config's. People that a
+checkpoint was trained on are left out of its test; so the checkpoints of a cross-validation are each tested on their
+own fold, and then pooled, too. Tables, predictions and curves go to <output>/<name>/evaluate/<checkpoint>/.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lipinc.calibration import Calibration
 from lipinc.checkpoint import CLIP_FIELDS, Checkpoint, identity_digest, load_checkpoint
-from lipinc.config import REPOSITORY, Config, parse_command_line
+from lipinc.config import DEFAULT_CHECKPOINT, Config, parse_command_line
 from lipinc.data.build import build_with_progress, count_line
 from lipinc.data.cache import OK, Cache, ManifestRow
 from lipinc.data.catalog import Label, load_catalog
@@ -28,7 +30,7 @@ from lipinc.training import choose_device
 class Arguments(Config):
     """A config, and the checkpoints to judge."""
 
-    checkpoints: tuple[Path, ...] = (REPOSITORY / "weights" / "lipinc_v2.safetensors",)
+    checkpoints: tuple[Path, ...] = (DEFAULT_CHECKPOINT,)
     """Checkpoints whose clips are made alike."""
 
 
@@ -79,12 +81,14 @@ def _config_for(checkpoints: list[Checkpoint], arguments: Arguments) -> Config:
             for name in names:
                 if getattr(getattr(other.config, section), name) != getattr(getattr(first, section), name):
                     raise UserError(
-                        f"{checkpoints[0].file} and {other.file} differ in {section}.{name}: evaluate them apart, each "
-                        "with a --cache.path of its own"
+                        f"{checkpoints[0].file} and {other.file} differ in {section}.{name}: evaluate them apart"
                     )
     data = arguments.data if arguments.data.conditions else replace(arguments.data, conditions=("compression",))
     values = {name: getattr(arguments, name) for name in Config.__dataclass_fields__}
-    return Config(**{**values, "data": data, "mouth": first.mouth, "sampling": first.sampling, "model": first.model})
+    clips = {"mouth": first.mouth, "sampling": first.sampling, "model": first.model}
+    digest = hashlib.sha256(json.dumps(Cache("", first.mouth, first.sampling).settings).encode()).hexdigest()[:8]
+    cache = replace(arguments.cache, path=f"{arguments.cache.path}_evaluate_{digest}")
+    return Config(**{**values, **clips, "data": data, "cache": cache})
 
 
 def _strangers(checkpoint: Checkpoint, rows: list[ManifestRow]) -> list[ManifestRow]:

@@ -1,6 +1,6 @@
 """A checkpoint made ready to ship: in half precision, at half the size, without the paths of where it was trained.
 
-python -m lipinc.release outputs/own_clips_v2/checkpoints/best.safetensors --out weights/lipinc_v2.safetensors
+python -m lipinc.release outputs/robust/checkpoints/best.safetensors --out weights/robust.safetensors
 """
 
 import argparse

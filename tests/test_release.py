@@ -6,8 +6,7 @@ import torch
 from lipinc import release
 from lipinc.calibration import Calibration
 from lipinc.checkpoint import load_checkpoint, model_for, save_checkpoint
-from lipinc.config import REPOSITORY, to_json
-from lipinc.detection.detector import DEFAULT_CHECKPOINT
+from lipinc.config import DEFAULT_CHECKPOINT, REPOSITORY, to_json
 from lipinc.errors import UserError
 from tests.synthetic_cache import tiny_config
 
@@ -48,10 +47,17 @@ def test_another_suffix_is_refused(tmp_path, monkeypatch):
         run(monkeypatch, tmp_path / "a.safetensors", "--out", tmp_path / "b.pt")
 
 
-def test_the_checkpoint_in_the_box_is_small_calibrated_and_has_its_card():
-    checkpoint = load_checkpoint(DEFAULT_CHECKPOINT, CPU)
-    assert DEFAULT_CHECKPOINT.stat().st_size <= 10e6
-    assert checkpoint.config.model.name == "lipinc_v2"
+@pytest.mark.parametrize(("name", "model", "size"), [("robust", "statistics", 1e6), ("lipinc_v2", "lipinc_v2", 10e6)])
+def test_the_checkpoints_in_the_box_are_small_calibrated_and_have_their_card(name, model, size):
+    file = REPOSITORY / "weights" / f"{name}.safetensors"
+    checkpoint = load_checkpoint(file, CPU)
+    assert file.stat().st_size <= size
+    assert checkpoint.config.model.name == model
     assert checkpoint.calibration != Calibration()
     assert checkpoint.config.data.note
+    assert checkpoint.config == release.without_paths(checkpoint.config)
     assert checkpoint.sha256 in (REPOSITORY / "weights" / "README.md").read_text()
+
+
+def test_the_default_is_in_the_box():
+    assert DEFAULT_CHECKPOINT.is_file()

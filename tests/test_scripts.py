@@ -20,6 +20,8 @@ FAST = {
     "lipinc.crossval": "--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16",
     "preprocess_extract_lips.py": "--data.max-missing 0.5",
     "lipinc.demo": "--identities 8",
+    "configs/robust": "--data.forgeries 1",
+    "lipinc.evaluate": "--data.conditions crf35",
 }
 
 
@@ -31,7 +33,7 @@ def readme_commands() -> list[str]:
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess:
-    extra = next((flags for name, flags in FAST.items() if name in command), "")
+    extra = " ".join(flags for name, flags in FAST.items() if name in command)
     return subprocess.run(
         [sys.executable, *command.split(), *extra.split()],
         cwd=folder,
@@ -46,7 +48,15 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess:
 def checkout(tmp_path_factory) -> Path:
     """The repository's files in a folder of their own, with a small demo corpus as FakeAVCeleb and as own clips."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("lipinc", "configs", "config.py", "preprocess_extract_lips.py", "train_pipeline.py"):
+    for name in (
+        "lipinc",
+        "configs",
+        "config.py",
+        "weights",
+        "benchmarks",
+        "preprocess_extract_lips.py",
+        "train_pipeline.py",
+    ):
         (folder / name).symlink_to(ROOT / name)
     render(folder / "data" / "FakeAVCeleb_v1.2", identities=8)
     clips = folder / "data" / "clips"
@@ -84,6 +94,8 @@ ELSEWHERE = (
     "train_pipeline.py --config configs/own_clips.py --data.kind folder",
     "detect.py VIDEO",  # tests/test_detect_script.py
     "detect.py FOLDER --report report/ --csv verdicts.csv --json verdicts.json",
+    "-m lipinc.evaluate --config configs/own_clips.py --data.conditions all",  # tests/test_evaluate.py
+    "-m lipinc.forge --root FOLDER --out data/forged",  # tests/test_forge.py
     "-m lipinc.models.keras_weights WEIGHTS.hdf5 --out NAME.safetensors",  # tests/models
     # Eight people drive each other, so that nothing would be left: tests/data has it on the real index.
     "train_pipeline.py --config config.py --split.target-disjoint True --name target_disjoint",
@@ -99,8 +111,12 @@ IN_ORDER = (
     "preprocess_extract_lips.py --config configs/own_clips.py --data.root data/clips --data.index data/clips/clips.csv",
     "train_pipeline.py --config configs/own_clips.py --resume auto",
     "train_pipeline.py --config configs/own_clips_v2.py --resume auto",
-    "-m lipinc.crossval --config configs/own_clips.py --split.folds 5",
+    "preprocess_extract_lips.py --config configs/robust.py --data.root data/clips --data.index data/clips/clips.csv",
+    "-m lipinc.crossval --config configs/robust.py --split.folds 5 --leave-out each --seeds 0 1 2",
+    "train_pipeline.py --config configs/robust.py",
+    "-m lipinc.evaluate --config configs/own_clips.py --checkpoints weights/robust.safetensors",
     "-m lipinc.video.reencode --root data/clips --out data/clips_crf28 --crf 28",
+    "-m benchmarks.shortcuts --config configs/own_clips.py",
 )
 
 
@@ -120,8 +136,10 @@ def test_the_commands_of_the_readme_run_in_order(checkout):
         == last_line[IN_ORDER[2]].split("(")[0]
         == last_line[IN_ORDER[3]].split("(")[0]
     )
-    assert re.match(r"AUC of the folds, \w+: [\d., ]+; mean [\d.]+", last_line[IN_ORDER[10]])
-    assert last_line[IN_ORDER[11]].endswith("videos at CRF 28 in data/clips_crf28")
+    assert last_line[IN_ORDER[11]] == "written to outputs/robust_folds"
+    assert last_line[IN_ORDER[13]] == "written to outputs/own_clips/evaluate/robust"
+    assert last_line[IN_ORDER[14]].endswith("videos at CRF 28 in data/clips_crf28")
+    assert re.match(r"logistic +[\d.]+ +[\d.]+$", last_line[IN_ORDER[15]])
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lipinc.checkpoint import Checkpoint, load_checkpoint
-from lipinc.config import REPOSITORY, MouthConfig, check
+from lipinc.config import DEFAULT_CHECKPOINT, MouthConfig, check
 from lipinc.detection.evidence import gather_evidence
 from lipinc.detection.verdict import Decision, FaceVerdict, Judgement, Source, Verdict, WindowScore
 from lipinc.errors import UserError
@@ -27,7 +27,6 @@ from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.sampling import Window
 
-DEFAULT_CHECKPOINT = REPOSITORY / "weights" / "lipinc_v2.safetensors"
 CLIPS_AT_ONCE = 16
 """Clips scored together: what bounds memory, however long the video."""
 
