@@ -13,7 +13,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(RUN) -m ruff check .
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope
 
 # Your own videos, CLIPS=folder with a clips.csv (columns file, label, person): cache, V1 and V2 on one split by person.
 own: $(VENV)/.ready

@@ -162,8 +162,10 @@ class ModelConfig:
     """lipinc_v2 only. published: no projections, no heads; projected: learned projections and real heads."""
     dropout: float = 0.5
     """lipinc (published) and statistics; lipinc_v2 has none."""
-    noise: float = 0.1
+    noise: float = 0.3
     """statistics only: standard deviation of what training adds to each, in its own standard deviations."""
+    input_dropout: float = 0.3
+    """statistics only: share of them that training hides."""
     hidden: int = 0
     """Width of the dense layers at the end; 0: as published, 4096 (lipinc) and 1024 (lipinc_v2); 64 (statistics)."""
     batch_norm_momentum: float = 0.01
@@ -247,6 +249,8 @@ class TrainConfig:
     """Largest norm of the gradient; 0: off (published)."""
     clips_per_epoch: int = 0
     """Clips drawn an epoch, half of them real; 0: as many as there are training clips."""
+    bag: int = 1
+    """model.name statistics only: windows of one video whose statistics are averaged into one training example."""
     balanced: bool = True
     """Draw reals and fakes equally often (FakeAVCeleb: 500 against 9 602), and pseudo-fakes as often as other fakes."""
     amp: bool = True
@@ -295,6 +299,8 @@ class Config:
 
 
 Arguments = TypeVar("Arguments", bound=Config)
+AUGMENTATIONS = ("flip", "shift", "brightness", "contrast", "compression", "blur", "rescale")
+"""The fields of AugmentConfig that turn something on."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_CHECKPOINT = REPOSITORY / "weights" / "robust.safetensors"
 """The detector in the box; weights/README.md says what it is worth."""
@@ -353,14 +359,12 @@ def check(config: Config) -> None:
     """Raise UserError with every value that makes no sense, all at once."""
     m, s, t, a = config.mouth, config.sampling, config.train, config.augment
     shares = {
-        **{
-            f"augment.{k}": getattr(a, k)
-            for k in ("flip", "shift", "brightness", "contrast", "compression", "blur", "rescale")
-        },
+        **{f"augment.{k}": getattr(a, k) for k in AUGMENTATIONS},
         "loss.label_smoothing": config.loss.label_smoothing,
         "mouth.margin": m.margin,
         "model.dropout": config.model.dropout,
         "model.noise": config.model.noise,
+        "model.input_dropout": config.model.input_dropout,
         "model.batch_norm_momentum": config.model.batch_norm_momentum,
     }
     problems = [
@@ -388,6 +392,7 @@ def check(config: Config) -> None:
                 ("train.epochs", t.epochs, 1),
                 ("train.patience", t.patience, 1),
                 ("train.batch_size", t.batch_size, 2),
+                ("train.bag", t.bag, 1),
                 ("train.loader_workers", t.loader_workers, 0),
                 ("train.clips_per_epoch", t.clips_per_epoch, 0),
                 ("evaluate.bootstrap", config.evaluate.bootstrap, 1),
@@ -414,6 +419,11 @@ def check(config: Config) -> None:
         problems.append("model.attention is a setting of lipinc_v2; the others have no learned one")
     if config.model.name == "statistics" and config.loss.inconsistency:
         problems.append("the statistics have no feature maps for the inconsistency loss; give --loss.inconsistency 0")
+    augmented = [name for name in AUGMENTATIONS if getattr(a, name)]
+    if config.model.name == "statistics" and augmented:
+        problems.append(f"statistics are measured once, before augmentation; give --augment.{augmented[0]} 0")
+    if config.model.name != "statistics" and t.bag > 1:
+        problems.append("train.bag is a setting of model.name statistics")
     if config.model.name == "lipinc_v2" and config.loss.features != "full":
         problems.append("loss.features pooled is a setting of lipinc; lipinc_v2 has token maps of one size")
     if s.published_quirks and s.fallback != "refuse":

@@ -19,9 +19,11 @@ from lipinc.checkpoint import identity_digest, load_state, model_for, save_check
 from lipinc.config import Config, LossConfig, TrainConfig
 from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import ClipDataset, evaluation_loader, training_loader
+from lipinc.data.measured import MeasuredDataset
 from lipinc.errors import UserError
 from lipinc.losses import total_loss
 from lipinc.metrics import Predictions, auc
+from lipinc.models import MouthStatistics
 from lipinc.run import Run
 
 log = logging.getLogger(__name__)
@@ -164,14 +166,18 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
     if config.train.deterministic:
         be_deterministic()
     seed_torch(config.train, epoch=0)
-    training = training_loader(
-        ClipDataset(cache, rows["train"], config.augment), config.train, pin=device.type == "cuda"
+    model = model_for(config).to(device)
+    training_clips, validation = (
+        ClipDataset(cache, rows["train"], config.augment),
+        ClipDataset(cache, rows["validation"]),
     )
-    validation = ClipDataset(cache, rows["validation"])
+    if isinstance(model, MouthStatistics):
+        training_clips = MeasuredDataset(training_clips, model, device=device, bag=config.train.bag)
+        validation = MeasuredDataset(validation, model, device=device)
+    training = training_loader(training_clips, config.train, pin=device.type == "cuda")
     known = {row.record.identity for split in ("train", "validation") for row in rows[split]}
     trained_on = sorted(identity_digest(identity) for identity in known)
     fingerprint = _fingerprint(rows)
-    model = model_for(config).to(device)
     optimizer = make_optimizer(model, config.train)
     history: list[dict] = []
     if run.last.exists():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torchvision.transforms.v2 import functional
 
-from lipinc.config import AugmentConfig
+from lipinc.config import AUGMENTATIONS, AugmentConfig
 
 
 def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Generator) -> torch.Tensor:
@@ -38,9 +38,7 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
 
 def changes_pixels(config: AugmentConfig) -> bool:
     """Whether the residues of the cache no longer fit the augmented frames."""
-    return any(
-        (config.flip, config.shift, config.brightness, config.contrast, config.rescale, config.blur, config.compression)
-    )
+    return any(getattr(config, name) for name in AUGMENTATIONS)
 
 
 def _shift(images: torch.Tensor, down: int, right: int) -> torch.Tensor:

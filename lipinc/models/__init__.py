@@ -21,7 +21,8 @@ def build_model(
         if config.name == "lipinc":
             return LIPINC(frames=frames, dropout=config.dropout, input_scale=config.input_scale, **shared)
         if config.name == "statistics":
-            return MouthStatistics(local_frames=local_frames, dropout=config.dropout, noise=config.noise, **shared)
+            names = ("dropout", "input_dropout", "noise")
+            return MouthStatistics(local_frames=local_frames, **{n: getattr(config, n) for n in names}, **shared)
         return LIPINCV2(attention=config.attention, input_scale=config.input_scale, **shared)
     except ValueError as error:
         raise UserError(f"model {config.name} cannot take {frames} mouths of {height} x {width} px: {error}") from error

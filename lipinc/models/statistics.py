@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-COLOURS = ((0.25, 0.5, 0.25), (1.0, -1.0, 0.0), (0.5, -1.0, 0.5))
+COLOURS = torch.tensor(((0.25, 0.5, 0.25), (1.0, -1.0, 0.0), (0.5, -1.0, 0.5)))
 """Of (blue, green, red): brightness, and two opponent colours that are 0 for grey."""
-BINOMIAL = (1, 4, 6, 4, 1)
+BINOMIAL = torch.tensor((1.0, 4.0, 6.0, 4.0, 1.0)) / 16
+"""The filter that smooths, along each axis."""
 SHIFTS = (1, 2, 4, 8)
 """In px, at which the differences of frames are compared with themselves."""
 FLOOR = 0.05
@@ -34,22 +35,20 @@ class MouthStatistics(nn.Module):
         width: int = 144,
         levels: int = 4,
         hidden: int = 64,
-        dropout: float = 0.3,
-        noise: float = 0.1,
+        dropout: float = 0.5,
+        input_dropout: float = 0.3,
+        noise: float = 0.3,
         batch_norm_momentum: float = 0.1,
     ):
         """local_frames: how many of the frames are adjacent ones; height, width: of a mouth in px; levels: bands of the
-        pyramid, each at half the size; noise: standard deviation of what training adds to the standardised statistics;
-        batch_norm_momentum: weight of a new batch in the running statistics."""
+        pyramid, each at half the size; input_dropout, noise: share of the standardised statistics that training hides,
+        and standard deviation of what it adds; batch_norm_momentum: weight of a new batch in the running statistics."""
         super().__init__()
         if local_frames < 3:
             raise ValueError("the changes of a change need at least 3 local frames")
         if min(height, width) >> levels < 2 or min(height, width) <= max(SHIFTS):
             raise ValueError(f"{levels} bands need mouths of more than {max(max(SHIFTS), 2**levels)} px")
         self.local_frames, self.levels, self.noise = local_frames, levels, noise
-        kernel = torch.tensor(BINOMIAL, dtype=torch.float32) / sum(BINOMIAL)
-        self.register_buffer("kernel", torch.outer(kernel, kernel), persistent=False)
-        self.register_buffer("colours", torch.tensor(COLOURS), persistent=False)
         size = len(self.names())
 
         def layer(inputs: int) -> list[nn.Module]:
@@ -57,13 +56,16 @@ class MouthStatistics(nn.Module):
             return [nn.Linear(inputs, hidden), norm, nn.ReLU(), nn.Dropout(dropout)]
 
         self.standardise = nn.BatchNorm1d(size, affine=False, momentum=batch_norm_momentum)
-        self.network = nn.Sequential(*layer(size), *layer(hidden), nn.Linear(hidden, 2))
+        hide = nn.Dropout(input_dropout)
+        self.network = nn.Sequential(hide, *layer(size), *layer(hidden), nn.Linear(hidden, 2))
 
     def forward(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
-        """frames: (B, N, H, W, 3) BGR, 0..255, uint8 or float. Returns logits (B, 2). The residues are not looked at:
-        differences are formed from the frames, with their sign and size, and over local frames alone."""
+        """frames: (B, N, H, W, 3) BGR, 0..255, uint8 or float, or the `statistics` (B, F) of clips measured before.
+        Returns logits (B, 2). The residues are not looked at: differences are formed from the frames, with their sign
+        and size, and over local frames alone."""
         with torch.autocast(frames.device.type, enabled=False):  # differences of one grey level need their bits
-            x = self.standardise(self.statistics(frames)).clamp(-LARGEST, LARGEST)
+            measured = frames if frames.dim() == 2 else self.statistics(frames)
+            x = self.standardise(measured).clamp(-LARGEST, LARGEST)
         if self.training and self.noise:
             x = x + self.noise * torch.randn_like(x)
         return self.network(x)
@@ -100,7 +102,7 @@ class MouthStatistics(nn.Module):
           itself, some px away).
         """
         local = self.local_frames
-        colours = torch.einsum("oc,bnhwc->bnohw", self.colours, frames.float())
+        colours = torch.einsum("oc,bnhwc->bnohw", COLOURS.to(frames.device), frames.float())
         found: list[torch.Tensor] = []
         for band in self._bands(colours):
             change = band[:, 1:local] - band[:, : local - 1]
@@ -138,16 +140,17 @@ class MouthStatistics(nn.Module):
         """(B, N, 3, H, W) -> a Laplacian pyramid of it; the last band is what is left, without its mean."""
         bands = []
         for _ in range(self.levels):
-            smooth = self._smooth(pictures)
+            smooth = _smooth(pictures)
             bands.append(pictures - smooth)
             pictures = smooth[..., ::2, ::2]
         return [*bands, pictures - pictures.mean(dim=(3, 4), keepdim=True)]
 
-    def _smooth(self, pictures: torch.Tensor) -> torch.Tensor:
-        planes = pictures.flatten(1, 2)  # (B, N 3, H, W): a plane for itself each, which is what CPUs are fast at
-        kernel = self.kernel.expand(planes.shape[1], 1, -1, -1)
-        padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
-        return functional.conv2d(padded, kernel, groups=planes.shape[1]).unflatten(1, pictures.shape[1:3])
+
+def _smooth(pictures: torch.Tensor) -> torch.Tensor:
+    planes = pictures.flatten(1, 2)  # (B, N 3, H, W): a plane for itself each, which is what CPUs are fast at
+    kernel = torch.outer(BINOMIAL, BINOMIAL).to(planes.device).expand(planes.shape[1], 1, -1, -1)
+    padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
+    return functional.conv2d(padded, kernel, groups=planes.shape[1]).unflatten(1, pictures.shape[1:3])
 
 
 def _energy(pictures: torch.Tensor) -> torch.Tensor:

@@ -75,12 +75,12 @@ def extract(
 def sample_faces(video: FollowedVideo, mouth: MouthConfig, sampling: SamplingConfig) -> list[SampledFace] | Rejection:
     """The windows of each face that `mouth.face` asks for, or why there is no such face."""
     if video.frames < sampling.min_frames:
-        return Rejection(Reason.TOO_SHORT, f"{video.frames} frames, {sampling.min_frames} are needed", video.frames)
+        return Rejection(Reason.TOO_SHORT, f"{_frames(video.frames)}, {sampling.min_frames} are needed", video.frames)
     ranks = {"largest": [0], "all": list(range(mouth.max_faces))}.get(mouth.face) or [int(mouth.face)]
     asked = [(rank, video.faces[rank]) for rank in ranks if rank < len(video.faces)]
     if not asked:
         wanted = "" if ranks[0] == 0 else f", face {ranks[0]} was asked for"
-        return Rejection(Reason.NO_FACE, f"{len(video.faces)} faces in {video.frames} frames{wanted}", video.frames)
+        return Rejection(Reason.NO_FACE, f"{len(video.faces)} faces in {_frames(video.frames)}{wanted}", video.frames)
     return [SampledFace(rank, face, sample_windows(face.frame_ids, face.ratios, sampling)) for rank, face in asked]
 
 
@@ -102,3 +102,7 @@ def _clips(video: FollowedVideo, sampled: list[SampledFace], mouth: MouthConfig)
         video_frames=video.frames,
         face_frames=face_frames,
     )
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame" if count == 1 else f"{count} frames"

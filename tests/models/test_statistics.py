@@ -81,11 +81,12 @@ def test_globals_count_only_as_likenesses():
 
 def test_logits_gradients_and_evidence():
     model = build_model(
-        ModelConfig(name="statistics", hidden=16, dropout=0.2, noise=0.0, batch_norm_momentum=0.3),
+        ModelConfig(name="statistics", hidden=16, dropout=0.2, input_dropout=0.1, batch_norm_momentum=0.3),
         local_frames=5, global_frames=3, height=64, width=144,
     )  # fmt: skip
     assert isinstance(model, MouthStatistics)
-    assert (model.network[0].out_features, model.network[3].p, model.standardise.momentum) == (16, 0.2, 0.3)
+    assert (model.network[0].p, model.network[1].out_features, model.network[4].p) == (0.1, 16, 0.2)
+    assert (model.standardise.momentum, model.noise) == (0.3, 0.3)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 8, 64, 144, 3), dtype=np.uint8))
     residues = torch.zeros(4, 7, 64, 144, 3, dtype=torch.uint8)
     logits = model.train()(frames, residues)
@@ -94,6 +95,7 @@ def test_logits_gradients_and_evidence():
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
     model.eval()
     torch.testing.assert_close(model(frames[:1], residues[:1]), model(frames, residues)[:1])
+    torch.testing.assert_close(model(model.statistics(frames), residues), model(frames, residues))
     heat = heat_map(model, frames.numpy(), residues.numpy(), torch.device("cpu"))
     assert heat.shape == (4, 8, 64, 144) and heat.max() == pytest.approx(1)
 
@@ -101,7 +103,11 @@ def test_logits_gradients_and_evidence():
 def test_its_weights_are_few_and_its_filters_are_no_weights():
     model = MouthStatistics()
     assert sum(parameter.numel() for parameter in model.parameters()) == 21_122
-    assert not any("kernel" in name or "colours" in name for name in model.state_dict())
+    with torch.device("meta"):  # as a checkpoint is loaded
+        empty = MouthStatistics()
+    empty.load_state_dict(model.state_dict(), assign=True)
+    frames = torch.zeros(1, 8, 64, 144, 3, dtype=torch.uint8)
+    assert torch.equal(empty.eval()(frames, frames), model.eval()(frames, frames))
 
 
 @pytest.mark.parametrize(
