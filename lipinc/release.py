@@ -38,7 +38,7 @@ def main() -> None:
         trained_on=checkpoint.trained_on,
         half=True,
     )
-    print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
+    print(f"{options.out}: {options.out.stat().st_size / 1000:,.0f} kB")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_a_released_checkpoint_is_half_as_large_and_says_the_same(tmp_path, monk
     residues = torch.randint(0, 256, (4, n - 1, size.height, size.width, 3))
     with torch.inference_mode():
         torch.testing.assert_close(small.model(frames, residues), model(frames, residues), atol=2e-2, rtol=2e-2)
-    assert "MiB" in capsys.readouterr().out
+    assert "kB" in capsys.readouterr().out
 
 
 def test_another_suffix_is_refused(tmp_path, monkeypatch):
