@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 FAST = {
     "train_pipeline.py": "--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --train.loader-workers 0",
-    "lipinc.crossval": "--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16",
+    "lipinc.crossval": "--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --seeds 0 1 --split.folds 3",
     "preprocess_extract_lips.py": "--data.max-missing 0.5",
     "lipinc.demo": "--identities 8",
     "configs/robust": "--data.forgeries 1",
@@ -95,7 +95,7 @@ ELSEWHERE = (
     "detect.py VIDEO",  # tests/test_detect_script.py
     "detect.py FOLDER --report report/ --csv verdicts.csv --json verdicts.json",
     "-m lipinc.evaluate --config configs/own_clips.py --data.conditions all",  # tests/test_evaluate.py
-    "-m lipinc.forge --root FOLDER --out data/forged",  # tests/test_forge.py
+    "-m lipinc.forge --root FOLDER --out data/forged",  # tests/test_forge_script.py
     "-m lipinc.models.keras_weights WEIGHTS.hdf5 --out NAME.safetensors",  # tests/models
     # Eight people drive each other, so that nothing would be left: tests/data has it on the real index.
     "train_pipeline.py --config config.py --split.target-disjoint True --name target_disjoint",

@@ -30,6 +30,8 @@ def select(
     for name in unseen:
         if unseen != ALL and name not in known:
             raise UserError(f"split.unseen names {name!r}, which made no fake of this data set: {nearest(name, known)}")
+    if known and set(known) <= set(unseen):
+        unseen = ALL
     splits = assign_splits([row.record for row in manifest], config.split, needed)
     rows: dict[str, list[ManifestRow]] = {split: [] for split in SPLITS}
     for row in manifest:

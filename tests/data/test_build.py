@@ -230,7 +230,7 @@ def test_a_worker_that_dies_costs_its_video_alone(videos, built, tmp_path, monke
 
 
 def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError("division\nby zero")
 
     monkeypatch.setattr(build, "extract", broken)

@@ -69,6 +69,7 @@ def unseen_config(tmp_path, *unseen: str):
         ((), {"alpha", "beta", "pseudo"}, {"alpha", "beta"}, {"alpha", "beta"}),
         (("alpha",), {"beta", "pseudo"}, {"beta"}, {"alpha"}),
         (("all",), {"pseudo"}, {"pseudo"}, {"alpha", "beta"}),
+        (("beta", "alpha"), {"pseudo"}, {"pseudo"}, {"alpha", "beta"}),  # the same, said otherwise
     ],
 )
 def test_unseen_generators_are_tested_on_alone(tmp_path, unseen, trained, validated, tested):

@@ -48,7 +48,7 @@ def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(monkeypatc
     with (out / "recipes.csv").open(newline="") as file:
         recipes = list(csv.DictReader(file))
     assert {row["path"] for row in recipes} == {r.path for r in records if r.label is Label.FAKE}
-    assert all(row["mask"] in ("half", "mouth", "lower_face", "face") for row in recipes)
+    assert all(row["mask"] in ("half", "mouth", "lower_face", "face", "picture") for row in recipes)
 
     before = {
         path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (out / "FakeVideo-RealAudio").rglob("*.mp4")
