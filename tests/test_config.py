@@ -1,10 +1,11 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from lipinc import config as schema
-from lipinc.config import Config, check, from_json, load_config, parse_command_line, to_json
+from lipinc.config import Config, DataConfig, check, from_json, load_config, parse_command_line, to_json
 from lipinc.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,8 +14,6 @@ SHIPPED = [ROOT / "config.py", *sorted((ROOT / "configs").glob("*.py"))]
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
 def test_every_shipped_config_loads_makes_sense_and_survives_json(file):
-    import json
-
     config = load_config(file)
     check(config)
     assert from_json(json.loads(to_json(config))) == config
@@ -85,3 +84,22 @@ def test_all_senseless_values_are_reported_at_once():
 def test_an_unknown_saved_field_is_named():
     with pytest.raises(UserError, match="hue"):
         from_json({"train": {"hue": 3}})
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--model.name", "statistics"), "give --loss.inconsistency 0.*give --augment.flip 0"),
+        (("--train.bag", "4"), "train.bag is a setting of model.name statistics"),
+        (("--data.conditions", "crf28", "crf99"), "'crf99' is no condition"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(flags, message):
+    with pytest.raises(UserError, match=message):
+        parse_command_line(Config, ["--config", str(ROOT / "config.py"), *flags])
+
+
+def test_columns_may_be_a_dict_and_survive_json():
+    config = Config(data=DataConfig(columns={"path": "file", "identity": "person"}))
+    assert config.data.columns == (("path", "file"), ("identity", "person"))
+    assert from_json(json.loads(to_json(config))) == config

@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lipinc.config import AugmentConfig, LossConfig, ModelConfig, MouthConfig
+from lipinc.data.cache import Cache
+from lipinc.data.dataset import ClipDataset, Draw
+from lipinc.data.measured import MeasuredDataset
+from lipinc.models import MouthStatistics
+from lipinc.pipeline import run_experiment
+from tests.synthetic_cache import make_cache, tiny_config
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def config(tmp_path):
+    return replace(
+        tiny_config(tmp_path),
+        mouth=MouthConfig(height=32, width=48),
+        model=ModelConfig(name="statistics", hidden=16),
+        loss=LossConfig(inconsistency=0.0),
+        augment=AugmentConfig(flip=0.0),
+    )
+
+
+@pytest.fixture
+def clips(config):
+    return ClipDataset(Cache.of(config), make_cache(config, people=3))
+
+
+def test_a_clip_is_its_statistics(clips):
+    model = MouthStatistics(height=32, width=48)
+    measured = MeasuredDataset(clips, model, device=CPU)
+    assert len(measured) == len(clips)
+    np.testing.assert_array_equal(measured.labels, clips.labels)
+    for clip in (0, 4, 17):
+        statistics, residues, label, video = measured[Draw(clip, ())]
+        frames, _, expected_label, expected_video = clips[Draw(clip, ())]
+        torch.testing.assert_close(statistics, model.statistics(frames[None])[0])
+        assert (label, video, residues.numel()) == (expected_label, expected_video, 0)
+
+
+def test_a_bag_averages_windows_of_the_same_video(clips):
+    model = MouthStatistics(height=32, width=48)
+    measured = MeasuredDataset(clips, model, device=CPU, bag=4)
+    alone = measured.statistics
+    video = 2
+    windows = alone[6:9]  # three windows a video
+    drawn = torch.stack([measured[Draw(7, (0, 1, place))][0] for place in range(40)])
+    # Each is a mean of four of the three windows, number 7 among them at least once.
+    weights = torch.linalg.lstsq(windows.T.double(), drawn.T.double()).solution
+    torch.testing.assert_close(weights.sum(dim=0), torch.ones(40, dtype=torch.double), atol=1e-3, rtol=0)
+    torch.testing.assert_close(4 * weights, (4 * weights).round(), atol=1e-2, rtol=0)
+    assert (weights[1] > 0.2).all() and len({tuple(w) for w in (4 * weights).round().T.int().tolist()}) > 2
+    assert torch.equal(measured[Draw(7, (0, 1, 5))][0], measured[Draw(7, (0, 1, 5))][0])
+    torch.testing.assert_close(measured[Draw(7, ())][0], alone[7])  # without a seed, as in evaluation: one window
+    assert measured[Draw(7, (0, 1, 5))][3] == video
+
+
+def test_statistics_train_and_are_tested_on_frames(config):
+    make_cache(config, people=10)
+    train = replace(config.train, epochs=4, clips_per_epoch=64, learning_rate=5e-3, bag=3)
+    result = run_experiment(replace(config, train=train))
+    assert result.metrics["auc"].value == 1.0  # the made-up fakes flicker
