@@ -1,0 +1,103 @@
+"""How long does detect.py take, beside its floor, and does its memory grow with the video?
+
+    python -m benchmarks.detection --video data/demo/RealVideo-RealAudio/*/*/*/00109.mp4
+
+Seconds of `detect.py --help`, of start-up (imports and checkpoint), and of a video after start-up, for each checkpoint
+in weights/; `floor` is decoding and FaceMesh alone on the same frames. Memory: peak of a process that judges the video,
+and of one that judges it many times over as one long video.
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+import tyro
+
+from lipinc.config import REPOSITORY, MouthConfig
+from lipinc.detection.detector import Detector
+from lipinc.video.landmarks import FaceMesh, quiet_native_logs
+from lipinc.video.reader import Frame, read_frames
+from lipinc.video.writer import encode
+
+
+@dataclass(frozen=True)
+class Arguments:
+    video: Path
+    repeats: int = 3
+    """Of each measurement; the table has the median."""
+    loops: int = 20
+    """How many times the long video shows the video."""
+
+
+def main(arguments: Arguments) -> None:
+    """Print the table."""
+    frames = sum(1 for _ in read_frames(arguments.video))
+    print(f"{arguments.video.name}: {frames} frames; {torch.get_num_threads()} threads, {os.cpu_count()} cores")
+    help_seconds = _median(arguments.repeats, _script_seconds, "--help")
+    print(f"{'detect.py --help':44s}{help_seconds:8.2f} s")
+    floor = _median(arguments.repeats, _floor_seconds, arguments.video)
+    print(f"{'floor: decoding and FaceMesh':44s}{floor:8.2f} s   1.00 x")
+    for checkpoint in sorted((REPOSITORY / "weights").glob("*.safetensors")):
+        whole = _median(arguments.repeats, _script_seconds, str(arguments.video), "--checkpoint", str(checkpoint))
+        detector = Detector(checkpoint)
+        detector(arguments.video)
+        seconds = _median(arguments.repeats, _seconds, detector, arguments.video)
+        print(f"{checkpoint.stem + ', after start-up':44s}{seconds:8.2f} s {seconds / floor:6.2f} x")
+        print(f"{checkpoint.stem + ', start-up':44s}{whole - seconds:8.2f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        long = Path(folder, "long.mp4")
+        encode(_looped(arguments.video, arguments.loops), long, crf=20, preset="ultrafast")
+        for name, video in (("memory", arguments.video), (f"memory, {arguments.loops} times as long", long)):
+            with get_context("spawn").Pool(1) as pool:
+                print(f"{name:44s}{pool.apply(_peak_memory, (video,)):8.0f} MB")
+
+
+def _median(repeats: int, measure, *arguments) -> float:
+    return statistics.median(measure(*arguments) for _ in range(repeats))
+
+
+def _seconds(call, *arguments) -> float:
+    started = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - started
+
+
+def _script_seconds(*words: str) -> float:
+    command = [sys.executable, str(REPOSITORY / "detect.py"), *words]
+    return _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+def _floor_seconds(video: Path) -> float:
+    def work() -> None:
+        with quiet_native_logs(), FaceMesh() as mesh:
+            for frame in read_frames(video, working_width=MouthConfig.working_width):
+                mesh(frame.image)
+
+    return _seconds(work)
+
+
+def _looped(video: Path, loops: int) -> Iterator[Frame]:
+    count = 0
+    for _ in range(loops):
+        for frame in read_frames(video):
+            yield Frame(count, count / 25, frame.image)
+            count += 1
+
+
+def _peak_memory(video: Path) -> float:
+    """Of this process, in MB, after it has judged a video."""
+    Detector()(video)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))
