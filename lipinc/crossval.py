@@ -11,6 +11,7 @@ interrupted: <output>/<name>_..._fold<i>/. The pooled results of the first seed 
 """
 
 import json
+import logging
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -20,13 +21,16 @@ import numpy as np
 from lipinc.calibration import Calibration
 from lipinc.config import Config, parse_command_line
 from lipinc.data.cache import Cache, read_manifest, write_atomically
-from lipinc.data.selection import ALL, generators
+from lipinc.data.catalog import Label
+from lipinc.data.selection import ALL, generators, select
 from lipinc.errors import UserError
 from lipinc.evaluation import TestResult, judge, pool, write_result
 from lipinc.metrics import auc
 from lipinc.pipeline import run_experiment
 from lipinc.report import spread_table
 from lipinc.scripts import run_script
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,18 @@ def _cross_validate(
             split, train = replace(config.split, fold=fold, unseen=unseen), config.train
             if seed is not None:
                 split, train = replace(split, seed=seed), replace(train, seed=seed)
-            result = run_experiment(replace(config, name=name, split=split, train=train), resume=True)
-            found.setdefault(group, []).append(result)
+            run = replace(config, name=name, split=split, train=train)
+            if group and not _tests_a_fake(run):
+                log.warning("fold %d has no fake by %s to test: left out", fold, group)
+                continue
+            found.setdefault(group, []).append(run_experiment(run, resume=True))
     return found
+
+
+def _tests_a_fake(config: Config) -> bool:
+    """Whether the test people of a fold have fakes by the generator that is left out: few generators meet everybody."""
+    rows = select(Cache.of(config), config, needed=("train", "validation"))[2]
+    return any(row.record.label is Label.FAKE for row in rows["test"])
 
 
 def _spread(of_seed: list[dict[str, list[TestResult]]]) -> dict[str, dict[str, list[float]]]:

@@ -11,6 +11,7 @@ import pytest
 from lipinc import crossval
 from lipinc.calibration import Calibration
 from lipinc.config import Config
+from lipinc.data.cache import Cache, read_manifest, write_manifest
 from lipinc.errors import UserError
 from lipinc.evaluation import judge, pool
 from lipinc.metrics import Predictions, auc
@@ -117,6 +118,23 @@ def test_generators_are_left_out_one_by_one_for_each_seed(config, monkeypatch, c
     assert {name: len(areas["raw"]) for name, areas in spread.items()} == {"alpha": 2, "beta": 2, "mean": 2}
     assert spread["mean"]["raw"][0] == pytest.approx((spread["alpha"]["raw"][0] + spread["beta"]["raw"][0]) / 2)
     assert "+-" in capsys.readouterr().out.splitlines()[-4]
+
+
+def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, monkeypatch, caplog):
+    config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
+    manifest = Cache.of(config).manifest_file
+    rows = read_manifest(manifest)  # one person alone was met by gamma
+    rows = [
+        replace(row, record=replace(row.record, generator="gamma"))
+        if row.record.key == "fake/person 0/video.mp4"
+        else row
+        for row in rows
+    ]
+    write_manifest(manifest, rows)
+    cross_validate(monkeypatch, config, leave_out="each")
+    assert sum("no fake by gamma" in record.message for record in caplog.records) == 2
+    saved = json.loads(Path(config.output, "tiny_folds", "gamma", "metrics.json").read_text())
+    assert len(saved["fold_auc"]["raw"]) == 1
 
 
 def test_pooled_scores_are_calibrated_fold_by_fold(config):
