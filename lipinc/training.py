@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from lipinc.calibration import calibrate
@@ -167,14 +167,6 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
         be_deterministic()
     seed_torch(config.train, epoch=0)
     model = model_for(config).to(device)
-    training_clips, validation = (
-        ClipDataset(cache, rows["train"], config.augment),
-        ClipDataset(cache, rows["validation"]),
-    )
-    if isinstance(model, MouthStatistics):
-        training_clips = MeasuredDataset(training_clips, model, device=device, bag=config.train.bag)
-        validation = MeasuredDataset(validation, model, device=device)
-    training = training_loader(training_clips, config.train, pin=device.type == "cuda")
     known = {row.record.identity for split in ("train", "validation") for row in rows[split]}
     trained_on = sorted(identity_digest(identity) for identity in known)
     fingerprint = _fingerprint(rows)
@@ -183,10 +175,13 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
     if run.last.exists():
         history = _restore(run, model, optimizer, fingerprint)
         log.info("%s: going on after epoch %d", run.folder, len(history))
+    if _is_over(history, config.train):
+        return history
+    training, validation = _datasets(config, cache, rows, model, device)
     if config.train.compile:
         model.compile(backend=COMPILE_BACKEND)
 
-    while len(history) < config.train.epochs and not _out_of_patience(history, config.train):
+    while not _is_over(history, config.train):
         started = time.perf_counter()
         epoch = len(history) + 1
         training.sampler.set_epoch(epoch)
@@ -232,8 +227,20 @@ def best_epoch(history: list[dict], select: str = "auc") -> int:
     return max(history, key=lambda row: (row["validation_auc"], -row["validation_loss"]))["epoch"]
 
 
-def _out_of_patience(history: list[dict], config: TrainConfig) -> bool:
-    return bool(history) and len(history) - best_epoch(history, config.select) >= config.patience
+def _is_over(history: list[dict], config: TrainConfig) -> bool:
+    out_of_patience = bool(history) and len(history) - best_epoch(history, config.select) >= config.patience
+    return len(history) >= config.epochs or out_of_patience
+
+
+def _datasets(
+    config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], model: nn.Module, device: torch.device
+) -> tuple[DataLoader, Dataset]:
+    """The loader that is trained from, and the clips that are validated on."""
+    clips, validation = ClipDataset(cache, rows["train"], config.augment), ClipDataset(cache, rows["validation"])
+    if isinstance(model, MouthStatistics):
+        clips = MeasuredDataset(clips, model, device=device, bag=config.train.bag)
+        validation = MeasuredDataset(validation, model, device=device)
+    return training_loader(clips, config.train, pin=device.type == "cuda"), validation
 
 
 def _forward(model: nn.Module, batch, config: LossConfig) -> tuple[torch.Tensor, torch.Tensor | None]:
