@@ -93,6 +93,7 @@ ELSEWHERE = (
     "preprocess_extract_lips.py --config configs/own_clips.py --data.kind folder --data.root FOLDER",  # tests/data
     "train_pipeline.py --config configs/own_clips.py --data.kind folder",
     "detect.py VIDEO",  # tests/test_detect_script.py
+    "-m benchmarks.detection --video VIDEO",
     "detect.py FOLDER --report report/ --csv verdicts.csv --json verdicts.json",
     "-m lipinc.evaluate --config configs/own_clips.py --data.conditions all",  # tests/test_evaluate.py
     "-m lipinc.forge --root FOLDER --out data/forged",  # tests/test_forge_script.py
