@@ -5,10 +5,10 @@ python train_pipeline.py --config config.py --resume auto
 python train_pipeline.py --config config.py --test-only outputs/fakeavceleb_lipinc/checkpoints/best.safetensors
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
-from lipinc.config import Config, parse_command_line
+from lipinc.config import Config, experiment, parse_command_line
 from lipinc.pipeline import run_experiment, test_checkpoint
 from lipinc.scripts import run_script
 
@@ -25,7 +25,7 @@ class Arguments(Config):
 
 def main() -> None:
     arguments = parse_command_line(Arguments)
-    config = Config(**{field.name: getattr(arguments, field.name) for field in fields(Config)})
+    config = experiment(arguments)
     if arguments.test_only:
         test_checkpoint(arguments.test_only, config)
     else:

@@ -8,7 +8,7 @@ import io
 import json
 import pickle
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,22 +54,32 @@ class Checkpoint:
                 f"the checkpoint is a {self.config.model.name}, the config asks for {config.model.name}; "
                 f"give --model.name {self.config.model.name} and a --name of its own"
             )
-        for section in ("mouth", "sampling"):
-            mine, theirs = getattr(self.config, section), getattr(config, section)
-            for field in CLIP_FIELDS[section]:
-                if getattr(mine, field) != getattr(theirs, field):
-                    raise UserError(
-                        f"the checkpoint was trained on clips with {section}.{field} {getattr(mine, field)!r}; "
-                        f"the cache has {getattr(theirs, field)!r}. Use a cache made with the checkpoint's"
-                    )
-        known = set(self.trained_on)
-        shared = sorted(name for name in {row.record.identity for row in rows} if identity_digest(name) in known)
+        for name, mine, theirs in clip_differences(self.config, config):
+            raise UserError(
+                f"the checkpoint was trained on clips with {name} {mine!r}; "
+                f"the cache has {theirs!r}. Use a cache made with the checkpoint's"
+            )
+        shared = sorted(self.known_people(rows))
         if shared:
             raise UserError(
                 f"the checkpoint was trained on {len(shared)} of the people it is to be tested on, {shared[0]} first; "
                 "use the split that it was trained with (its run's splits.csv as --split.file). "
                 "If they are others of the same names, rename them"
             )
+
+    def known_people(self, rows: Sequence[ManifestRow]) -> set[str]:
+        """The identities among the videos `rows` that it was trained on."""
+        known = set(self.trained_on)
+        return {name for name in {row.record.identity for row in rows} if identity_digest(name) in known}
+
+
+def clip_differences(mine: Config, theirs: Config) -> Iterator[tuple[str, Any, Any]]:
+    """Name and both values of each setting by which two configs make different clips."""
+    for section, names in CLIP_FIELDS.items():
+        for name in names:
+            a, b = (getattr(getattr(config, section), name) for config in (mine, theirs))
+            if a != b:
+                yield f"{section}.{name}", a, b
 
 
 def save_checkpoint(

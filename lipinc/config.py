@@ -355,6 +355,11 @@ def parse_command_line(arguments_type: type[Arguments], argv: list[str] | None =
     return arguments
 
 
+def experiment(arguments: Config) -> Config:
+    """The config that a script's arguments hold, without the script's own fields."""
+    return Config(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Config)})
+
+
 def check(config: Config) -> None:
     """Raise UserError with every value that makes no sense, all at once."""
     m, s, t, a = config.mouth, config.sampling, config.train, config.augment

@@ -12,14 +12,14 @@ interrupted: <output>/<name>_..._fold<i>/. The pooled results of the first seed 
 
 import json
 import logging
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from lipinc.calibration import Calibration
-from lipinc.config import Config, parse_command_line
+from lipinc.config import Config, experiment, parse_command_line
 from lipinc.data.cache import Cache, read_manifest, write_atomically
 from lipinc.data.catalog import Label
 from lipinc.data.selection import ALL, generators, select
@@ -55,7 +55,7 @@ def fold_auc(results: list[TestResult]) -> dict[str, list[float]]:
 
 def main() -> None:
     arguments = parse_command_line(Arguments)
-    config = Config(**{field.name: getattr(arguments, field.name) for field in fields(Config)})
+    config = experiment(arguments)
     if not config.split.folds:
         raise UserError("give the number of folds by --split.folds")
     seeds = arguments.seeds or (None,)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lipinc.calibration import Calibration
-from lipinc.checkpoint import CLIP_FIELDS, Checkpoint, identity_digest, load_checkpoint
-from lipinc.config import DEFAULT_CHECKPOINT, Config, parse_command_line
+from lipinc.checkpoint import Checkpoint, clip_differences, load_checkpoint
+from lipinc.config import DEFAULT_CHECKPOINT, Config, experiment, parse_command_line
 from lipinc.data.build import build_with_progress, count_line
 from lipinc.data.cache import OK, Cache, ManifestRow
 from lipinc.data.catalog import Label, load_catalog
@@ -77,30 +77,24 @@ def _config_for(checkpoints: list[Checkpoint], arguments: Arguments) -> Config:
     """The config of the evaluation: its own data, with clips as the checkpoints ask."""
     first = checkpoints[0].config
     for other in checkpoints[1:]:
-        for section, names in CLIP_FIELDS.items():
-            for name in names:
-                if getattr(getattr(other.config, section), name) != getattr(getattr(first, section), name):
-                    raise UserError(
-                        f"{checkpoints[0].file} and {other.file} differ in {section}.{name}: evaluate them apart"
-                    )
+        for name, _, _ in clip_differences(first, other.config):
+            raise UserError(f"{checkpoints[0].file} and {other.file} differ in {name}: evaluate them apart")
     data = arguments.data if arguments.data.conditions else replace(arguments.data, conditions=("compression",))
-    values = {name: getattr(arguments, name) for name in Config.__dataclass_fields__}
     clips = {"mouth": first.mouth, "sampling": first.sampling, "model": first.model}
     digest = hashlib.sha256(json.dumps(Cache("", first.mouth, first.sampling).settings).encode()).hexdigest()[:8]
     cache = replace(arguments.cache, path=f"{arguments.cache.path}_evaluate_{digest}")
-    return Config(**{**values, **clips, "data": data, "cache": cache})
+    return replace(experiment(arguments), **clips, data=data, cache=cache)
 
 
 def _strangers(checkpoint: Checkpoint, rows: list[ManifestRow]) -> list[ManifestRow]:
     """The videos of people whom the checkpoint was not trained on. Raises UserError if a class is missing."""
-    known = set(checkpoint.trained_on)
-    strangers = [row for row in rows if identity_digest(row.record.identity) not in known]
+    known = checkpoint.known_people(rows)
+    strangers = [row for row in rows if row.record.identity not in known]
     for label in Label:
         if not any(row.record.label is label for row in strangers):
             raise UserError(
                 f"{checkpoint.file} can be tested on no {label.name.lower()} video here: it was trained on "
-                f"{len({row.record.identity for row in rows} - {row.record.identity for row in strangers})} of these "
-                "people; take other videos, or people of other names"
+                f"{len(known)} of these people; take other videos, or people of other names"
             )
     return strangers
 

@@ -67,11 +67,23 @@ def judge(predictions: Predictions, calibration: Calibration, config: EvaluateCo
     if len(order) == 1:
         break_downs = {by: break_down(predictions, by=by, **options) for by in BREAK_DOWNS}
     else:
-        rows = {row["group"]: row for row in break_down(predictions, by="condition", **options)}
-        break_downs = {"condition": [rows[condition] for condition in order]}
+        break_downs = {"condition": [_row(condition, parts[condition], conditions[condition]) for condition in order]}
         for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
             break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in BREAK_DOWNS}
     return TestResult(predictions, calibration, conditions, break_downs)
+
+
+def _row(condition: str, part: Predictions, metrics: dict[str, Interval]) -> dict[str, Any]:
+    """The metrics under a condition as a row of a break-down."""
+    return {
+        "group": condition,
+        "real": int(np.sum(part.label == 0)),
+        "fake": int(np.sum(part.label == 1)),
+        "within_pairs": float("nan"),  # where there are no pairs
+        **{name: interval.value for name, interval in metrics.items()},
+        "auc_low": metrics["auc"].low,
+        "auc_high": metrics["auc"].high,
+    }
 
 
 def pool(results: list[TestResult]) -> Predictions:

@@ -25,14 +25,14 @@ import tyro
 from tqdm import tqdm
 
 from lipinc.data.cache import write_atomically
-from lipinc.data.catalog import FAKEAVCELEB_TYPES, PSEUDO, VIDEO_SUFFIXES, as_key, seed_of
+from lipinc.data.catalog import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES, PSEUDO, as_key, forgery_seed
 from lipinc.errors import UserError
 from lipinc.scripts import run_script
 from lipinc.video.forge import Recipe, draw_recipe, forge_video
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
+from lipinc.video.reencode import videos_to_convert
 
-COLUMNS = ("source", "target1", "target2", "method", "category", "type", "race", "gender", "filename", "path")
 RECIPES = "recipes.csv"
 
 
@@ -73,7 +73,7 @@ def main() -> None:
         made = list(tqdm(pool.map(work, jobs), total=len(jobs), unit="video"))
     index, recipes = io.StringIO(newline=""), io.StringIO(newline="")
     rows, cooked = csv.writer(index), csv.writer(recipes)
-    rows.writerow(COLUMNS)
+    rows.writerow(FAKEAVCELEB_COLUMNS)
     cooked.writerow(("path", *(field.name for field in dataclasses.fields(Recipe))))
     for job, recipe_of in zip(jobs, made, strict=True):
         if isinstance(recipe_of, str):
@@ -93,13 +93,8 @@ def _jobs(arguments: Arguments) -> list[Job]:
     root, out = arguments.root, arguments.out
     if arguments.forgeries < 1:
         raise UserError(f"--forgeries must be at least 1, not {arguments.forgeries}")
-    sources = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-    if not sources:
-        raise UserError(f"{root} holds no video; give the folder of real videos by --root")
-    if out.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{out} lies in {root} and would be forged too; give another --out")
     jobs = []
-    for source in sources:
+    for source in videos_to_convert(root, out):
         key = as_key(source.relative_to(root).as_posix(), str(root))
         first, *deeper = PurePosixPath(key).with_suffix("").parts
         # Folders below a person's become part of the name, so that no file covers another.
@@ -118,12 +113,14 @@ def _make(arguments: Arguments, job: Job) -> list[Recipe] | str:
             recipes = []
             for number in range(arguments.forgeries):
                 target = arguments.out / job.file("C", number)
-                seed = seed_of(f"{number} {job.key}")
+                seed = forgery_seed(job.key, number)
                 done = draw_recipe(np.random.default_rng(seed)) if target.exists() else None
                 recipes.append(done or forge_video(job.source, target, seed=seed))
     except Unreadable as error:
         return str(error)
     real = arguments.out / job.file("A")
+    if real.exists():
+        return recipes
     real.parent.mkdir(parents=True, exist_ok=True)
     temporary = real.with_name(real.name + ".tmp")
     shutil.copyfile(job.source, temporary)

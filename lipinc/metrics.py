@@ -273,7 +273,7 @@ def evaluate(
 def break_down(
     predictions: Predictions,
     threshold: float,
-    by: Literal["generator", "audio", "family", "race", "gender", "condition"],
+    by: Literal["generator", "audio", "family", "race", "gender"],
     *,
     bootstrap: int = 1000,
     seed: int = 0,

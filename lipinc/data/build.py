@@ -34,7 +34,7 @@ from lipinc.data.cache import (
     write_clips,
     write_manifest,
 )
-from lipinc.data.catalog import Label, VideoRecord, check_present, seed_of
+from lipinc.data.catalog import Label, VideoRecord, check_present, forgery_seed, seed_of
 from lipinc.errors import UserError
 from lipinc.video.conditions import crf_of, perturb
 from lipinc.video.extract import Clips, extract
@@ -180,7 +180,7 @@ def _extract_version(
             with quiet_native_logs():
                 if record.forgery is not None:
                     forged = Path(folder, "forged.mp4")
-                    forge_video(video, forged, seed=seed_of(f"{record.forgery} {record.path}"))
+                    forge_video(video, forged, seed=forgery_seed(record.path, record.forgery))
                     video = forged
                 crf = crf_of(record.condition)
                 if crf is not None:

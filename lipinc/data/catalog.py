@@ -59,11 +59,20 @@ FAKEAVCELEB_TYPES = {
     "D": "FakeVideo-FakeAudio",
 }
 """Category -> type."""
+FAKEAVCELEB_COLUMNS = (
+    "source", "target1", "target2", "method", "category", "type", "race", "gender", "filename", "path",
+)  # fmt: skip
+"""Of its meta_data.csv, in the one of the two known forms that we write."""
 
 
 def seed_of(name: str) -> int:
     """A seed that depends on a name alone: neither on the order of videos nor on who works on them."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+
+
+def forgery_seed(path: str, number: int) -> int:
+    """The seed of the pseudo-fake `number` of a video."""
+    return seed_of(f"{number} {path}")
 
 
 @dataclass(frozen=True)
@@ -127,15 +136,12 @@ def load_catalog(config: DataConfig) -> list[VideoRecord]:
     records = load(config)
     if not records:
         raise UserError(f"{config.index or config.root} names no video to take: check data.index and data.fake_methods")
-    return [version for record in records for version in _versions(record, config)]
-
-
-def _versions(record: VideoRecord, config: DataConfig) -> list[VideoRecord]:
-    forgeries = range(config.forgeries if record.label is Label.REAL else 0)
+    conditions = (RAW, *expand(config.conditions))
     return [
         replace(version, condition=condition)
-        for version in (record, *map(record.forged, forgeries))
-        for condition in (RAW, *expand(config.conditions))
+        for record in records
+        for version in (record, *map(record.forged, range(config.forgeries if record.label is Label.REAL else 0)))
+        for condition in conditions
     ]
 
 
@@ -254,8 +260,7 @@ def read_fakeavceleb_index(path: str | Path) -> list[VideoRecord]:
     last = table.columns[-1]
     official = "filename" not in table.columns and re.fullmatch(r"(Unnamed: \d+)?", last)
     name_column, folder_column = ("path", last) if official else ("filename", "path")
-    required = ("source", "target1", "target2", "method", "category", "type", "race", "gender")
-    table.require((*required, name_column, folder_column))
+    table.require((*FAKEAVCELEB_COLUMNS[:-2], name_column, folder_column))
     return [_fakeavceleb_record(row, name_column, folder_column, table.where(number)) for number, row in table.rows]
 
 

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from lipinc.data.catalog import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
 from lipinc.demo.faces import FRAME
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
@@ -30,13 +31,6 @@ from lipinc.errors import UserError
 INDEX = "meta_data.csv"
 MARKER = "demo.json"
 """Says that a folder is a demo corpus, of which settings, and which files it owns."""
-COLUMNS = ("source", "target1", "target2", "method", "category", "type", "race", "gender", "filename", "path")
-TYPES = {
-    "A": "RealVideo-RealAudio",
-    "B": "RealVideo-FakeAudio",
-    "C": "FakeVideo-RealAudio",
-    "D": "FakeVideo-FakeAudio",
-}
 RACES = ("African", "Asian (East)", "Asian (South)", "Caucasian (American)", "Caucasian (European)")
 GENDERS = ("men", "women")
 FRAMES = (62, 75)
@@ -67,7 +61,7 @@ class Row:
     @property
     def folder(self) -> Path:
         """<type>/<race>/<gender>/<identity>, relative to the dataset root."""
-        return Path(TYPES[self.category], self.race, self.gender, self.source)
+        return Path(FAKEAVCELEB_TYPES[self.category], self.race, self.gender, self.source)
 
 
 @dataclass(frozen=True)
@@ -244,9 +238,9 @@ def _read_marker(out: Path) -> dict:
 def _write_index(rows: list[Row], path: Path) -> None:
     text = io.StringIO(newline="")
     index = csv.writer(text, lineterminator="\r\n")
-    index.writerow(COLUMNS)
+    index.writerow(FAKEAVCELEB_COLUMNS)
     for row in rows:
-        keys = (row.source, row.target1, row.target2, row.method, row.category, TYPES[row.category])
+        keys = (row.source, row.target1, row.target2, row.method, row.category, FAKEAVCELEB_TYPES[row.category])
         index.writerow([*keys, row.race, row.gender, row.filename, f"FakeAVCeleb_v1.2/{row.folder.as_posix()}"])
     _write(path, text.getvalue())
 

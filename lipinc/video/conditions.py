@@ -112,7 +112,8 @@ def perturb(condition: str, seed: int) -> Callable[[int, np.ndarray], np.ndarray
 
 
 def _perturbation(condition: str) -> tuple[Callable[..., np.ndarray], float] | None:
-    function, strengths = PERTURBATIONS.get(condition[:-1], (None, ()))
-    if function is None or condition[-1] not in "12345"[: len(strengths)]:
+    match = re.fullmatch(r"([a-z]+)([1-5])", condition)
+    if match is None or match[1] not in PERTURBATIONS:
         return None
-    return function, strengths[int(condition[-1]) - 1]
+    function, strengths = PERTURBATIONS[match[1]]
+    return function, strengths[int(match[2]) - 1]

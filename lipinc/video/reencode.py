@@ -26,6 +26,17 @@ def reencode(source: Path, target: Path, *, crf: int, preset: str = "medium") ->
     return encode(read_frames(source, working_width=1 << 30), target, crf=crf, preset=preset)
 
 
+def videos_to_convert(root: Path, out: Path) -> list[Path]:
+    """Every video below a folder, sorted. Raises UserError if there is none, or if what is made of them would lie among
+    them."""
+    sources = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    if not sources:
+        raise UserError(f"{root} holds no video; give the folder by --root")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out} lies in {root} and would be converted too; give another --out")
+    return sources
+
+
 @dataclass(frozen=True)
 class Arguments:
     """Re-encode every video below a folder, keeping the paths; what is there already is kept."""
@@ -41,11 +52,7 @@ class Arguments:
 
 def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
-    sources = sorted(p for p in arguments.root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-    if not sources:
-        raise UserError(f"{arguments.root} holds no video; give the folder by --root")
-    if arguments.out.resolve().is_relative_to(arguments.root.resolve()):
-        raise UserError(f"{arguments.out} lies in {arguments.root} and would be re-encoded too; give another --out")
+    sources = videos_to_convert(arguments.root, arguments.out)
     work = partial(_one, arguments)
     workers = arguments.workers or os.cpu_count()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
