@@ -59,8 +59,9 @@ class MouthConfig:
     """From a frame to an aligned mouth."""
 
     working_width: int = 800
-    """Frames wider than this are scaled down to it, in px. The published code scales every frame to 800; enlarging
-    a small one adds cost and no information."""
+    """Frames at least twice as wide are reduced by the largest whole factor that leaves them so wide, in px. The
+    published code scales every frame to 800; enlarging a small one adds cost and no information, and an exact width
+    costs more than decoding (docs/performance.md)."""
     face: str = "largest"
     """`largest` (by area summed over the video), `all`, or the rank of one face by that area: 0, 1, ..."""
     max_faces: int = 4

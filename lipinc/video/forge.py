@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from lipinc.video.landmarks import FaceMesh, lip_outline, to_68
-from lipinc.video.reader import Frame, read_frames
+from lipinc.video.reader import Frame, fit, read_frames
 from lipinc.video.writer import encode
 
 WORKING_WIDTH = 800
@@ -96,13 +96,12 @@ def _forged(source: Path, recipe: Recipe, random: np.random.Generator) -> Iterat
     with FaceMesh() as mesh:
         for frame in read_frames(source, working_width=1 << 30):
             image = frame.image
-            scale = min(1.0, WORKING_WIDTH / image.shape[1])
-            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+            small = fit(image, WORKING_WIDTH)
             faces = mesh(small)
             if not faces:
                 yield frame
                 continue
-            points = faces[0].astype(np.float64) / scale
+            points = faces[0].astype(np.float64) * (image.shape[1] // small.shape[1])
             past.append((image, points))
             yield Frame(frame.index, frame.time, forge_frame(image, points, *past[0], recipe, random))
 

@@ -56,6 +56,17 @@ def quiet_native_logs() -> Iterator[None]:
         os.close(null)
 
 
+_WIRE = np.dtype([("head", "V2"), ("x_tag", "u1"), ("x", "<f4"), ("y_tag", "u1"), ("y", "<f4"), ("z", "V5")])
+"""A landmark in a serialised list: a field of 15 bytes with three tagged floats."""
+
+
+def _points(message: bytes) -> np.ndarray:
+    """(x, y) of the landmarks of a serialised NormalizedLandmarkList: [P, 2] float32. Reading 478 objects one by one
+    takes a tenth of the time of the whole mesh."""
+    landmarks = np.frombuffer(message, dtype=_WIRE)
+    return np.column_stack([landmarks["x"], landmarks["y"]])
+
+
 class FaceMesh:
     """Landmarks of the faces of one video, frame by frame, in order.
 
@@ -77,7 +88,7 @@ class FaceMesh:
         height, width = image.shape[:2]
         found = self._mesh.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).multi_face_landmarks or []
         size = np.array([width, height], dtype=np.float32)
-        return [np.array([(p.x, p.y) for p in face.landmark], dtype=np.float32) * size for face in found]
+        return [_points(face.SerializeToString()) * size for face in found]
 
     def __enter__(self) -> "FaceMesh":
         return self

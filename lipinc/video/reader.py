@@ -22,7 +22,7 @@ class Frame:
     time: float
     """Presentation time in s, as the container gives it."""
     image: np.ndarray
-    """[H, W, 3] uint8 BGR, upright (rotation metadata is honoured), not wider than the working width."""
+    """[H, W, 3] uint8 BGR, upright (rotation metadata is honoured), narrower than twice the working width."""
 
 
 def read_frames(
@@ -57,7 +57,7 @@ def read_frames(
                 break
             if perturb is not None:
                 image = perturb(index, image)
-            yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, _fit(image, working_width))
+            yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, fit(image, working_width))
             index += 1
         if index == 0:
             raise Unreadable("it opens as a video, but no frame of it decodes")
@@ -65,8 +65,15 @@ def read_frames(
         capture.release()
 
 
-def _fit(image: np.ndarray, width: int) -> np.ndarray:
-    if image.shape[1] <= width:
+def fit(image: np.ndarray, width: int) -> np.ndarray:
+    """An image [H, W, 3] uint8, reduced by the largest whole factor that leaves it at least `width` px wide.
+
+    Only whole px are averaged: at 1080p this takes a twentieth of the time of an exact width, and pixels that share
+    parts of others would share their noise, too. Rows and columns that do not fill a px are cut off.
+    """
+    factor = image.shape[1] // width
+    if factor < 2:
         return image
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    whole = image[: max(1, height) * factor, : width * factor]
+    return cv2.resize(whole, (width, max(1, height)), interpolation=cv2.INTER_AREA)

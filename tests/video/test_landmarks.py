@@ -2,6 +2,7 @@
 
 import os
 
+import cv2
 import numpy as np
 import pytest
 
@@ -55,6 +56,14 @@ def test_the_scheme_is_the_same_for_a_mirrored_picture(astronaut, hopper, faces)
         expected[:, 0] = image.shape[1] - 1 - expected[:, 0]
         # The mesh itself is not the same to the pixel; a point in the wrong place would be off by a twentieth.
         assert np.hypot(*(points - expected).T).max() < 0.04 * np.ptp(points[:, 0])
+
+
+def test_points_are_those_of_the_landmark_objects(astronaut) -> None:
+    with quiet_native_logs(), FaceMesh(static=True) as mesh:
+        found = mesh._mesh.process(cv2.cvtColor(astronaut, cv2.COLOR_BGR2RGB)).multi_face_landmarks[0].landmark
+        (points,) = mesh(astronaut)
+    height, width = astronaut.shape[:2]
+    assert np.array_equal(points, np.float32([(p.x, p.y) for p in found]) * np.float32([width, height]))
 
 
 def test_lip_outline_holds_all_lip_points(faces) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.video.reader import Unreadable, read_frames
+from lipinc.video.reader import Unreadable, fit, read_frames
 
 BITS = 10
 
@@ -64,15 +64,28 @@ def test_frame_numbers_do_not_wrap_at_256(tmp_path, write_video) -> None:
 
 @pytest.mark.parametrize(
     ("width", "working_width", "shape"),
-    [(80, 800, (64, 80, 3)), (80, 80, (64, 80, 3)), (80, 79, (63, 79, 3)), (80, 40, (32, 40, 3))],
+    [
+        (80, 800, (64, 80, 3)),
+        (80, 41, (64, 80, 3)),
+        (80, 40, (32, 40, 3)),
+        (80, 26, (21, 26, 3)),
+        (80, 20, (16, 20, 3)),
+    ],
 )
-def test_wide_frames_are_scaled_down_and_small_ones_left_alone(
+def test_wide_frames_are_reduced_by_a_whole_factor_and_others_left_alone(
     tmp_path, write_video, width, working_width, shape
 ) -> None:
     path = write_video(tmp_path / "v.mp4", numbered(3, width=width))
     frames = list(read_frames(path, working_width=working_width))
     assert [frame.image.shape for frame in frames] == [shape] * 3
     assert [number_of(frame.image) for frame in frames] == [0, 1, 2]
+
+
+def test_reduced_frames_are_means_of_whole_pixels() -> None:
+    image = np.random.default_rng(0).integers(256, size=(65, 131, 3), dtype=np.uint8)
+    small = fit(image, 40)  # 131 // 40: by 3, and a row and a column less than fills a px are cut off
+    blocks = image[:63, :129].reshape(21, 3, 43, 3, 3).astype(float)
+    assert np.abs(small - blocks.mean(axis=(1, 3))).max() <= 0.5 + 1e-6
 
 
 def test_odd_sizes_are_kept(tmp_path, write_video) -> None:

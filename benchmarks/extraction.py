@@ -1,0 +1,163 @@
+"""What does extraction cost beside its floor, and do two workers do twice as much?
+
+    python -m benchmarks.extraction --video data/demo/RealVideo-RealAudio/*/*/*/00109.mp4
+
+The video is shown at three sizes, to and fro until it has `--frames`. ms of processor time a frame, in one process:
+`decode` the file; `floor`, decoding and FaceMesh on the same frames; `extract`, a video to its clips; `HOG`, dlib's
+face detector at a width of 800 px, with which the published extractor begins (where `pip install dlib-bin` was done); it
+takes longer. Then frames a second through preprocessing with one worker and with two, and the peak memory of a
+process for a video, and for one ten times as long.
+"""
+
+import itertools
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import tyro
+
+from lipinc.config import CacheConfig, Config, DataConfig, MouthConfig, SamplingConfig
+from lipinc.data.build import build_cache
+from lipinc.data.catalog import Label, VideoRecord
+from lipinc.video.extract import extract
+from lipinc.video.landmarks import FaceMesh, quiet_native_logs
+from lipinc.video.reader import Frame, read_frames
+from lipinc.video.writer import encode
+
+SIZES = {"224p": (224, 224), "480p": (480, 854), "1080p": (1080, 1920)}
+"""Height and width in px; 224p is FakeAVCeleb's."""
+SAMPLING = SamplingConfig(windows=12, fallback="nearest")
+HOG_FRAMES = 20
+"""Frames the HOG detector is timed on: it is slow."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    video: Path
+    frames: int = 250
+    """Of the video at each size."""
+    repeats: int = 3
+    """Of each measurement of processor time; the table has the least."""
+    copies: int = 8
+    """Of the video, for the workers."""
+
+
+def main(arguments: Arguments) -> None:
+    """Print the tables."""
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder, quiet_native_logs():
+        videos = {name: Path(folder, f"{name}.mp4") for name in SIZES}
+        for name, video in videos.items():
+            encode(_shown(arguments.video, arguments.frames, *SIZES[name]), video, crf=20, preset="veryfast")
+        hog = _hog()
+        columns = f"{'decode':>8s}{'floor':>8s}{'extract':>9s}{'/ floor':>9s}{'HOG':>8s}{'HOG / extract':>15s}"
+        print(f"{'ms a frame':10s}{columns}")
+        for name, video in videos.items():
+            decode, floor, ours = (
+                1000 * _processor_seconds(arguments.repeats, work, video) / arguments.frames
+                for work in (_decode, _floor, _extract)
+            )
+            published = f"{'-':>8s}{'-':>15s}"
+            if hog is not None:
+                milliseconds = 1000 * _processor_seconds(1, hog, video) / HOG_FRAMES
+                published = f"{milliseconds:8.1f}{milliseconds / ours:15.1f}"
+            print(f"{name:10s}{decode:8.2f}{floor:8.2f}{ours:9.2f}{ours / floor:9.2f}{published}", flush=True)
+        print(f"\n{'frames/s':10s}{'1 worker':>10s}{'2 workers':>11s}{'ratio':>8s}")
+        for name, video in videos.items():
+            one, two = (_frames_per_second(video, arguments, workers) for workers in (1, 2))
+            print(f"{name:10s}{one:10.0f}{two:11.0f}{two / one:8.2f}", flush=True)
+        print(f"\n{'peak MB':10s}{'once':>10s}{'10 x':>11s}")
+        for name in SIZES:
+            long = Path(folder, f"{name}_long.mp4")
+            encode(_shown(arguments.video, 10 * arguments.frames, *SIZES[name]), long, crf=20, preset="ultrafast")
+            once, longer = (_peak_memory(video) for video in (videos[name], long))
+            print(f"{name:10s}{once:10.0f}{longer:11.0f}", flush=True)
+
+
+def _shown(source: Path, count: int, height: int, width: int) -> Iterator[Frame]:
+    """A video to and fro, scaled to a height, its sides mirrored out to a width."""
+    images = [frame.image for frame in read_frames(source)]
+    for index, image in enumerate(itertools.islice(itertools.cycle(images + images[::-1]), count)):
+        scale = height / image.shape[0]
+        image = cv2.resize(image, (min(width, round(image.shape[1] * scale)), height), interpolation=cv2.INTER_CUBIC)
+        side = width - image.shape[1]
+        image = cv2.copyMakeBorder(image, 0, 0, side // 2, side - side // 2, cv2.BORDER_REFLECT)
+        yield Frame(index, index / 25, image)
+
+
+def _processor_seconds(repeats: int, work: Callable[[Path], None], video: Path) -> float:
+    def once() -> float:
+        started = time.process_time()
+        work(video)
+        return time.process_time() - started
+
+    return min(once() for _ in range(repeats))
+
+
+def _decode(video: Path) -> None:
+    for _ in read_frames(video, working_width=MouthConfig.working_width):
+        pass
+
+
+def _floor(video: Path) -> None:
+    with FaceMesh() as mesh:
+        for frame in read_frames(video, working_width=MouthConfig.working_width):
+            mesh(frame.image)
+
+
+def _extract(video: Path) -> None:
+    extract(video, MouthConfig(), SAMPLING)
+
+
+def _hog() -> Callable[[Path], None] | None:
+    try:
+        import dlib
+    except ImportError:
+        return None
+    detector = dlib.get_frontal_face_detector()
+
+    def detect(video: Path) -> None:
+        for frame in itertools.islice(read_frames(video), HOG_FRAMES):
+            height = round(frame.image.shape[0] * 800 / frame.image.shape[1])
+            detector(cv2.cvtColor(cv2.resize(frame.image, (800, height)), cv2.COLOR_BGR2GRAY), 0)
+
+    return detect
+
+
+def _frames_per_second(video: Path, arguments: Arguments, workers: int) -> float:
+    """Between the first and the last row: start-up apart."""
+    with tempfile.TemporaryDirectory() as folder:
+        records = [
+            VideoRecord(f"{number}.mp4", Label.REAL, str(number)) for number in range(arguments.copies + workers)
+        ]
+        for record in records:
+            Path(folder, record.path).symlink_to(video)
+        config = Config(
+            data=DataConfig(kind="csv", root=folder),
+            sampling=SAMPLING,
+            cache=CacheConfig(path=f"{folder}/cache", workers=workers),
+        )
+        times: list[float] = []
+        build_cache(config, records, lambda row, earlier: times.append(time.perf_counter()))
+        return (len(times) - workers) * arguments.frames / (times[-1] - times[workers - 1])
+
+
+def _peak_memory(video: Path) -> float:
+    """Of a process that extracts a video, in MB."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_extract_and_measure, (video,))
+
+
+def _extract_and_measure(video: Path) -> float:
+    _extract(video)
+    status = Path("/proc/self/status").read_text()  # getrusage would count what the parent held before the start
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))
