@@ -1,10 +1,11 @@
-# make demo: the main job on the embedded demo corpus.   make test: the test suite.
+# make demo: the main job on the embedded demo corpus.
+# make test: the tests that are fast.   make test-slow: the others.   make bench: every benchmark.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.10 python3,$(shell command -v $(name))))
 VENV := .venv
 RUN := $(VENV)/bin/python
 CLIPS ?= data/clips
 
-.PHONY: demo test own clean
+.PHONY: demo test test-slow bench own clean
 
 demo: $(VENV)/.ready
 	$(RUN) -m lipinc.demo --out data/demo
@@ -13,7 +14,10 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(RUN) -m ruff check .
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope -m "not slow"
+
+test-slow: $(VENV)/.ready
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope -m slow
 
 # Your own videos, CLIPS=folder with a clips.csv (columns file, label, person): cache, V1 and V2 on one split by person.
 own: $(VENV)/.ready

@@ -3,9 +3,9 @@
     python -m benchmarks.extraction --video data/demo/RealVideo-RealAudio/*/*/*/00109.mp4
 
 The video is shown at three sizes, to and fro until it has `--frames`. ms of processor time a frame, in one process:
-`decode` the file; `floor`, decoding and FaceMesh on the same frames; `extract`, a video to its clips; `HOG`, dlib's
-face detector at a width of 800 px (where `pip install dlib-bin` was done), which the published extractor begins with: it
-takes longer. Then frames a second through preprocessing with one worker and with two, and the peak memory of a
+`decode` the file; `floor`, decoding and FaceMesh on the same frames; `extract`, a video to its clips; `HOG`, the face
+detector that the published extractor begins with, at its width of 800 px (where `pip install dlib-bin` was done): that
+one takes longer. Then frames a second through preprocessing with one worker and with two, and the peak memory of a
 process for a video, and for one ten times as long.
 """
 
