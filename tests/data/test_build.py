@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig
-from lipinc.data import build
+from lipinc.data import build, workers
 from lipinc.data.build import build_cache, count_line, coverage
 from lipinc.data.cache import OK, Cache, read_clips, read_manifest
 from lipinc.data.catalog import Label, load_catalog
@@ -117,7 +117,7 @@ def test_bytes_depend_neither_on_the_number_of_workers_nor_on_order(built, video
 
 def test_a_second_run_does_nothing_and_changes_nothing(built, videos, monkeypatch):
     before = content(built[0])
-    monkeypatch.setattr(build, "_extract_all", None)
+    monkeypatch.setattr(build, "extract_all", None)
     status, seen = run(config_of(videos, built[0]))
     assert status == built[1]
     assert all(earlier for _, earlier in seen)
@@ -195,11 +195,11 @@ def test_a_half_written_clip_file_is_made_again(videos, built, tmp_path):
 
 @pytest.mark.parametrize("error", [ImportError("libEGL.so.1: cannot open"), MemoryError(), OSError(28, "No space")])
 def test_what_is_not_the_videos_fault_is_not_its_row(videos, tmp_path, monkeypatch, error):
-    monkeypatch.setattr(build, "extract", Mock(side_effect=error))
+    monkeypatch.setattr(workers, "extract", Mock(side_effect=error))
     record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
     config = config_of(videos, tmp_path)
     with pytest.raises(type(error)):
-        build.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
+        workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
 
 
 def test_a_reason_can_be_tried_again(videos, built, tmp_path):
@@ -220,11 +220,11 @@ def _fail_on_bob(record, video, file, mouth, sampling, settings):
     return _extract_to_cache(record, video, file, mouth, sampling, settings)
 
 
-_extract_to_cache = build.extract_to_cache
+_extract_to_cache = workers.extract_to_cache
 
 
 def test_a_worker_that_dies_costs_its_video_alone(videos, built, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "extract_to_cache", _die_on_bob)
+    monkeypatch.setattr(workers, "extract_to_cache", _die_on_bob)
     status, _ = run(config_of(videos, tmp_path / "cache"))
     assert status == {**built[1], "fake/bob's [1].mp4": "crashed"}
 
@@ -233,15 +233,15 @@ def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr(build, "extract", broken)
+    monkeypatch.setattr(workers, "extract", broken)
     record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
     config = config_of(videos, tmp_path)
-    row = build.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
+    row = workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
     assert (row.status, row.detail) == ("crashed", "ZeroDivisionError: division by zero")
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "extract_to_cache", _fail_on_bob)
+    monkeypatch.setattr(workers, "extract_to_cache", _fail_on_bob)
     config = config_of(videos, tmp_path / "cache", workers=1)
     with pytest.raises(UserError, match="cannot go on with .*bob.*No space left on device"):
         run(config)
@@ -249,7 +249,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monk
 
 
 def test_no_scheduler_there(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "SCHEDULER_TIMEOUT", 1)
+    monkeypatch.setattr(workers, "SCHEDULER_TIMEOUT", 1)
     with pytest.raises(UserError, match="tcp://127.0.0.1:9"):
         run(config_of(videos, tmp_path / "cache", scheduler="tcp://127.0.0.1:9"))
 
