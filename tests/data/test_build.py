@@ -1,7 +1,11 @@
 """The cache of real video files: every video gets its row, whatever happens, and the bytes depend on nothing else."""
 
+import csv
+import errno
 import hashlib
 import os
+import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,8 +21,9 @@ import pytest
 from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig
 from lipinc.data import build, workers
 from lipinc.data.build import build_cache, count_line, coverage
-from lipinc.data.cache import OK, Cache, read_clips, read_manifest
+from lipinc.data.cache import OK, Cache, Journal, ManifestRow, read_clips, read_manifest, write_atomically
 from lipinc.data.catalog import Label, load_catalog
+from lipinc.data.verify import verify_with_progress
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
 from lipinc.video.extract import extract
@@ -246,6 +251,146 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monk
     with pytest.raises(UserError, match="cannot go on with .*bob.*No space left on device"):
         run(config)
     assert "fake/ann.mp4" in {row.record.key for row in read_manifest(Cache.of(config).journal_file)}
+
+
+def _hang_on_bob(record, video, file, mouth, sampling, settings):
+    if "bob" in record.key:
+        time.sleep(3600)
+    return ManifestRow(record, "no_face", "not looked at")
+
+
+@pytest.mark.slow
+def test_a_video_that_never_ends_costs_itself_alone(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "extract_to_cache", _hang_on_bob)
+    config = config_of(videos, tmp_path / "cache", time_limit=8)
+    status, _ = run(config)
+    assert status.pop("fake/bob's [1].mp4") == "time_limit"
+    assert set(status.values()) == {"no_face"}
+    assert "not done after 8 s" in Cache.of(config).manifest_file.read_text()
+
+
+def test_a_journal_that_takes_no_more_is_named(videos, tmp_path):
+    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    journal = Journal(tmp_path / "journal.csv")
+    journal.add(ManifestRow(record, OK))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "journal.csv").stat().st_size + 5, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large.*journal.csv"):
+            journal.add(ManifestRow(record, OK))
+        journal.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(read_manifest(tmp_path / "journal.csv")) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_an_output_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(number, os.strerror(number))))
+    with pytest.raises(OSError, match="clips.*x.safetensors"):
+        write_atomically(tmp_path / "clips" / "x.safetensors", b"content")
+    assert not list((tmp_path / "clips").iterdir())
+
+
+def test_a_data_set_that_vanishes_ends_the_run_and_the_next_one_continues(videos, built, tmp_path):
+    root = tmp_path / "videos"
+    shutil.copytree(videos, root)
+    config = config_of(root, tmp_path / "cache", workers=1)
+
+    def unmount(row, earlier):
+        if root.exists():
+            root.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(UserError, match=r"data.root .* is gone"):
+        build_cache(config, load_catalog(config.data), unmount)
+    (tmp_path / "elsewhere").rename(root)
+    status, seen = run(config)
+    assert any(earlier for _, earlier in seen)
+    assert status == built[1]
+
+
+def test_a_video_that_changes_while_it_is_read_is_not_taken(videos, tmp_path, monkeypatch):
+    video = tmp_path / "ann.mp4"
+    shutil.copy(videos / "real" / "ann.mp4", video)
+    monkeypatch.setattr(workers, "extract", lambda *_, **__: os.truncate(video, 1000))
+    config = config_of(videos, tmp_path)
+    record = load_catalog(config.data)[0]
+    row = workers.extract_to_cache(record, video, tmp_path / "x", config.mouth, config.sampling, {})
+    assert (row.status, row.detail) == ("missing", "it vanished or changed while it was read")
+
+
+def test_a_second_run_on_the_same_cache_is_refused(videos, tmp_path):
+    config = config_of(videos, tmp_path / "cache")
+    with Cache.of(config).locked(), pytest.raises(UserError, match="another process is writing to"):
+        run(config)
+
+
+def test_a_worker_without_the_shared_folder_ends_the_run(videos, tmp_path):
+    with pytest.raises(UserError, match="does not see .*settings.json"):
+        workers.work_apart(Mock(), Mock(), videos, tmp_path / "settings.json", 0)
+
+
+def test_what_a_killed_run_left_half_written_goes(videos, built, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    (cache / "clips" / "real" / "0123456789abcdef.tmp").write_bytes(b"half a fi")
+    run(config_of(videos, cache))
+    assert content(cache) == content(built[0])
+
+
+def test_a_cache_of_before_checksums_gets_them_without_extraction(videos, built, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    manifest = cache / "manifest.csv"
+    with manifest.open(newline="") as stream:
+        lines = [line[:-2] for line in csv.reader(stream)]
+    with manifest.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(lines)
+    config = config_of(videos, cache)
+    with pytest.raises(UserError, match="without --verify adds them"):
+        verify_with_progress(config)
+    monkeypatch.setattr(build, "extract_all", None)
+    run(config)
+    assert content(cache) == content(built[0])
+
+
+def test_damaged_clips_are_named_marked_and_made_again(videos, built, tmp_path, caplog):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    config = config_of(videos, cache)
+    assert verify_with_progress(config) == 3
+    file = cache / "clips" / "real" / "ann.mp4.safetensors"
+    flipped = bytearray(file.read_bytes())
+    flipped[-1] ^= 1
+    file.write_bytes(flipped)
+    with pytest.raises(UserError, match="1 clip files are damaged"):
+        verify_with_progress(config)
+    assert "real/ann.mp4.safetensors is damaged" in caplog.text
+    assert [row.record.key for row in read_manifest(cache / "manifest.csv") if row.status == "damaged"] == [
+        "real/ann.mp4"
+    ]
+    _, seen = run(config)
+    assert [key for key, earlier in seen if not earlier] == ["real/ann.mp4"]
+    assert content(cache) == content(built[0])
+
+
+def test_neither_clocks_nor_times_of_files_decide_anything(videos, built, tmp_path, monkeypatch):
+    root = tmp_path / "videos"
+    shutil.copytree(videos, root)
+    jumps = random.Random(0)
+
+    def jumping() -> float:
+        return 1.7e9 + jumps.choice((-1, 0, 1)) * 86_400
+
+    for place in ("time.time", "distributed.scheduler.time", "distributed.worker.time", "distributed.client.time"):
+        monkeypatch.setattr(place, jumping)
+    config = config_of(root, tmp_path / "cache")
+    assert run(config)[0] == built[1]
+    assert content(tmp_path / "cache") == content(built[0])
+    for number, file in enumerate(path for path in tmp_path.rglob("*") if path.is_file()):
+        os.utime(file, (number * 1e8, number * 1e8))
+    monkeypatch.setattr(build, "extract_all", None)
+    assert all(earlier for _, earlier in run(config)[1])
 
 
 def test_no_scheduler_there(videos, tmp_path, monkeypatch):
