@@ -1,7 +1,7 @@
 """Videos to manifest rows on many workers: those of this machine, or of a dask cluster.
 
-A worker is a thread of a dask worker that has a process of its own for the videos (lipinc/data/isolation.py). A video
-that kills or hangs this process costs itself alone, whatever the cluster was started with.
+A worker is a thread, here or of a dask worker, that has a process of its own for the videos (lipinc/data/isolation.py).
+A video that kills or hangs this process costs itself alone, whatever the cluster was started with.
 """
 
 import errno
@@ -10,13 +10,13 @@ import os
 import socket
 import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.data.cache import OK, Cache, ManifestRow, write_clips
@@ -31,9 +31,6 @@ from lipinc.video.reader import Unreadable
 from lipinc.video.reencode import reencode
 from lipinc.video.rejection import Reason, Rejection
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
 FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM)
 """Errors of the machine, not of a video: they end the run."""
 SCHEDULER_TIMEOUT = 10
@@ -43,65 +40,65 @@ WORKERS_TIMEOUT = 60
 DIED = "the process that reads it dies"
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who makes the rows."""
+
+    executor: Executor
+    count: int
+    lost: tuple[type[Exception], ...] = ()
+    """Errors of a future whose worker was lost, machine and all."""
+
+
 def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:
     """The row of each video, as they are done; its clips are then in the cache.
 
     Raises UserError for what would fail the next video too: a full disk, a cluster out of reach, a worker that does not
     see the files.
     """
-    from distributed import KilledWorker, as_completed  # a second to import: only when there is work
-    from distributed.client import FutureCancelledError
-
-    records: dict[str, VideoRecord] = {}
     tried: set[str] = set()
+    with _cluster(config.cache.scheduler) if config.cache.scheduler else _threads(config, len(todo)) as workers:
 
-    def submit(record: VideoRecord) -> "Future":
-        video = Path(config.data.root, record.path).absolute()
-        file = cache.clips_file(record.key).absolute()
-        work = partial(extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings)
-        future = client.submit(
-            work_apart, work, record, video, cache.settings_file.absolute(), config.cache.time_limit, pure=False
-        )
-        records[future.key] = record
-        return future
+        def submit(record: VideoRecord) -> Future:
+            video = Path(config.data.root, record.path).absolute()
+            file = cache.clips_file(record.key).absolute()
+            work = partial(extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings)
+            return workers.executor.submit(
+                work_apart, work, record, video, cache.settings_file.absolute(), config.cache.time_limit
+            )
 
-    with _cluster(config, len(todo)) as client:
-        # Two a worker: none waits for its next video, and the scheduler never holds a whole data set.
-        width = 2 * sum(client.nthreads().values())
         waiting = iter(todo)
-        running = as_completed([submit(record) for record in islice(waiting, width)])
-        for future in running:
-            record = records.pop(future.key)
-            error = future.exception()
-            if isinstance(error, UserError):
-                raise error
-            if isinstance(error, FutureCancelledError):
-                raise UserError(f"{config.cache.scheduler} is lost ({error.reason}); what is done is kept") from error
-            if isinstance(error, OSError | ImportError | MemoryError):
-                file = cache.clips_file(record.key)
-                raise UserError(
-                    f"a worker cannot go on with {file}: {error}; mend that, what is done is kept"
-                ) from error
-            if isinstance(error, KilledWorker) and record.key not in tried:
-                tried.add(record.key)  # of a machine that is lost, not of the video: its worker would have survived
-                running.add(submit(record))
-                continue
-            if error is not None and not isinstance(error, KilledWorker):
-                raise error
-            yield ManifestRow(record, Reason.CRASHED.value, DIED) if error else future.result()
-            future.release()
-            following = next(waiting, None)
-            if following is not None:
-                running.add(submit(following))
+        # Two a worker: none waits for its next video, and a scheduler never holds a whole data set.
+        running = {submit(record): record for record in islice(waiting, 2 * workers.count)}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                record = running.pop(future)
+                try:
+                    row = future.result()
+                except CancelledError:
+                    raise UserError(f"the scheduler {config.cache.scheduler} is lost; what is done is kept") from None
+                except (OSError, ImportError, MemoryError) as error:
+                    file = cache.clips_file(record.key)
+                    raise UserError(
+                        f"a worker cannot go on with {file}: {error}; mend that, what is done is kept"
+                    ) from error
+                except workers.lost:
+                    if record.key not in tried:  # whoever died, it was not the process of the video
+                        tried.add(record.key)
+                        running[submit(record)] = record
+                        continue
+                    row = ManifestRow(record, Reason.CRASHED.value, "its workers are lost, one after another")
+                yield row
+                running |= {submit(record): record for record in islice(waiting, 1)}
 
 
 def work_apart(
     work: Callable[[], ManifestRow], record: VideoRecord, video: Path, settings_file: Path, time_limit: float
 ) -> ManifestRow:
-    """The row that `work` makes of a video in a process of its own: what a dask worker runs.
+    """The row that `work` makes of a video in a process of its own.
 
-    settings_file: of the cache, which every worker must see. A process that dies may have been killed for another's
-    sake (the memory of the machine, a person), so that the video is tried once more.
+    A dask worker runs it, or a thread. settings_file: of the cache, which every worker must see. A process that dies
+    may have been killed for another's sake (the memory of the machine, a person): the video is tried once more.
     """
     if not settings_file.exists():
         raise UserError(
@@ -178,47 +175,29 @@ def _process() -> Isolated:
 
 
 @contextmanager
-def _cluster(config: Config, videos: int) -> Iterator["Client"]:
-    """A dask client with at least one worker: of a cluster that runs already, or of threads of this process."""
-    import dask
-    from distributed import Client, LocalCluster
+def _threads(config: Config, videos: int) -> Iterator[Workers]:
+    count = min(config.cache.workers or os.cpu_count() or 1, videos)
+    with ThreadPoolExecutor(count) as executor:
+        try:
+            yield Workers(executor, count)
+        finally:  # what still runs is nobody's any more, and the threads would wait for it
+            executor.shutdown(wait=False, cancel_futures=True)
+            while _processes:
+                _processes.pop().close()
 
-    settings = {
-        "distributed.scheduler.work-stealing": False,
-        "distributed.scheduler.worker-ttl": None,  # a clock that jumps would make its worker look lost
-        "distributed.worker.profile.enabled": False,
-    }
+
+@contextmanager
+def _cluster(scheduler: str) -> Iterator[Workers]:
+    from distributed import Client, KilledWorker  # a second to import
+
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # importing it has set INFO
-    with dask.config.set(settings), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a port in use: the dashboard is off
-        if config.cache.scheduler:
-            try:
-                client = Client(config.cache.scheduler, timeout=SCHEDULER_TIMEOUT)
-            except (OSError, ValueError) as error:
-                raise UserError(f"no dask scheduler answers at {config.cache.scheduler}: {error}") from error
-            with client:
-                try:
-                    client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)
-                except TimeoutError as error:
-                    raise UserError(
-                        f"{config.cache.scheduler} has no worker; start some, see docs/cluster.md"
-                    ) from error
-                yield client
-            return
-        workers = min(config.cache.workers or os.cpu_count() or 1, videos)
-        with (
-            LocalCluster(
-                n_workers=1,
-                threads_per_worker=workers,
-                processes=False,
-                memory_limit=None,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            try:
-                yield client
-            finally:  # what still runs is nobody's any more, and the threads would wait for it
-                while _processes:
-                    _processes.pop().close()
+    try:
+        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no dask scheduler answers at {scheduler}: {error}") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)
+        except TimeoutError as error:
+            raise UserError(f"{scheduler} has no worker; start some, see docs/cluster.md") from error
+        yield Workers(client.get_executor(pure=False), sum(client.nthreads().values()), lost=(KilledWorker,))

@@ -3,6 +3,7 @@
 import csv
 import errno
 import hashlib
+import json
 import os
 import random
 import resource
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -382,8 +384,7 @@ def test_neither_clocks_nor_times_of_files_decide_anything(videos, built, tmp_pa
     def jumping() -> float:
         return 1.7e9 + jumps.choice((-1, 0, 1)) * 86_400
 
-    for place in ("time.time", "distributed.scheduler.time", "distributed.worker.time", "distributed.client.time"):
-        monkeypatch.setattr(place, jumping)
+    monkeypatch.setattr(time, "time", jumping)
     config = config_of(root, tmp_path / "cache")
     assert run(config)[0] == built[1]
     assert content(tmp_path / "cache") == content(built[0])
@@ -397,6 +398,53 @@ def test_no_scheduler_there(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "SCHEDULER_TIMEOUT", 1)
     with pytest.raises(UserError, match="tcp://127.0.0.1:9"):
         run(config_of(videos, tmp_path / "cache", scheduler="tcp://127.0.0.1:9"))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory) -> Iterator[str]:
+    """The address of a dask scheduler with two workers, all of default settings, on this machine."""
+    folder = tmp_path_factory.mktemp("cluster")
+    about = folder / "scheduler.json"
+
+    def start(*words: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "dask", *words, "--scheduler-file", str(about), "--no-dashboard"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # its workers know this test
+        return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+
+    processes = [start("scheduler", "--host", "127.0.0.1", "--port", "0")]
+    processes += [start("worker", "--nthreads", "1") for _ in range(2)]
+    deadline = time.monotonic() + 60
+    while not about.exists():
+        assert time.monotonic() < deadline, "the scheduler does not start"
+        time.sleep(0.05)
+    yield json.loads(about.read_text())["address"]
+    for process in reversed(processes):
+        process.terminate()
+    for process in processes:
+        process.wait(timeout=30)
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_same_bytes(videos, built, cluster, tmp_path):
+    run(config_of(videos, tmp_path / "cache", scheduler=cluster))
+    assert content(tmp_path / "cache") == content(built[0])
+
+
+@pytest.mark.slow
+def test_a_video_that_kills_or_hangs_costs_itself_alone_on_a_foreign_cluster(videos, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "extract_to_cache", _die_on_bob_and_hang_on_ann)
+    status, _ = run(config_of(videos, tmp_path / "cache", scheduler=cluster, time_limit=8))
+    assert status.pop("fake/bob's [1].mp4") == "crashed"
+    assert status.pop("fake/ann.mp4") == "time_limit"
+    assert set(status.values()) == {"no_face"}
+
+
+def _die_on_bob_and_hang_on_ann(record, video, file, mouth, sampling, settings):
+    if "bob" in record.key:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if record.key == "fake/ann.mp4":
+        time.sleep(3600)
+    return ManifestRow(record, "no_face", "not looked at")
 
 
 @pytest.mark.slow
