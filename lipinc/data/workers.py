@@ -190,7 +190,8 @@ def _threads(config: Config, videos: int) -> Iterator[Workers]:
 def _cluster(scheduler: str) -> Iterator[Workers]:
     from distributed import Client, KilledWorker  # a second to import
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # importing it has set INFO
+    for name in ("distributed", "distributed.client"):  # importing it has given both levels of their own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)
     except (OSError, ValueError) as error:

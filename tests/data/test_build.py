@@ -20,7 +20,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig
+from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig, parse_command_line
 from lipinc.data import build, workers
 from lipinc.data.build import build_cache, count_line, coverage
 from lipinc.data.cache import OK, Cache, Journal, ManifestRow, read_clips, read_manifest, write_atomically
@@ -396,8 +396,9 @@ def test_neither_clocks_nor_times_of_files_decide_anything(videos, built, tmp_pa
 
 def test_no_scheduler_there(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "SCHEDULER_TIMEOUT", 1)
+    scheduler = parse_command_line(Config, ["--scheduler", "tcp://127.0.0.1:9"]).cache.scheduler
     with pytest.raises(UserError, match="tcp://127.0.0.1:9"):
-        run(config_of(videos, tmp_path / "cache", scheduler="tcp://127.0.0.1:9"))
+        run(config_of(videos, tmp_path / "cache", scheduler=scheduler))
 
 
 @pytest.fixture(scope="session")
@@ -468,6 +469,8 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
     done = content(tmp_path / "cache")
     assert done.pop("contact_sheet.png")
     assert done == content(built[0])
+    verified = subprocess.run([*command, "--verify"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+    assert verified.stdout == "3 clip files are what was written\n"
 
 
 def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):
