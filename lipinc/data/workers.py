@@ -78,9 +78,9 @@ def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterat
                 except CancelledError:
                     raise UserError(f"the scheduler {config.cache.scheduler} is lost; what is done is kept") from None
                 except (OSError, ImportError, MemoryError) as error:
-                    file = cache.clips_file(record.key)
+                    file, why = cache.clips_file(record.key), getattr(error, "strerror", None) or error
                     raise UserError(
-                        f"a worker cannot go on with {file}: {error}; mend that, what is done is kept"
+                        f"a worker cannot go on with {file}: {why}; mend that, what is done is kept"
                     ) from error
                 except workers.lost:
                     if record.key not in tried:  # whoever died, it was not the process of the video
