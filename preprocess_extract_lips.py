@@ -3,17 +3,34 @@
 python preprocess_extract_lips.py --config config.py --data.root /data/FakeAVCeleb_v1.2
 """
 
-from lipinc.config import Config, parse_command_line
+from dataclasses import dataclass
+
+import tyro
+
+from lipinc.config import Config, experiment, parse_command_line
 from lipinc.data.build import build_with_progress, count_line, coverage
 from lipinc.data.cache import OK, Cache
 from lipinc.data.catalog import load_catalog
 from lipinc.data.contact_sheet import write_contact_sheet
+from lipinc.data.verify import verify_with_progress
 from lipinc.errors import UserError
 from lipinc.scripts import run_script
 
 
+@dataclass(frozen=True)
+class Arguments(Config):
+    """A config, and whether to extract."""
+
+    verify: tyro.conf.UseCounterAction[int] = 0
+    """Extract nothing: read all clip files of the cache and compare their checksums with the manifest."""
+
+
 def main() -> None:
-    config = parse_command_line(Config)
+    arguments = parse_command_line(Arguments)
+    config = experiment(arguments)
+    if arguments.verify:
+        print(f"{verify_with_progress(config)} clip files are what was written")
+        return
     manifest = build_with_progress(config, load_catalog(config.data))
     cache = Cache.of(config)
     sheet = write_contact_sheet(cache, manifest, config)

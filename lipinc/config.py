@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -120,10 +120,15 @@ class CacheConfig:
     """Folder of the cache and of its manifest.csv."""
     workers: int = 0
     """Worker processes; 0: one for each core."""
-    scheduler: str = ""
-    """tcp://host:8786 of a dask cluster that shares the file system; empty: a local one is started."""
+    scheduler: Annotated[str, tyro.conf.arg(aliases=("--scheduler",))] = ""
+    """tcp://host:8786 of a dask cluster that shares the file system (docs/cluster.md); empty: a local one is
+    started."""
+    time_limit: float = 1800
+    """Seconds that one video may take, after which its process is killed and it is refused; 0: no limit. An hour of
+    1080p takes about 20 minutes on one core."""
     retry: tuple[str, ...] = ()
-    """Reasons of refusal to try again on this run, e.g. crashed unreadable. `missing` is always tried again."""
+    """Reasons of refusal to try again on this run, e.g. crashed time_limit. `missing` and `damaged` are always tried
+    again."""
 
 
 @dataclass(frozen=True)
@@ -395,6 +400,7 @@ def check(config: Config) -> None:
                 ("sampling.min_gap", s.min_gap, 1),
                 ("data.forgeries", config.data.forgeries, 0),
                 ("cache.workers", config.cache.workers, 0),
+                ("cache.time_limit", config.cache.time_limit, 0),
                 ("train.epochs", t.epochs, 1),
                 ("train.patience", t.patience, 1),
                 ("train.batch_size", t.batch_size, 2),

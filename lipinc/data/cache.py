@@ -5,18 +5,23 @@
     <cache>/catalogue.json          the settings that chose and labelled these videos
     <cache>/clips/<key>.safetensors the clips of a video; see VideoRecord.key
     <cache>/contact_sheet.png       mouth strips to look at
+    <cache>/lock                    held while a process writes to the cache
 
-Files are written under a temporary name and then renamed: a file that is there is whole. The same videos and settings
-give the same bytes.
+Files are written under a temporary name, brought to the disk and then renamed: a file that is there is whole. The same
+videos and settings give the same bytes.
 """
 
 import csv
 import dataclasses
+import fcntl
 import hashlib
 import io
 import json
+import logging
 import os
+import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,8 +35,11 @@ from lipinc.data.catalog import Label, VideoRecord, index_file, version_suffix
 from lipinc.errors import UserError
 from lipinc.video.extract import Clips
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
 OK = "ok"
+LOCK = "lock"
 CLIP_ARRAYS = ("frames", "residues", "frame_ids", "times", "pose_ratios", "nearest", "faces")
 
 
@@ -53,6 +61,10 @@ class ManifestRow:
     """K of its clips."""
     nearest_windows: int = 0
     """Of these, windows with global frames beyond the tolerance."""
+    clips_size: int = 0
+    """Bytes of its clip file; 0 without clips, and in the cache of an earlier version until it is continued."""
+    clips_sha256: str = ""
+    """Of the clip file; "" where clips_size is 0."""
 
 
 MANIFEST_COLUMNS = (
@@ -74,7 +86,10 @@ MANIFEST_COLUMNS = (
         "condition",
     ),
     *("status", "detail", "size", "frames", "face_frames", "windows", "nearest_windows"),
+    *("clips_size", "clips_sha256"),
 )
+UNCHECKED_COLUMNS = MANIFEST_COLUMNS[:-2]
+"""Of a manifest from before clip files had checksums: it is read, and written anew when its cache is continued."""
 
 
 class Cache:
@@ -95,17 +110,46 @@ class Cache:
 
     def prepare(self) -> None:
         """Make the folder, or check that what it holds was made with the same settings (else UserError)."""
-        file = self.path / "settings.json"
-        if file.exists():
+        if self.settings_file.exists():
             self.check()
             return
-        if self.path.exists() and any(path.suffix != ".tmp" for path in self.path.iterdir()):
+        self._refuse_other_folder()
+        write_atomically(
+            self.settings_file, json.dumps({**self.settings, "versions": versions()}, indent=2).encode() + b"\n"
+        )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """`prepare`, and keep every other process from writing to the cache; what a killed one left half-written goes.
+
+        The kernel gives the lock back when its holder dies, however it dies. Raises UserError where another holds it.
+        """
+        self._refuse_other_folder()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / LOCK).open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another process is writing to {self.path}; wait until it has ended, or give another --cache.path"
+                ) from None
+            except OSError as error:
+                log.warning("%s cannot be locked (%s): see to it that one process alone writes", self.path, error)
+            self.prepare()
+            for file in self.path.rglob("*.tmp"):
+                if file.is_file():
+                    file.unlink()
+            yield
+
+    def _refuse_other_folder(self) -> None:
+        if self.settings_file.exists() or not self.path.exists():
+            return
+        if any(path.suffix != ".tmp" and path.name != LOCK for path in self.path.iterdir()):
             raise UserError(f"{self.path} is neither empty nor a cache; give another folder by --cache.path")
-        write_atomically(file, json.dumps({**self.settings, "versions": versions()}, indent=2).encode() + b"\n")
 
     def check(self) -> None:
         """Raise UserError if there is no cache, or if it was made with other settings."""
-        file = self.path / "settings.json"
+        file = self.settings_file
         try:
             found = json.loads(file.read_text())
         except FileNotFoundError:
@@ -147,11 +191,15 @@ class Cache:
 
     def versions(self) -> dict[str, str]:
         """The library versions that the cache was begun with."""
-        return json.loads((self.path / "settings.json").read_text()).get("versions", {})
+        return json.loads(self.settings_file.read_text()).get("versions", {})
 
     def clips_file(self, key: str) -> Path:
         """Where the clips of a video are."""
         return self.path / "clips" / f"{key}.safetensors"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.path / "settings.json"
 
     @property
     def manifest_file(self) -> Path:
@@ -163,20 +211,15 @@ class Cache:
         return self.path / "manifest.unfinished.csv"
 
 
-def write_clips(file: Path, clips: Clips, settings: dict, source: str, size: int) -> None:
-    """Write the clips of one video. source: its key; size: of its file in bytes."""
+def write_clips(file: Path, clips: Clips, settings: dict, source: str, size: int) -> dict[str, int | str]:
+    """Write the clips of one video; returns what `read_summary` would. source: its key; size: of its file in bytes."""
     arrays = {name: np.ascontiguousarray(getattr(clips, name)) for name in CLIP_ARRAYS}
+    summary = summary_of(clips, size)
     # One metadata entry: safetensors does not keep the order of several, and equal clips shall give equal bytes.
-    about = json.dumps(
-        {
-            **settings,
-            "versions": versions(),
-            "source": source,
-            "summary": summary_of(clips, size),
-        },
-        sort_keys=True,
-    )
-    write_atomically(file, save(arrays, {"lipinc": about}))
+    about = json.dumps({**settings, "versions": versions(), "source": source, "summary": summary}, sort_keys=True)
+    content = save(arrays, {"lipinc": about})
+    write_atomically(file, content)
+    return {**summary, **_checksum(content)}
 
 
 def read_clips(file: Path) -> Clips:
@@ -201,13 +244,41 @@ def summary_of(clips: Clips, size: int) -> dict[str, int]:
     }
 
 
-def read_summary(file: Path) -> dict[str, int] | None:
-    """The `summary_of` of a clip file, from its header; None if the file is absent or not whole."""
+def read_summary(file: Path) -> dict[str, int | str] | None:
+    """What the manifest says of a clip file: its `summary_of`, size and checksum; None if it is absent or not whole."""
     try:
         with safe_open(file, framework="numpy") as stored:
-            return json.loads(stored.metadata()["lipinc"])["summary"]
+            summary = json.loads(stored.metadata()["lipinc"])["summary"]
+        return {**summary, **_checksum(file.read_bytes())}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None
+
+
+def is_whole(file: Path, row: ManifestRow) -> bool:
+    """Whether a clip file has the size that its row says: a look at the folder, not at the content."""
+    try:
+        return row.clips_size > 0 and file.stat().st_size == row.clips_size
+    except OSError:
+        return False
+
+
+def check_clips(file: Path, row: ManifestRow) -> None:
+    """Read a clip file and raise UserError, naming it, if it is not what was written. A row without a checksum, of a
+    cache that an earlier version made, passes."""
+    if not row.clips_sha256:
+        return
+    try:
+        found = _checksum(file.read_bytes())
+    except OSError as error:
+        raise damaged(file, error) from error
+    if found["clips_size"] != row.clips_size:
+        raise damaged(file, ValueError(f"{found['clips_size']} bytes in place of {row.clips_size}"))
+    if found["clips_sha256"] != row.clips_sha256:
+        raise damaged(file, ValueError("its SHA-256 is not that of the manifest"))
+
+
+def _checksum(content: bytes) -> dict[str, int | str]:
+    return {"clips_size": len(content), "clips_sha256": hashlib.sha256(content).hexdigest()}
 
 
 def damaged(file: Path, error: Exception) -> UserError:
@@ -222,7 +293,7 @@ def read_manifest(file: Path) -> list[ManifestRow]:
     try:
         text = file.read_bytes().decode("utf-8")
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-        if tuple(reader.fieldnames or MANIFEST_COLUMNS) != MANIFEST_COLUMNS:
+        if tuple(reader.fieldnames or MANIFEST_COLUMNS) not in (MANIFEST_COLUMNS, UNCHECKED_COLUMNS):
             raise UserError(f"{file} is not a manifest of this version; delete it and run again")
         return [_row_of(line) for line in reader]
     except FileNotFoundError:
@@ -233,36 +304,33 @@ def read_manifest(file: Path) -> list[ManifestRow]:
 
 def write_manifest(file: Path, rows: Iterable[ManifestRow]) -> None:
     """Write a manifest, atomically."""
-    temporary = file.with_name(file.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(MANIFEST_COLUMNS)
-        writer.writerows(_line_of(row) for row in rows)
-    os.replace(temporary, file)
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(MANIFEST_COLUMNS)
+    writer.writerows(_line_of(row) for row in rows)
+    write_atomically(file, stream.getvalue().encode("utf-8"))
 
 
 class Journal:
     """Rows written as they come, each flushed, so that an interrupted run loses nothing."""
 
     def __init__(self, file: Path):
-        if file.exists():  # killed while writing: drop the line that has no end
-            whole = file.read_bytes()
-            file.write_bytes(whole[: whole.rfind(b"\n") + 1])
+        # Anew: a kill leaves a line without an end, an earlier version other columns.
+        write_manifest(file, read_manifest(file) if file.exists() else ())
+        self._file = file
         self._stream = file.open("a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._stream, lineterminator="\n")
-        if self._stream.tell() == 0:
-            self._write(MANIFEST_COLUMNS)
 
     def add(self, row: ManifestRow) -> None:
-        """Write a row through to the disk's cache."""
-        self._write(_line_of(row))
+        """Write a row through to the disk's cache. Raises OSError, naming the file, if the disk is full."""
+        with _naming(self._file):
+            self._writer.writerow(_line_of(row))
+            self._stream.flush()
 
     def close(self) -> None:
-        self._stream.close()
-
-    def _write(self, line: Iterable) -> None:
-        self._writer.writerow(line)
-        self._stream.flush()
+        """Let go of the file. What a full disk did not take is lost: the clip file behind it says it again."""
+        with suppress(OSError):
+            self._stream.close()
 
 
 def index_digest(data: DataConfig) -> str:
@@ -287,15 +355,32 @@ def versions() -> dict[str, str]:
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it. Makes its folder."""
+    """Write a file under a temporary name, bring it to the disk, then rename it. Makes its folder.
+
+    Raises OSError, naming the file.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    # Unique on all machines of a cluster, and short: a key may be nearly as long as a file name can be.
+    temporary = file.with_name(f"{secrets.token_hex(8)}.tmp")
+    with _naming(file):
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())  # else a power cut can leave the new name with nothing behind it
+            os.replace(temporary, file)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Put the name of the file into errors of writing, which have none."""
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 def _plain(value: dict) -> dict:
@@ -338,6 +423,8 @@ def _line_of(row: ManifestRow) -> list:
         row.face_frames,
         row.windows,
         row.nearest_windows,
+        row.clips_size,
+        row.clips_sha256,
     ]
 
 
@@ -361,4 +448,5 @@ def _row_of(line: dict[str, str]) -> ManifestRow:
         condition=line["condition"],
     )
     numbers = {name: int(line[name]) for name in ("size", "frames", "face_frames", "windows", "nearest_windows")}
-    return ManifestRow(record, line["status"], line["detail"], **numbers)
+    numbers["clips_size"] = int(line.get("clips_size", 0))
+    return ManifestRow(record, line["status"], line["detail"], **numbers, clips_sha256=line.get("clips_sha256", ""))

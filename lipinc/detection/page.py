@@ -33,6 +33,8 @@ MEANING = {
     Reason.NO_FACE: "Too few frames show the face asked for clearly enough to find its mouth.",
     Reason.MOUTH_CLOSED: "The mouth is never open over enough adjacent frames: who does not speak cannot be judged.",
     Reason.NO_SIMILAR_POSE: "The mouth opens, but too few other frames show the head in the same pose to compare.",
+    Reason.TIME_LIMIT: "The program was stopped after its time limit, which says nothing of the video.",
+    Reason.DAMAGED: "What was kept of the video has been damaged since.",
     Reason.CRASHED: "The program failed on this file, which says nothing of the video.",
 }
 """What each reason says of the video, in one sentence."""

@@ -13,6 +13,8 @@ class Reason(str, Enum):
     NO_FACE = "no_face"  # too few frames show the face asked for
     MOUTH_CLOSED = "mouth_closed"  # no run of adjacent frames with an open mouth
     NO_SIMILAR_POSE = "no_similar_pose"  # open mouths, but too few frames of the same pose elsewhere
+    TIME_LIMIT = "time_limit"  # it was not done within cache.time_limit
+    DAMAGED = "damaged"  # its clips are no longer what was written; made again by the next run
     CRASHED = "crashed"  # the process that read it died, or an error that is a bug: see the detail
 
 

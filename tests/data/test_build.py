@@ -1,12 +1,18 @@
 """The cache of real video files: every video gets its row, whatever happens, and the bytes depend on nothing else."""
 
+import csv
+import errno
 import hashlib
+import json
 import os
+import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -14,11 +20,12 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig
-from lipinc.data import build
+from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig, parse_command_line
+from lipinc.data import build, workers
 from lipinc.data.build import build_cache, count_line, coverage
-from lipinc.data.cache import OK, Cache, read_clips, read_manifest
+from lipinc.data.cache import OK, Cache, Journal, ManifestRow, read_clips, read_manifest, write_atomically
 from lipinc.data.catalog import Label, load_catalog
+from lipinc.data.verify import verify_with_progress
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
 from lipinc.video.extract import extract
@@ -117,7 +124,7 @@ def test_bytes_depend_neither_on_the_number_of_workers_nor_on_order(built, video
 
 def test_a_second_run_does_nothing_and_changes_nothing(built, videos, monkeypatch):
     before = content(built[0])
-    monkeypatch.setattr(build, "_extract_all", None)
+    monkeypatch.setattr(build, "extract_all", None)
     status, seen = run(config_of(videos, built[0]))
     assert status == built[1]
     assert all(earlier for _, earlier in seen)
@@ -195,11 +202,11 @@ def test_a_half_written_clip_file_is_made_again(videos, built, tmp_path):
 
 @pytest.mark.parametrize("error", [ImportError("libEGL.so.1: cannot open"), MemoryError(), OSError(28, "No space")])
 def test_what_is_not_the_videos_fault_is_not_its_row(videos, tmp_path, monkeypatch, error):
-    monkeypatch.setattr(build, "extract", Mock(side_effect=error))
+    monkeypatch.setattr(workers, "extract", Mock(side_effect=error))
     record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
     config = config_of(videos, tmp_path)
     with pytest.raises(type(error)):
-        build.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
+        workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
 
 
 def test_a_reason_can_be_tried_again(videos, built, tmp_path):
@@ -220,11 +227,11 @@ def _fail_on_bob(record, video, file, mouth, sampling, settings):
     return _extract_to_cache(record, video, file, mouth, sampling, settings)
 
 
-_extract_to_cache = build.extract_to_cache
+_extract_to_cache = workers.extract_to_cache
 
 
 def test_a_worker_that_dies_costs_its_video_alone(videos, built, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "extract_to_cache", _die_on_bob)
+    monkeypatch.setattr(workers, "extract_to_cache", _die_on_bob)
     status, _ = run(config_of(videos, tmp_path / "cache"))
     assert status == {**built[1], "fake/bob's [1].mp4": "crashed"}
 
@@ -233,25 +240,212 @@ def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr(build, "extract", broken)
+    monkeypatch.setattr(workers, "extract", broken)
     record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
     config = config_of(videos, tmp_path)
-    row = build.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
+    row = workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
     assert (row.status, row.detail) == ("crashed", "ZeroDivisionError: division by zero")
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "extract_to_cache", _fail_on_bob)
+    monkeypatch.setattr(workers, "extract_to_cache", _fail_on_bob)
     config = config_of(videos, tmp_path / "cache", workers=1)
     with pytest.raises(UserError, match="cannot go on with .*bob.*No space left on device"):
         run(config)
     assert "fake/ann.mp4" in {row.record.key for row in read_manifest(Cache.of(config).journal_file)}
 
 
+def _hang_on_bob(record, video, file, mouth, sampling, settings):
+    if "bob" in record.key:
+        time.sleep(3600)
+    return ManifestRow(record, "no_face", "not looked at")
+
+
+@pytest.mark.slow
+def test_a_video_that_never_ends_costs_itself_alone(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "extract_to_cache", _hang_on_bob)
+    config = config_of(videos, tmp_path / "cache", time_limit=8)
+    status, _ = run(config)
+    assert status.pop("fake/bob's [1].mp4") == "time_limit"
+    assert set(status.values()) == {"no_face"}
+    assert "not done after 8 s" in Cache.of(config).manifest_file.read_text()
+
+
+def test_a_journal_that_takes_no_more_is_named(videos, tmp_path):
+    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    journal = Journal(tmp_path / "journal.csv")
+    journal.add(ManifestRow(record, OK))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "journal.csv").stat().st_size + 5, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large.*journal.csv"):
+            journal.add(ManifestRow(record, OK))
+        journal.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(read_manifest(tmp_path / "journal.csv")) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_an_output_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(number, os.strerror(number))))
+    with pytest.raises(OSError, match="clips.*x.safetensors"):
+        write_atomically(tmp_path / "clips" / "x.safetensors", b"content")
+    assert not list((tmp_path / "clips").iterdir())
+
+
+def test_a_data_set_that_vanishes_ends_the_run_and_the_next_one_continues(videos, built, tmp_path):
+    root = tmp_path / "videos"
+    shutil.copytree(videos, root)
+    config = config_of(root, tmp_path / "cache", workers=1)
+
+    def unmount(row, earlier):
+        if root.exists():
+            root.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(UserError, match=r"data.root .* is gone"):
+        build_cache(config, load_catalog(config.data), unmount)
+    (tmp_path / "elsewhere").rename(root)
+    status, seen = run(config)
+    assert any(earlier for _, earlier in seen)
+    assert status == built[1]
+
+
+def test_a_video_that_changes_while_it_is_read_is_not_taken(videos, tmp_path, monkeypatch):
+    video = tmp_path / "ann.mp4"
+    shutil.copy(videos / "real" / "ann.mp4", video)
+    monkeypatch.setattr(workers, "extract", lambda *_, **__: os.truncate(video, 1000))
+    config = config_of(videos, tmp_path)
+    record = load_catalog(config.data)[0]
+    row = workers.extract_to_cache(record, video, tmp_path / "x", config.mouth, config.sampling, {})
+    assert (row.status, row.detail) == ("missing", "it vanished or changed while it was read")
+
+
+def test_a_second_run_on_the_same_cache_is_refused(videos, tmp_path):
+    config = config_of(videos, tmp_path / "cache")
+    with Cache.of(config).locked(), pytest.raises(UserError, match="another process is writing to"):
+        run(config)
+
+
+def test_a_worker_without_the_shared_folder_ends_the_run(videos, tmp_path):
+    with pytest.raises(UserError, match="does not see .*settings.json"):
+        workers.work_apart(Mock(), Mock(), videos, tmp_path / "settings.json", 0)
+
+
+def test_what_a_killed_run_left_half_written_goes(videos, built, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    (cache / "clips" / "real" / "0123456789abcdef.tmp").write_bytes(b"half a fi")
+    run(config_of(videos, cache))
+    assert content(cache) == content(built[0])
+
+
+def test_a_cache_of_before_checksums_gets_them_without_extraction(videos, built, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    manifest = cache / "manifest.csv"
+    with manifest.open(newline="") as stream:
+        lines = [line[:-2] for line in csv.reader(stream)]
+    with manifest.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(lines)
+    config = config_of(videos, cache)
+    with pytest.raises(UserError, match="without --verify adds them"):
+        verify_with_progress(config)
+    monkeypatch.setattr(build, "extract_all", None)
+    run(config)
+    assert content(cache) == content(built[0])
+
+
+def test_damaged_clips_are_named_marked_and_made_again(videos, built, tmp_path, caplog):
+    cache = tmp_path / "cache"
+    shutil.copytree(built[0], cache)
+    config = config_of(videos, cache)
+    assert verify_with_progress(config) == 3
+    file = cache / "clips" / "real" / "ann.mp4.safetensors"
+    flipped = bytearray(file.read_bytes())
+    flipped[-1] ^= 1
+    file.write_bytes(flipped)
+    with pytest.raises(UserError, match="1 clip files are damaged"):
+        verify_with_progress(config)
+    assert "real/ann.mp4.safetensors is damaged" in caplog.text
+    assert [row.record.key for row in read_manifest(cache / "manifest.csv") if row.status == "damaged"] == [
+        "real/ann.mp4"
+    ]
+    _, seen = run(config)
+    assert [key for key, earlier in seen if not earlier] == ["real/ann.mp4"]
+    assert content(cache) == content(built[0])
+
+
+def test_neither_clocks_nor_times_of_files_decide_anything(videos, built, tmp_path, monkeypatch):
+    root = tmp_path / "videos"
+    shutil.copytree(videos, root)
+    jumps = random.Random(0)
+
+    def jumping() -> float:
+        return 1.7e9 + jumps.choice((-1, 0, 1)) * 86_400
+
+    monkeypatch.setattr(time, "time", jumping)
+    config = config_of(root, tmp_path / "cache")
+    assert run(config)[0] == built[1]
+    assert content(tmp_path / "cache") == content(built[0])
+    for number, file in enumerate(path for path in tmp_path.rglob("*") if path.is_file()):
+        os.utime(file, (number * 1e8, number * 1e8))
+    monkeypatch.setattr(build, "extract_all", None)
+    assert all(earlier for _, earlier in run(config)[1])
+
+
 def test_no_scheduler_there(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "SCHEDULER_TIMEOUT", 1)
+    monkeypatch.setattr(workers, "SCHEDULER_TIMEOUT", 1)
+    scheduler = parse_command_line(Config, ["--scheduler", "tcp://127.0.0.1:9"]).cache.scheduler
     with pytest.raises(UserError, match="tcp://127.0.0.1:9"):
-        run(config_of(videos, tmp_path / "cache", scheduler="tcp://127.0.0.1:9"))
+        run(config_of(videos, tmp_path / "cache", scheduler=scheduler))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory) -> Iterator[str]:
+    """The address of a dask scheduler with two workers, all of default settings, on this machine."""
+    folder = tmp_path_factory.mktemp("cluster")
+    about = folder / "scheduler.json"
+
+    def start(*words: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "dask", *words, "--scheduler-file", str(about), "--no-dashboard"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # its workers know this test
+        return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+
+    processes = [start("scheduler", "--host", "127.0.0.1", "--port", "0")]
+    processes += [start("worker", "--nthreads", "1") for _ in range(2)]
+    deadline = time.monotonic() + 60
+    while not about.exists():
+        assert time.monotonic() < deadline, "the scheduler does not start"
+        time.sleep(0.05)
+    yield json.loads(about.read_text())["address"]
+    for process in reversed(processes):
+        process.terminate()
+    for process in processes:
+        process.wait(timeout=30)
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_same_bytes(videos, built, cluster, tmp_path):
+    run(config_of(videos, tmp_path / "cache", scheduler=cluster))
+    assert content(tmp_path / "cache") == content(built[0])
+
+
+@pytest.mark.slow
+def test_a_video_that_kills_or_hangs_costs_itself_alone_on_a_foreign_cluster(videos, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "extract_to_cache", _die_on_bob_and_hang_on_ann)
+    status, _ = run(config_of(videos, tmp_path / "cache", scheduler=cluster, time_limit=8))
+    assert status.pop("fake/bob's [1].mp4") == "crashed"
+    assert status.pop("fake/ann.mp4") == "time_limit"
+    assert set(status.values()) == {"no_face"}
+
+
+def _die_on_bob_and_hang_on_ann(record, video, file, mouth, sampling, settings):
+    if "bob" in record.key:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if record.key == "fake/ann.mp4":
+        time.sleep(3600)
+    return ManifestRow(record, "no_face", "not looked at")
 
 
 @pytest.mark.slow
@@ -275,6 +469,8 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
     done = content(tmp_path / "cache")
     assert done.pop("contact_sheet.png")
     assert done == content(built[0])
+    verified = subprocess.run([*command, "--verify"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
+    assert verified.stdout == "3 clip files are what was written\n"
 
 
 def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):

@@ -1,0 +1,76 @@
+"""How fast does preprocessing find out that there is nothing left to do?
+
+    python -m benchmarks.restart --videos 10000
+
+A cache of that many done videos, of one random window each, and files of the same names that stand for the videos.
+Seconds of three restarts: `continued` takes the manifest's word where a clip file has the size it names; `without
+checksums`, once after an update, reads every clip file; `verified` does so and compares.
+"""
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from benchmarks.loader import fill
+from lipinc.config import CacheConfig, Config, DataConfig
+from lipinc.data.build import build_cache
+from lipinc.data.cache import Cache, write_manifest
+from lipinc.data.catalog import load_catalog
+from lipinc.data.verify import verify_with_progress
+
+
+@dataclass(frozen=True)
+class Arguments:
+    videos: int = 10000
+    """0.5 MB each."""
+
+
+def main(arguments: Arguments) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Config(
+            data=DataConfig(kind="csv", root=str(Path(folder, "videos"))),
+            cache=CacheConfig(path=str(Path(folder, "cache"))),
+        )
+        cache = Cache.of(config)
+        cache.prepare()
+        rows = fill(cache, arguments.videos)
+        _write_videos(Path(config.data.root), [row.record.path for row in rows])
+        write_manifest(cache.manifest_file, [replace(row, clips_size=0, clips_sha256="") for row in rows])
+        records = load_catalog(config.data)
+        print(f"{arguments.videos} done videos, {os.cpu_count()} cores")
+        unchecked = _seconds(build_cache, config, records, _no_more_work)
+        continued = _seconds(build_cache, config, records, _no_more_work)
+        verified = _seconds(verify_with_progress, config)
+        for name, seconds in (
+            ("continued", continued),
+            ("without checksums", unchecked),
+            ("verified", verified),
+        ):
+            print(f"{name:20s}{seconds:8.2f} s {seconds / continued:6.1f} x")
+
+
+def _write_videos(root: Path, names: list[str]) -> None:
+    root.mkdir()
+    for name in names:
+        (root / name).write_bytes(b"-")
+    lines = [f"{name},{('real', 'fake')[number % 2]},{number}" for number, name in enumerate(names)]
+    (root / "index.csv").write_text("\n".join(["path,label,identity", *lines]) + "\n")
+
+
+def _no_more_work(row, earlier: bool) -> None:
+    assert earlier, f"{row.record.key} was extracted"
+
+
+def _seconds(call, *arguments) -> float:
+    started = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

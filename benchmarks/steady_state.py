@@ -1,0 +1,160 @@
+"""Does preprocessing stay as it begins? Memory, open files and speed over many videos.
+
+    python -m benchmarks.steady_state --videos 10000 --plot steady_state.png
+
+One run of preprocess_extract_lips.py over that many short videos: hard links to a few rendered ones, half of them real.
+Prints the speed of the first and the last tenth and what every process held, and draws all of it.
+"""
+
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import psutil
+import tyro
+
+from lipinc.config import REPOSITORY
+from lipinc.demo.videos import render_video
+
+DIFFERENT = 4
+"""Videos that are rendered; all others are links to them."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    videos: int = 10000
+    frames: int = 32
+    """Of each video."""
+    workers: int = 0
+    """Processes; 0: one for each core."""
+    interval: float = 1.0
+    """Seconds between two looks."""
+    folder: Path | None = None
+    """Where videos and cache go (200 KB a video); a temporary one otherwise."""
+    plot: Path = Path("steady_state.png")
+
+
+@dataclass(frozen=True)
+class Look:
+    """At the run and all its processes, at one moment."""
+
+    seconds: float
+    done: int
+    """Videos in the journal."""
+    main: float
+    """Resident memory of the script, in MB."""
+    worker: float
+    """Of the largest of its workers."""
+    files: int
+    """Open in all of them."""
+
+
+def main(arguments: Arguments) -> None:
+    """Run, print the table, draw the picture."""
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        _link_videos(Path(folder, "videos"), arguments)
+        looks = _watch(Path(folder), arguments)
+    tenth = max(1, arguments.videos // 10)
+    first, last = _rate(looks, 0, tenth), _rate(looks, arguments.videos - tenth, arguments.videos)
+    print(f"{arguments.videos} videos of {arguments.frames} frames, {os.cpu_count()} cores, {looks[-1].seconds:.0f} s")
+    print(f"{'':24s} {'first tenth':>12s} {'last tenth':>12s} {'peak':>8s}")
+    print(f"{'videos/s':24s} {first:12.2f} {last:12.2f} {'':8s} {last / first:6.2f} x")
+    for name, unit in (("main", "MB"), ("worker", "MB"), ("files", "")):
+        early = max(getattr(look, name) for look in looks if look.done <= tenth)
+        late = max(getattr(look, name) for look in looks if look.done >= arguments.videos - tenth)
+        peak = max(getattr(look, name) for look in looks)
+        title = {"main": "memory, script", "worker": "memory, largest worker", "files": "open files"}[name]
+        print(f"{title:24s} {early:12.0f} {late:12.0f} {peak:8.0f} {unit}")
+    _draw(looks, arguments)
+
+
+def _link_videos(root: Path, arguments: Arguments) -> None:
+    different = [root / ("fake" if number % 2 else "real") / f"{number}.mp4" for number in range(DIFFERENT)]
+    for number, file in enumerate(different):
+        render_video(file, number=number, frames=arguments.frames, forged="mouth" if number % 2 else None)
+    for number in range(DIFFERENT, arguments.videos):
+        file = different[number % DIFFERENT]
+        os.link(file, file.with_name(f"{number}.mp4"))
+
+
+def _watch(folder: Path, arguments: Arguments) -> list[Look]:
+    command = [
+        *(sys.executable, str(REPOSITORY / "preprocess_extract_lips.py"), "--data.kind", "folder"),
+        *("--data.root", str(folder / "videos"), "--cache.path", str(folder / "cache")),
+        *("--cache.workers", str(arguments.workers)),
+    ]
+    looks = [Look(0, 0, 0, 0, 0)]
+    started = time.monotonic()
+    script = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while script.poll() is None:
+        time.sleep(arguments.interval)
+        done = _lines(folder / "cache" / "manifest.unfinished.csv") or _lines(folder / "cache" / "manifest.csv")
+        main, *workers = [_memory_and_files(process) for process in _family(script.pid)] or [(0, 0)]
+        worker = max((memory for memory, _ in workers), default=0)
+        files = sum(files for _, files in (main, *workers))
+        looks.append(Look(time.monotonic() - started, done, main[0], worker, files))
+    if script.returncode:
+        sys.exit(f"error: {' '.join(command)} ends with status {script.returncode}")
+    return looks
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        script = psutil.Process(pid)
+        return [script, *script.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _memory_and_files(process: psutil.Process) -> tuple[float, int]:
+    try:
+        return process.memory_info().rss / 2**20, process.num_fds()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has just ended
+        return 0, 0
+
+
+def _lines(file: Path) -> int:
+    try:
+        return sum(1 for _ in csv.reader(file.open())) - 1
+    except FileNotFoundError:
+        return 0
+
+
+def _rate(looks: list[Look], start: int, stop: int) -> float:
+    """Videos a second between two counts of videos."""
+    inside = [look for look in looks if start <= look.done <= stop and look.done > 0]
+    return (inside[-1].done - inside[0].done) / (inside[-1].seconds - inside[0].seconds)
+
+
+def _draw(looks: list[Look], arguments: Arguments) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (memory, files, speed) = pyplot.subplots(3, 1, sharex=True, figsize=(8, 8), layout="constrained")
+    done = [look.done for look in looks]
+    memory.plot(done, [look.main for look in looks], label="script")
+    memory.plot(done, [look.worker for look in looks], label="largest worker")
+    memory.axhline(400, color="grey", linestyle=":")
+    memory.set(ylabel="resident memory (MB)", ylim=(0, None))
+    memory.legend()
+    files.plot(done, [look.files for look in looks])
+    files.set(ylabel="open files", ylim=(0, None))
+    window = max(1, len(looks) // 50)
+    pairs = list(zip(looks, looks[window:], strict=False))
+    speed.plot(
+        [after.done for _, after in pairs],
+        [(after.done - before.done) / (after.seconds - before.seconds) for before, after in pairs],
+    )
+    speed.set(ylabel="videos/s", xlabel="videos done", ylim=(0, None))
+    figure.savefig(arguments.plot, dpi=120)
+    print(arguments.plot)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,204 @@
+"""Videos to manifest rows on many workers: those of this machine, or of a dask cluster.
+
+A worker is a thread, here or of a dask worker, that has a process of its own for the videos (lipinc/data/isolation.py).
+A video that kills or hangs this process costs itself alone, whatever the cluster was started with.
+"""
+
+import errno
+import logging
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from lipinc.config import Config, MouthConfig, SamplingConfig
+from lipinc.data.cache import OK, Cache, ManifestRow, write_clips
+from lipinc.data.catalog import VideoRecord, forgery_seed, seed_of
+from lipinc.data.isolation import Isolated, ProcessDied, TimeLimitExceeded
+from lipinc.errors import UserError
+from lipinc.video.conditions import crf_of, perturb
+from lipinc.video.extract import Clips, extract
+from lipinc.video.forge import forge_video
+from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.reader import Unreadable
+from lipinc.video.reencode import reencode
+from lipinc.video.rejection import Reason, Rejection
+
+FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM)
+"""Errors of the machine, not of a video: they end the run."""
+SCHEDULER_TIMEOUT = 10
+"""Seconds to wait for the scheduler of a cluster."""
+WORKERS_TIMEOUT = 60
+"""Seconds to wait for its first worker."""
+DIED = "the process that reads it dies"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who makes the rows."""
+
+    executor: Executor
+    count: int
+    lost: tuple[type[Exception], ...] = ()
+    """Errors of a future whose worker was lost, machine and all."""
+
+
+def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:
+    """The row of each video, as they are done; its clips are then in the cache.
+
+    Raises UserError for what would fail the next video too: a full disk, a cluster out of reach, a worker that does not
+    see the files.
+    """
+    tried: set[str] = set()
+    with _cluster(config.cache.scheduler) if config.cache.scheduler else _threads(config, len(todo)) as workers:
+
+        def submit(record: VideoRecord) -> Future:
+            video = Path(config.data.root, record.path).absolute()
+            file = cache.clips_file(record.key).absolute()
+            work = partial(extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings)
+            return workers.executor.submit(
+                work_apart, work, record, video, cache.settings_file.absolute(), config.cache.time_limit
+            )
+
+        waiting = iter(todo)
+        # Two a worker: none waits for its next video, and a scheduler never holds a whole data set.
+        running = {submit(record): record for record in islice(waiting, 2 * workers.count)}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                record = running.pop(future)
+                try:
+                    row = future.result()
+                except CancelledError:
+                    raise UserError(f"the scheduler {config.cache.scheduler} is lost; what is done is kept") from None
+                except (OSError, ImportError, MemoryError) as error:
+                    file, why = cache.clips_file(record.key), getattr(error, "strerror", None) or error
+                    raise UserError(
+                        f"a worker cannot go on with {file}: {why}; mend that, what is done is kept"
+                    ) from error
+                except workers.lost:
+                    if record.key not in tried:  # whoever died, it was not the process of the video
+                        tried.add(record.key)
+                        running[submit(record)] = record
+                        continue
+                    row = ManifestRow(record, Reason.CRASHED.value, "its workers are lost, one after another")
+                yield row
+                running |= {submit(record): record for record in islice(waiting, 1)}
+
+
+def work_apart(
+    work: Callable[[], ManifestRow], record: VideoRecord, video: Path, settings_file: Path, time_limit: float
+) -> ManifestRow:
+    """The row that `work` makes of a video in a process of its own.
+
+    A dask worker runs it, or a thread. settings_file: of the cache, which every worker must see. A process that dies
+    may have been killed for another's sake (the memory of the machine, a person): the video is tried once more.
+    """
+    if not settings_file.exists():
+        raise UserError(
+            f"a worker on {socket.gethostname()} does not see {settings_file}: all machines must share the cache and "
+            "the videos, under the same paths"
+        )
+    for _ in range(2):
+        try:
+            return _process().call(work, time_limit=time_limit)
+        except ProcessDied:
+            continue
+        except TimeLimitExceeded:
+            return ManifestRow(record, Reason.TIME_LIMIT.value, f"not done after {time_limit:g} s", _size(video))
+    return ManifestRow(record, Reason.CRASHED.value, DIED, _size(video))
+
+
+def extract_to_cache(
+    record: VideoRecord, video: Path, file: Path, mouth: MouthConfig, sampling: SamplingConfig, settings: dict
+) -> ManifestRow:
+    """Extract one video and write its clips. Raises what is not the video's fault: a disk that is full or read-only, a
+    library that is missing."""
+    size = _size(video)
+    try:
+        if not os.path.exists(video):
+            return ManifestRow(record, Reason.MISSING.value, "no such file")
+        clips = _extract_version(record, video, mouth, sampling)
+        if _size(video) != size:  # else what could be read before would pass for the whole video
+            return ManifestRow(record, Reason.MISSING.value, "it vanished or changed while it was read", size)
+        if isinstance(clips, Rejection):
+            return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
+        return ManifestRow(record, OK, **write_clips(file, clips, settings, record.key, size))
+    except Exception as error:
+        if isinstance(error, ImportError | MemoryError) or getattr(error, "errno", None) in FATAL:
+            raise  # not the video's fault: the next one would fail too
+        return ManifestRow(
+            record, Reason.CRASHED.value, f"{type(error).__name__}: {' '.join(str(error).split())}", size
+        )
+
+
+def _extract_version(
+    record: VideoRecord, video: Path, mouth: MouthConfig, sampling: SamplingConfig
+) -> Clips | Rejection:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with quiet_native_logs():
+                if record.forgery is not None:
+                    forged = Path(folder, "forged.mp4")
+                    forge_video(video, forged, seed=forgery_seed(record.path, record.forgery))
+                    video = forged
+                crf = crf_of(record.condition)
+                if crf is not None:
+                    reencoded = Path(folder, "reencoded.mp4")
+                    reencode(video, reencoded, crf=crf)
+                    video = reencoded
+        except Unreadable as error:
+            return Rejection(Reason.UNREADABLE, str(error))
+        return extract(video, mouth, sampling, perturb=perturb(record.condition, seed_of(record.key)))
+
+
+def _size(video: Path) -> int:
+    return os.path.getsize(video) if os.path.exists(video) else 0
+
+
+_mine = threading.local()
+_processes: list[Isolated] = []
+"""Of all threads."""
+
+
+def _process() -> Isolated:
+    if not hasattr(_mine, "process"):
+        _mine.process = Isolated()
+        _processes.append(_mine.process)
+    return _mine.process
+
+
+@contextmanager
+def _threads(config: Config, videos: int) -> Iterator[Workers]:
+    count = min(config.cache.workers or os.cpu_count() or 1, videos)
+    with ThreadPoolExecutor(count) as executor:
+        try:
+            yield Workers(executor, count)
+        finally:  # what still runs is nobody's any more, and the threads would wait for it
+            executor.shutdown(wait=False, cancel_futures=True)
+            while _processes:
+                _processes.pop().close()
+
+
+@contextmanager
+def _cluster(scheduler: str) -> Iterator[Workers]:
+    from distributed import Client, KilledWorker  # a second to import
+
+    for name in ("distributed", "distributed.client"):  # importing it has given both levels of their own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no dask scheduler answers at {scheduler}: {error}") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)
+        except TimeoutError as error:
+            raise UserError(f"{scheduler} has no worker; start some, see docs/cluster.md") from error
+        yield Workers(client.get_executor(pure=False), sum(client.nthreads().values()), lost=(KilledWorker,))
