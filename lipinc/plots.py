@@ -182,6 +182,31 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
     _save(figure, path, title, note)
 
 
+def plot_growth(
+    videos: list[int],
+    seconds: dict[str, list[float]],
+    megabytes: dict[str, list[float]],
+    path: Path,
+    title: str,
+    note: str = "",
+) -> None:
+    """Time at the left and memory at the right over the number of videos, a curve a step of the work. Both axes of the
+    times are logarithmic: beside each curve a dashed line shows what growth in proportion would be."""
+    figure, (times, memory) = _figure(9.6, 4.4, columns=2)
+    for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), seconds.items(), strict=False):
+        times.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
+        times.plot(videos, [values[-1] * count / videos[-1] for count in videos], color=colour, lw=1, ls="--")
+    times.set(xlabel="videos", ylabel="seconds", xscale="log", yscale="log")
+    for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
+        memory.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
+    memory.set(xlabel="videos", ylabel="peak memory (MB)", xscale="log")
+    memory.set_ylim(bottom=0)
+    for axes in (times, memory):
+        axes.grid(color="#E5E5E5", lw=0.6)
+        axes.legend(frameon=False, fontsize=8)
+    _save(figure, path, title, note)
+
+
 def mouth_strip(frames: np.ndarray, residues: np.ndarray, local_frames: int) -> np.ndarray:
     """One clip as a picture: its frames in a row, and below the second frame of each pair that pair's residue.
 

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,8 @@ from lipinc.run import Run
 
 log = logging.getLogger(__name__)
 
-COMPILE_BACKEND = "inductor"
+COMPILER = "inductor"
+"""Of torch's compiling backends."""
 
 REPORT_EVERY = 10
 """Steps between two looks at the loss for the progress bar: each waits for the device."""
@@ -179,7 +180,7 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
         return history
     training, validation = _datasets(config, cache, rows, model, device)
     if config.train.compile:
-        model.compile(backend=COMPILE_BACKEND)
+        model.compile(backend=_compiled_or_as_it_is)
 
     while not _is_over(history, config.train):
         started = time.perf_counter()
@@ -208,6 +209,16 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
         run.write_results(history)
         log.info(_progress_line(history, best_epoch(history, config.train.select) == epoch))
     return history
+
+
+def _compiled_or_as_it_is(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable:
+    """A backend of torch.compile for machines that may lack a compiler: it warns, and leaves the network as it is."""
+    try:
+        return torch._dynamo.lookup_backend(COMPILER)(graph, inputs)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()
+        log.warning("train.compile: the network runs uncompiled (%s)", reason[0] if reason else type(error).__name__)
+        return graph.forward
 
 
 def _progress_line(history: list[dict], kept: bool) -> str:

@@ -1,90 +1,20 @@
-"""The losses: SSIM against scikit-image, and what the inconsistency loss does to features and weights."""
+"""The losses: what they are worth, and what the inconsistency loss does to features and weights."""
 
 import math
 
-import numpy as np
 import pytest
 import torch
-from skimage.metrics import structural_similarity
 
 from lipinc.config import LossConfig
-from lipinc.losses import consistency, inconsistency_loss, pairwise_ssim, total_loss
+from lipinc.losses import inconsistency_loss, total_loss
 from lipinc.models import LIPINC, LIPINCV2
-
-
-def similar_maps(*shape: int, seed: int = 0) -> torch.Tensor:
-    """(B, N, C, H, W) in 0..1, float64: frames of a clip share a picture, each with its own noise."""
-    random = torch.Generator().manual_seed(seed)
-    batch, frames, channels, height, width = shape
-    picture = torch.rand(batch, 1, channels, height, width, generator=random, dtype=torch.float64)
-    noise = torch.rand(shape, generator=random, dtype=torch.float64)
-    amount = torch.rand(batch, frames, 1, 1, 1, generator=random, dtype=torch.float64)
-    return picture + amount * (noise - picture)
-
-
-def by_scikit_image(maps: torch.Tensor, **options) -> np.ndarray:
-    """Of all pairs in the promised order, in float64."""
-    arrays = maps.double().numpy()
-    frames = arrays.shape[1]
-    pairs = [(first, first + lag) for lag in range(1, frames) for first in range(frames - lag)]
-    options = {"channel_axis": 0, "data_range": 1, **options}
-    return np.array([[structural_similarity(clip[i], clip[j], **options) for i, j in pairs] for clip in arrays])
-
-
-@pytest.mark.parametrize("shape", [(2, 4, 3, 16, 24), (1, 8, 8, 32, 72), (3, 2, 1, 7, 7), (1, 3, 6, 8, 18)])
-def test_ssim_is_scikit_images(shape):
-    maps = similar_maps(*shape)
-    expected = by_scikit_image(maps)
-    assert np.ptp(expected) > 0.01  # the order of the pairs shows
-    np.testing.assert_allclose(pairwise_ssim(maps), expected, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(pairwise_ssim(maps.float()), by_scikit_image(maps.float()), rtol=0, atol=1e-6)
-
-
-def test_window_and_data_range_are_scikit_images():
-    maps = similar_maps(2, 3, 2, 16, 24)
-    expected = by_scikit_image(maps, win_size=5, data_range=4)
-    np.testing.assert_allclose(pairwise_ssim(maps, window=5, data_range=4), expected, rtol=0, atol=1e-12)
-
-
-def test_large_maps_in_float32():
-    """Features of unscaled input: float32 keeps 1e-5, and 0.02 where they are flat, which is its worst case."""
-    textured = (255 * similar_maps(1, 4, 4, 32, 72)).round().float()
-    bordered = textured.clone()
-    bordered[..., :20] = 0
-    ramp = torch.linspace(0, 255, 72).expand(1, 4, 4, 32, 72) + torch.arange(4).reshape(1, 4, 1, 1, 1)
-    for maps in (textured, bordered, ramp):
-        np.testing.assert_allclose(pairwise_ssim(maps), by_scikit_image(maps), rtol=0, atol=1e-5)
-    flat = textured[..., ::8, ::8].repeat_interleave(8, 3).repeat_interleave(8, 4)
-    np.testing.assert_allclose(pairwise_ssim(flat), by_scikit_image(flat), rtol=0, atol=0.02)
-    assert pairwise_ssim(flat).abs().max() <= 1
-
-
-@pytest.mark.parametrize("scale", [1.0, 255.0])
-def test_identical_frames_give_one(scale):
-    maps = (scale * similar_maps(2, 1, 3, 16, 24)).float().expand(2, 5, 3, 16, 24)
-    assert torch.equal(pairwise_ssim(maps), torch.ones(2, 10))
-    assert torch.equal(consistency(maps), torch.ones(2))
-
-
-def test_consistency_is_the_mean_of_the_pairs():
-    maps = similar_maps(3, 4, 2, 10, 12)
-    np.testing.assert_allclose(consistency(maps), by_scikit_image(maps).mean(axis=1), atol=1e-12)
-
-
-def test_gradient_of_ssim_is_exact():
-    maps = similar_maps(1, 3, 2, 8, 9).requires_grad_()
-    assert torch.autograd.gradcheck(pairwise_ssim, maps)
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 2, 6, 12), (1, 3, 2, 12, 6), (1, 1, 2, 12, 12)])
-def test_ssim_refuses_maps_it_cannot_compare(shape):
-    with pytest.raises(ValueError, match="at least 7 x 7"):
-        pairwise_ssim(torch.zeros(shape))
+from lipinc.ssim import mean_ssim
+from tests.plain_ssim import similar_maps
 
 
 def test_inconsistency_loss_is_a_cross_entropy_with_fakes_at_zero():
     maps, labels = similar_maps(3, 4, 2, 10, 12), torch.tensor([0, 1, 1])
-    real, first, second = consistency(maps).tolist()
+    real, first, second = mean_ssim(maps).tolist()
     expected = -(math.log(real) + math.log(1 - first) + math.log(1 - second)) / 3
     assert inconsistency_loss(maps, labels).item() == pytest.approx(expected)
     identical = maps[:, :1].expand_as(maps)
@@ -95,7 +25,7 @@ def test_inconsistency_loss_is_a_cross_entropy_with_fakes_at_zero():
 def test_opposite_frames_leave_the_loss_finite():
     wave = torch.linspace(0, 20, 24).sin().expand(2, 1, 16, 24)
     maps = torch.stack([0.5 + 0.5 * wave, 0.5 - 0.5 * wave], dim=1).requires_grad_()
-    assert consistency(maps).max() < 0
+    assert mean_ssim(maps).max() < 0
     loss = inconsistency_loss(maps, torch.tensor([0, 1]))
     loss.backward()
     assert loss.isfinite()
@@ -169,7 +99,7 @@ def test_minimising_it_alone_parts_real_from_fake(network):
 
     def measured() -> torch.Tensor:
         with torch.no_grad():
-            return consistency(model(frames, residues, features="full")[1])
+            return mean_ssim(model(frames, residues, features="full")[1])
 
     before = measured()
     for _ in range(steps):

@@ -13,6 +13,7 @@ from lipinc.plots import (
     mouth_strip,
     plot_conditions,
     plot_confusion,
+    plot_growth,
     plot_learning_curves,
     plot_precision_recall,
     plot_roc,
@@ -22,6 +23,7 @@ from lipinc.video.conditions import expand
 
 NAN = float("nan")
 CURVE_BGR = (0xB2, 0x72, 0x00)
+SECOND_CURVE_BGR = (0x00, 0x9F, 0xE6)
 REAL_BGR = (0x73, 0x9E, 0x00)
 FAKE_BGR = (0x00, 0x5E, 0xD5)
 
@@ -104,6 +106,17 @@ def test_learning_curves(tmp_path, rows):
     assert image.shape[0] > 450
     assert image.shape[1] > 1000
     assert (pixels(image, CURVE_BGR) > 20) == bool(rows)
+
+
+@pytest.mark.parametrize("videos", [[100, 1000, 10000], [100]])
+def test_growth_has_a_curve_a_step_of_the_work(tmp_path, videos):
+    seconds = {"one": [0.02 * count for count in videos], "other": [0.001 * count for count in videos]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_growth(videos, seconds, {"one": [900.0] * len(videos)}, tmp_path / "growth.png", "title", "note")
+    image = cv2.imread(str(tmp_path / "growth.png"))
+    assert pixels(image, CURVE_BGR) > 20
+    assert pixels(image, SECOND_CURVE_BGR) > 10
 
 
 def test_pyplot_is_left_alone(tmp_path):

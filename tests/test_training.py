@@ -93,8 +93,8 @@ def test_a_score_is_the_mean_margin_of_a_videos_windows(config):
     predictions, _ = predict(model, dataset, replace(config.train, batch_size=2), CPU, description="")
     with torch.inference_mode():
         for video, row in enumerate(dataset.rows):
-            clips = [training.ClipDataset(Cache.of(config), [row])[Draw(w, ())] for w in range(row.windows)]
-            logits = model(torch.stack([c[0] for c in clips]), torch.stack([c[1] for c in clips]))
+            clips = ClipDataset(Cache.of(config), [row]).__getitems__([Draw(w, ()) for w in range(row.windows)])
+            logits = model(clips.frames, clips.residues)
             margin = (logits[:, 1] - logits[:, 0]).mean().item()
             assert predictions.score[video] == pytest.approx(margin, abs=1e-4)
     assert predictions.windows.tolist() == [3] * len(dataset.rows)
@@ -211,8 +211,18 @@ def test_asking_for_cuda_where_there_is_none():
 
 
 def test_a_compiled_network_gives_the_same_numbers_and_a_plain_checkpoint(config, monkeypatch):
-    monkeypatch.setattr(training, "COMPILE_BACKEND", "eager")  # traced, but not translated, which takes minutes
+    monkeypatch.setattr(training, "COMPILER", "eager")  # traced, but not translated, which takes minutes
     plain = run_training(with_train(config, "plain", epochs=1))
     compiled = run_training(with_train(config, "compiled", epochs=1, compile=True))
     assert compiled[0]["train_loss"] == pytest.approx(plain[0]["train_loss"], rel=1e-4)
     load_checkpoint(Path(config.output, "compiled", "checkpoints", "best.safetensors"), CPU)
+
+
+def test_without_a_compiler_the_network_runs_uncompiled(config, monkeypatch, caplog):
+    def fails(*_):
+        raise RuntimeError("No working C++ compiler found\nand a long story")
+
+    monkeypatch.setattr(torch._dynamo, "lookup_backend", lambda _: fails)
+    torch.compiler.reset()  # forget what other tests compiled
+    assert len(run_training(with_train(config, "uncompiled", epochs=1, compile=True))) == 1
+    assert "the network runs uncompiled (No working C++ compiler found)" in caplog.text

@@ -12,7 +12,7 @@ from lipinc.config import AUGMENTATIONS, AugmentConfig
 
 def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Generator) -> torch.Tensor:
     """frames: [N, H, W, 3] uint8 BGR; returns the same shape and type. All randomness comes from `random`."""
-    images = frames.permute(0, 3, 1, 2).flip(1)  # [N, 3, H, W] RGB: colour and JPEG mean RGB
+    images = frames.permute(0, 3, 1, 2)  # [N, 3, H, W]
     height, width = images.shape[2:]
     if random.random() < config.flip:
         images = functional.horizontal_flip(images)
@@ -23,7 +23,7 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
     if config.brightness:
         images = functional.adjust_brightness(images, random.uniform(1 - config.brightness, 1 + config.brightness))
     if config.contrast:
-        images = _adjust_contrast(images, random.uniform(1 - config.contrast, 1 + config.contrast))
+        images = _adjust_contrast(images.flip(1), random.uniform(1 - config.contrast, 1 + config.contrast)).flip(1)  # means RGB
     if random.random() < config.rescale:
         factor = random.uniform(*config.rescale_range)
         small = [max(1, round(height * factor)), max(1, round(width * factor))]
@@ -32,8 +32,8 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
         images = functional.gaussian_blur(images, kernel_size=[7, 7], sigma=[random.uniform(*config.blur_sigma)] * 2)
     if random.random() < config.compression:
         quality = int(random.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1))
-        images = torch.stack([functional.jpeg(image, quality) for image in images.contiguous()])
-    return images.flip(1).permute(0, 2, 3, 1).contiguous()
+        images = torch.stack([functional.jpeg(image, quality) for image in images.flip(1).contiguous()]).flip(1)
+    return images.permute(0, 2, 3, 1).contiguous()
 
 
 def changes_pixels(config: AugmentConfig) -> bool:

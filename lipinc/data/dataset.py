@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lipinc.config import AugmentConfig, TrainConfig
 from lipinc.data.augment import augment, changes_pixels
-from lipinc.data.cache import Cache, ManifestRow, damaged
+from lipinc.data.cache import Cache, ManifestRow
+from lipinc.data.clip_file import Frames, read_window
 from lipinc.video.mouth import residues
 
 
@@ -45,39 +45,42 @@ class Draw:
 
 
 class ClipDataset(Dataset):
-    """The clips of some videos of a cache. Items are asked for by a `Draw`, so that augmentation depends on neither
-    the loader's processes nor their order."""
+    """The clips of some videos of a cache, read a batch at a time. They are asked for by a `Draw`, so that augmentation
+    depends on neither the loader's processes nor their order."""
 
     def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
         self.rows = list(rows)
         self.clips = [(video, window) for video, row in enumerate(self.rows) for window in range(row.windows)]
         self.labels = np.array([self.rows[video].record.label for video, _ in self.clips], dtype=np.int64)
         self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
+        mouth, sampling = cache.settings["mouth"], cache.settings["sampling"]
+        self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
+        self._residue_mode = mouth["residue"]
         self._files = [cache.clips_file(row.record.key) for row in self.rows]
-        self._residue_mode = cache.settings["mouth"]["residue"]
+        self._places: dict[int, Frames] = {}
         self._augmentation = augmentation if augmentation is not None and changes_pixels(augmentation) else None
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor, int, int]:
-        """Frames, residues, label, video of one clip. Raises UserError, naming the file, if it is damaged."""
-        video, window = self.clips[draw.clip]
-        file = self._files[video]
-        try:
-            with safe_open(file, framework="pt") as stored:  # memory-mapped: only this window is read
-                frames = stored.get_slice("frames")[window]
-                if self._augmentation is None:
-                    return frames, stored.get_slice("residues")[window], int(self.labels[draw.clip]), video
-        except (SafetensorError, OSError, IndexError) as error:
-            raise damaged(file, error) from error
-        frames = augment(frames, self._augmentation, np.random.default_rng(draw.seed))
-        return (
-            frames,
-            torch.from_numpy(residues(frames.numpy(), self._residue_mode)),
-            int(self.labels[draw.clip]),
-            video,
-        )
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
+        """Raises UserError, naming the file, if one is damaged."""
+        frames = self.frames(draws)
+        # Formed here also where nothing is augmented: to read what the cache has of them would take longer.
+        residue = torch.from_numpy(residues(frames.numpy(), self._residue_mode))
+        clips = [draw.clip for draw in draws]
+        videos = torch.tensor([self.clips[clip][0] for clip in clips])
+        return Batch(frames, residue, torch.from_numpy(self.labels[clips]), videos)
+
+    def frames(self, draws: Sequence[Draw]) -> torch.Tensor:
+        """The frames of some clips alone: [B, N, H, W, 3] uint8. Raises UserError as above."""
+        frames = torch.empty((len(draws), *self._shape), dtype=torch.uint8)
+        for draw, into in zip(draws, frames, strict=True):
+            video, window = self.clips[draw.clip]
+            self._places[video] = read_window(self._files[video], window, into.numpy(), self._places.get(video))
+            if self._augmentation is not None:
+                into.copy_(augment(into, self._augmentation, np.random.default_rng(draw.seed)))
+        return frames
 
 
 class TrainingSampler(Sampler):
@@ -134,18 +137,17 @@ def evaluation_loader(dataset: ClipDataset, config: TrainConfig, *, pin: bool) -
     return _loader(dataset, config, pin, sampler=[Draw(clip, ()) for clip in range(len(dataset))])
 
 
-def _loader(dataset: ClipDataset, config: TrainConfig, pin: bool, **options) -> DataLoader:
+def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> DataLoader:
     return DataLoader(
         dataset,
         batch_size=config.batch_size,
         num_workers=config.loader_workers,
         pin_memory=pin,
-        collate_fn=_collate,
+        collate_fn=_as_it_is,
         generator=torch.Generator(),  # its own: loading must not change what dropout draws
         **options,
     )
 
 
-def _collate(items: list[tuple[torch.Tensor, torch.Tensor, int, int]]) -> Batch:
-    frames, residue, labels, videos = zip(*items, strict=True)
-    return Batch(torch.stack(frames), torch.stack(residue), torch.tensor(labels), torch.tensor(videos))
+def _as_it_is(batch: Batch) -> Batch:
+    return batch

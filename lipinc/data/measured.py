@@ -1,11 +1,13 @@
 """Clips as their statistics: measured once before training, since nothing about them changes from epoch to epoch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from lipinc.data.dataset import ClipDataset, Draw
+from lipinc.data.dataset import Batch, ClipDataset, Draw
 from lipinc.models import MouthStatistics
 
 AT_ONCE = 32
@@ -20,24 +22,29 @@ class MeasuredDataset(Dataset):
         a training example says less of one window and more of its video."""
         self.rows, self.clips, self.labels, self.groups = clips.rows, clips.clips, clips.labels, clips.groups
         self._bag = bag
-        videos = np.array([video for video, _ in self.clips])
-        self._first = np.searchsorted(videos, np.arange(len(self.rows)))  # clips of a video follow each other
-        self._windows = np.bincount(videos, minlength=len(self.rows))
+        self._videos = np.array([video for video, _ in self.clips])
+        self._first = np.searchsorted(self._videos, np.arange(len(self.rows)))  # clips of a video follow each other
+        self._windows = np.bincount(self._videos, minlength=len(self.rows))
         found = []
         with torch.inference_mode():
             for start in tqdm(range(0, len(clips), AT_ONCE), desc="measure", unit="step", leave=False):
-                some = [clips[Draw(clip, ())][0] for clip in range(start, min(start + AT_ONCE, len(clips)))]
-                found.append(model.statistics(torch.stack(some).to(device)).cpu())
+                some = clips.frames([Draw(clip, ()) for clip in range(start, min(start + AT_ONCE, len(clips)))])
+                found.append(model.statistics(some.to(device)).cpu())
         self.statistics = torch.cat(found).clone()  # a tensor of inference mode could not be trained on
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor, int, int]:
-        """Statistics, nothing, label, video of one clip."""
-        video, _ = self.clips[draw.clip]
-        statistics = self.statistics[draw.clip]
-        if self._bag > 1 and draw.seed:
-            others = np.random.default_rng(draw.seed).integers(self._windows[video], size=self._bag - 1)
-            statistics = self.statistics[[draw.clip, *(self._first[video] + others)]].mean(dim=0)
-        return statistics, torch.empty(0), int(self.labels[draw.clip]), video
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
+        """Statistics (B, F) for frames, and nothing for residues."""
+        clips = [draw.clip for draw in draws]
+        statistics = torch.stack([self._bagged(draw) for draw in draws]) if self._bag > 1 else self.statistics[clips]
+        videos = torch.from_numpy(self._videos[clips])
+        return Batch(statistics, torch.empty(0), torch.from_numpy(self.labels[clips]), videos)
+
+    def _bagged(self, draw: Draw) -> torch.Tensor:
+        if not draw.seed:
+            return self.statistics[draw.clip]
+        video = self._videos[draw.clip]
+        others = np.random.default_rng(draw.seed).integers(self._windows[video], size=self._bag - 1)
+        return self.statistics[[draw.clip, *(self._first[video] + others)]].mean(dim=0)

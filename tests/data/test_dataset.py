@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 
 from lipinc.config import AugmentConfig
-from lipinc.data.cache import OK, Cache, read_clips
+from lipinc.data.cache import OK, Cache, read_clips, write_clips
 from lipinc.data.dataset import ClipDataset, Draw, TrainingSampler, evaluation_loader, training_loader
 from lipinc.errors import UserError
 from lipinc.video.mouth import residues
@@ -39,10 +40,10 @@ def test_residues_fit_the_augmented_frames(tmp_path, mode):
     config = tiny_config(tmp_path)
     config = replace(config, mouth=replace(config.mouth, residue=mode))
     dataset = ClipDataset(Cache.of(config), make_cache(config, people=1), AugmentConfig(flip=1.0, brightness=0.4))
-    frames, residue, _, _ = dataset[Draw(0, (1, 2, 3))]
-    np.testing.assert_array_equal(residue, residues(frames.numpy(), mode))
-    plain, _, _, _ = ClipDataset(Cache.of(config), make_cache(config, people=1))[Draw(0, ())]
-    assert not torch.equal(frames, plain)
+    batch = dataset.__getitems__([Draw(0, (1, 2, 3)), Draw(4, (1, 2, 4))])
+    np.testing.assert_array_equal(batch.residues, residues(batch.frames.numpy(), mode))
+    plain = ClipDataset(Cache.of(config), make_cache(config, people=1)).frames([Draw(0, ()), Draw(4, ())])
+    assert not any(torch.equal(one, other) for one, other in zip(batch.frames, plain, strict=True))
 
 
 def test_batches_do_not_depend_on_the_number_of_loader_processes(config, rows):
@@ -112,6 +113,43 @@ def test_a_damaged_file_is_named(config, rows, workers):
     train = replace(config.train, loader_workers=workers)
     with pytest.raises(UserError, match="person 1/video.mp4.safetensors is damaged or gone"):
         list(evaluation_loader(ClipDataset(Cache.of(config), rows), train, pin=False))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-1],
+        lambda content: content[:3],
+        lambda content: (2).to_bytes(8, "little") + b"[]" + content[10:],
+        lambda content: content.replace(b'"U8","shape":[3,8,16,24,3]', b'"U8","shape":[3,8,24,16,3]', 1),
+        None,
+    ],
+    ids=["cut at the end", "cut in the header", "another header", "mouths of another size", "gone"],
+)
+def test_every_kind_of_damage_is_named(config, rows, damage):
+    file = Cache.of(config).clips_file(rows[0].record.key)
+    content = file.read_bytes()
+    file.unlink()
+    if damage is not None:
+        assert damage(content) != content
+        file.write_bytes(damage(content))
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone"):
+        ClipDataset(Cache.of(config), rows).frames([Draw(0, ())])
+
+
+def test_a_file_made_again_meanwhile_is_read_where_its_frames_are_now(config, rows):
+    cache = Cache.of(config)
+    dataset, file = ClipDataset(cache, rows), cache.clips_file(rows[0].record.key)
+    before, clips = dataset.frames([Draw(1, ())]), read_clips(file)
+    write_clips(file, clips, cache.settings, "a longer name of the same video", size=1)
+    assert torch.equal(dataset.frames([Draw(1, ())]), before)
+
+
+def test_no_file_stays_open(config, rows):
+    dataset = ClipDataset(Cache.of(config), rows)
+    before = len(os.listdir("/proc/self/fd"))
+    dataset.frames([Draw(clip, ()) for clip in range(len(dataset))])
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_refused_videos_have_no_clips(config):

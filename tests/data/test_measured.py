@@ -36,11 +36,11 @@ def test_a_clip_is_its_statistics(clips):
     measured = MeasuredDataset(clips, model, device=CPU)
     assert len(measured) == len(clips)
     np.testing.assert_array_equal(measured.labels, clips.labels)
-    for clip in (0, 4, 17):
-        statistics, residues, label, video = measured[Draw(clip, ())]
-        frames, _, expected_label, expected_video = clips[Draw(clip, ())]
-        torch.testing.assert_close(statistics, model.statistics(frames[None])[0])
-        assert (label, video, residues.numel()) == (expected_label, expected_video, 0)
+    draws = [Draw(clip, ()) for clip in (0, 4, 17)]
+    batch, expected = measured.__getitems__(draws), clips.__getitems__(draws)
+    torch.testing.assert_close(batch.frames, model.statistics(expected.frames))
+    assert torch.equal(batch.labels, expected.labels) and torch.equal(batch.videos, expected.videos)
+    assert batch.residues.numel() == 0
 
 
 def test_a_bag_averages_windows_of_the_same_video(clips):
@@ -49,15 +49,17 @@ def test_a_bag_averages_windows_of_the_same_video(clips):
     alone = measured.statistics
     video = 2
     windows = alone[6:9]  # three windows a video
-    drawn = torch.stack([measured[Draw(7, (0, 1, place))][0] for place in range(40)])
+    batch = measured.__getitems__([Draw(7, (0, 1, place)) for place in range(40)])
+    drawn = batch.frames
     # Each is a mean of four of the three windows, number 7 among them at least once.
     weights = torch.linalg.lstsq(windows.T.double(), drawn.T.double()).solution
     torch.testing.assert_close(weights.sum(dim=0), torch.ones(40, dtype=torch.double), atol=1e-3, rtol=0)
     torch.testing.assert_close(4 * weights, (4 * weights).round(), atol=1e-2, rtol=0)
     assert (weights[1] > 0.2).all() and len({tuple(w) for w in (4 * weights).round().T.int().tolist()}) > 2
-    assert torch.equal(measured[Draw(7, (0, 1, 5))][0], measured[Draw(7, (0, 1, 5))][0])
-    torch.testing.assert_close(measured[Draw(7, ())][0], alone[7])  # without a seed, as in evaluation: one window
-    assert measured[Draw(7, (0, 1, 5))][3] == video
+    again = measured.__getitems__([Draw(7, (0, 1, 5)), Draw(7, ())]).frames
+    assert torch.equal(again[0], drawn[5])
+    torch.testing.assert_close(again[1], alone[7])  # without a seed, as in evaluation: one window
+    assert (batch.videos == video).all()
 
 
 def test_statistics_train_and_are_tested_on_frames(config):

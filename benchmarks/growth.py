@@ -1,0 +1,142 @@
+"""Do time and memory stay in hand as the data set grows? A training run on caches of 100, 1 000 and 10 000 videos.
+
+    python -m benchmarks.growth
+    python -m benchmarks.growth --largest 1000 --network statistics
+
+Writes growth.csv and growth.png under outputs/benchmarks/. Each size runs in a process of its own: `start` is from the
+manifest to the first batch, without imports; `epoch` is one epoch of training with its validation and checkpoints, and
+with the measuring before it that the statistics need; `peak` is the process's largest resident memory. The caches are
+synthetic: a hundred different clips, of the published size, behind as many names as there are videos (hard links), so
+that they need no more than 50 MB of disk.
+"""
+
+import csv
+import json
+import os
+import resource
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple, dataclass, fields
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+
+from lipinc import plots
+from lipinc.config import CacheConfig, Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from lipinc.data.cache import OK, Cache, ManifestRow, catalogue_settings, write_atomically, write_clips, write_manifest
+from lipinc.data.catalog import Label, VideoRecord
+from lipinc.data.dataset import ClipDataset, training_loader
+from lipinc.data.selection import select
+from lipinc.run import Run
+from lipinc.training import train
+from tests.synthetic_cache import make_clips
+
+SIZES = (100, 1_000, 10_000)
+DIFFERENT = 100
+"""Clips that are really there."""
+PER_PERSON = 10
+"""Videos of one person, half of them fake."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    largest: int = SIZES[-1]
+    """Videos of the largest cache tried."""
+    network: Literal["statistics", "lipinc", "lipinc_v2"] = "statistics"
+    """Trained without the inconsistency loss, whose cost `python -m benchmarks.loss` tells."""
+    out: str = "outputs/benchmarks"
+    """Where table and plot go."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one size."""
+
+    videos: int
+    start_s: float
+    epoch_s: float
+    clips_per_s: float
+    """Of the epoch, trained on or validated on."""
+    peak_mb: float
+
+
+def main(arguments: Arguments) -> None:
+    """Print the table, write it and plot it."""
+    print(f"{'videos':>8s} {'start s':>8s} {'epoch s':>8s} {'clips/s':>8s} {'peak MB':>8s}")
+    rows = []
+    for videos in (size for size in SIZES if size <= arguments.largest):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as alone,
+        ):
+            row = alone.submit(measure, Path(folder), videos, arguments.network).result()
+        rows.append(row)
+        print(
+            f"{videos:8d} {row.start_s:8.2f} {row.epoch_s:8.1f} {row.clips_per_s:8.0f} {row.peak_mb:8.0f}", flush=True
+        )
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "growth.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([field.name for field in fields(Measured)])
+        writer.writerows(astuple(row) for row in rows)
+    plots.plot_growth(
+        [row.videos for row in rows],
+        {"training epoch": [row.epoch_s for row in rows], "start of training": [row.start_s for row in rows]},
+        {"training": [row.peak_mb for row in rows]},
+        out / "growth.png",
+        title=f"Growth of a training epoch, {arguments.network}",
+    )
+
+
+def measure(folder: Path, videos: int, network: str) -> Measured:
+    """Start training on a cache of so many videos, and train an epoch."""
+    config = Config(
+        name="growth",
+        output=str(folder / "outputs"),
+        data=DataConfig(kind="folder"),
+        cache=CacheConfig(path=str(folder / "cache")),
+        model=ModelConfig(name=network),
+        loss=LossConfig(inconsistency=0.0),
+        train=TrainConfig(epochs=1, loader_workers=0),
+    )
+    fill(config, videos)
+    started = time.perf_counter()
+    cache = Cache.of(config)
+    _, _, rows = select(cache, config)
+    next(iter(training_loader(ClipDataset(cache, rows["train"], config.augment), config.train, pin=False)))
+    first_batch = time.perf_counter()
+    train(config, cache, rows, Run.open(config, resume=False))
+    seconds = time.perf_counter() - first_batch
+    clips = len(rows["train"]) + len(rows["validation"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Measured(videos, first_batch - started, seconds, clips / seconds, peak)
+
+
+def fill(config: Config, videos: int) -> None:
+    """Make the cache."""
+    cache = Cache.of(config)
+    cache.prepare()
+    rows, written = [], {}
+    for video in range(videos):
+        label, person = Label(video % 2), f"id{video // PER_PERSON:05d}"
+        record = VideoRecord(f"{label.name.lower()}/{person}/{video:06d}.mp4", label, identity=person)
+        file, copy = cache.clips_file(record.key), video % DIFFERENT
+        if copy in written:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            os.link(written[copy], file)
+        else:
+            clips = make_clips(np.random.default_rng(copy), fake=label == Label.FAKE, config=config, windows=1)
+            write_clips(file, clips, cache.settings, record.key, size=1)
+            written[copy] = file
+        rows.append(ManifestRow(record, OK, size=1, frames=100, face_frames=100, windows=1))
+    write_manifest(cache.manifest_file, rows)
+    write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data)).encode())
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,122 @@
+"""Mean SSIM over all pairs of a clip's frames, with its gradient, at a cost that training can bear.
+
+Of two frames x and y with local means m and variances v, over windows:
+
+    SSIM = luminance x structure
+    luminance = 1 - (m_x - m_y)^2 / (m_x^2 + m_y^2 + c1)
+    structure = 1 - var(x - y) / (v_x + v_y + c2)
+
+which is the usual definition, since 2 cov(x, y) = v_x + v_y - var(x - y): identical frames give exactly 1, and float32
+loses less where large-valued maps are flat. Means and variances are measured once a frame; a pair has one map of
+windows on the way there (of its squared difference) and one on the way back.
+"""
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+WINDOW = 7
+C1, C2 = 0.01**2, 0.03**2
+"""For a data range of 1."""
+AT_ONCE = 2**18
+"""Values of one frame that a CPU works on together, of several clips: they stay in its cache between two steps."""
+
+
+def mean_ssim(maps: torch.Tensor) -> torch.Tensor:
+    """Of all pairs of N maps: (B, N, C, H, W) float32 or float64 -> (B,). Differentiable once.
+
+    Each is skimage.metrics.structural_similarity with its defaults, channel_axis=0 and data_range=1: uniform 7 x 7
+    window, sample covariance, borders left out, mean over channels. Raises ValueError without a pair or a window.
+    """
+    frames, _, height, width = maps.shape[1:]
+    if frames < 2 or min(height, width) < WINDOW:
+        raise ValueError(f"SSIM needs two maps of at least {WINDOW} x {WINDOW}, not {frames} of {height} x {width}")
+    return _MeanSSIM.apply(maps)
+
+
+class _MeanSSIM(torch.autograd.Function):
+    """The gradient is formed pair after pair beside the value, while their maps are there: none of them is stored."""
+
+    @staticmethod
+    def forward(ctx, maps: torch.Tensor) -> torch.Tensor:
+        on_cpu = maps.device.type == "cpu"
+        clips = max(1, round(AT_ONCE / maps[0, 0].numel())) if on_cpu else len(maps)
+        scores, gradient = maps.new_empty(len(maps)), torch.empty_like(maps) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(maps), clips):
+            some = slice(start, start + clips)
+            scores[some] = _compare(
+                maps[some], None if gradient is None else gradient[some], pairs=1 if on_cpu else maps.shape[1]
+            )
+        ctx.save_for_backward(gradient)
+        return scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, of_scores: torch.Tensor) -> torch.Tensor:
+        (gradient,) = ctx.saved_tensors
+        return of_scores[:, None, None, None, None] * gradient
+
+
+def _compare(maps: torch.Tensor, gradient: torch.Tensor | None, *, pairs: int) -> torch.Tensor:
+    """Mean SSIM of each clip, (b, N, C, H, W) -> (b,); its derivative by the maps is written to `gradient`.
+
+    pairs: how many are compared together, all of them of frames equally far apart.
+    """
+    batch, frames, channels, height, width = maps.shape
+    # (N, H, W, b C): the windows' sums, depthwise convolutions, are fast where many channels lie side by side.
+    maps = maps.permute(1, 3, 4, 0, 2)
+    # A variance does not change with a shift: taking out the mean first leaves it more of float32's digits.
+    shift = maps.mean(dim=(0, 1, 2))
+    centred = torch.sub(maps, shift, out=maps.new_empty(maps.shape)).flatten(3)
+    kernel = maps.new_full((batch * channels, 1, WINDOW, 1), 1 / WINDOW)
+    mean = _windows(centred, kernel)
+    variance = _windows(centred.square(), kernel).addcmul_(mean, mean, value=-1).clamp_(min=0)
+    variance += C2 / 2 * (WINDOW**2 - 1) / WINDOW**2  # c2 shrunk: variances here are the population's, not the sample's
+    level = mean + shift.flatten()
+    energy = level.square().add_(C1 / 2)
+    similarity = torch.zeros_like(mean[:pairs])
+    if gradient is not None:  # half of the sums of derivatives by each of these, over the pairs of a frame
+        by_mean, by_variance, by_energy, by_centred = map(torch.zeros_like, (mean, variance, energy, centred))
+
+    def compare(first: slice, second: slice) -> None:
+        difference = centred[first] - centred[second]
+        mean_difference = mean[first] - mean[second]
+        dark, rough = mean_difference.square(), _windows(difference.square(), kernel)
+        rough.sub_(dark).clamp_(min=0)
+        energies, variances = energy[first] + energy[second], variance[first] + variance[second]
+        dark, rough = dark.div_(energies), rough.div_(variances)
+        luminance, structure = 1 - dark, 1 - rough
+        similarity[: len(dark)].addcmul_(luminance, structure)
+        if gradient is None:
+            return
+        by_dark, by_rough = structure.div_(energies), luminance.div_(variances)  # up to their sign
+        for frame in (first, second):
+            by_energy[frame].addcmul_(by_dark, dark)
+            by_variance[frame].addcmul_(by_rough, rough)
+        by_dark = torch.sub(by_rough, by_dark, out=by_dark)  # the mean difference is in the variance too
+        spread = _windows(by_rough, kernel, border=WINDOW - 1)
+        for frame, sign in ((first, 1), (second, -1)):
+            by_mean[frame].addcmul_(by_dark, mean_difference, value=sign)
+            by_centred[frame].addcmul_(spread, difference, value=-sign)
+
+    for lag in range(1, frames):
+        for start in range(0, frames - lag, pairs):
+            stop = min(start + pairs, frames - lag)
+            compare(slice(start, stop), slice(start + lag, stop + lag))
+    windows = frames * (frames - 1) // 2 * channels * mean[0, :, :, 0].numel()
+    if gradient is not None:
+        by_mean.addcmul_(by_energy, level).addcmul_(by_variance, mean, value=-1)
+        by_centred.addcmul_(_windows(by_variance, kernel, border=WINDOW - 1), centred)
+        by_centred.add_(_windows(by_mean, kernel, border=WINDOW - 1)).mul_(2 / windows)
+        gradient.copy_(by_centred.unflatten(3, (batch, channels)).permute(3, 0, 4, 1, 2))
+    return similarity.sum(dim=(0, 1, 2)).unflatten(0, (batch, channels)).sum(dim=1) / windows
+
+
+def _windows(x: torch.Tensor, kernel: torch.Tensor, border: int = 0) -> torch.Tensor:
+    """Means of the windows of (N, H, W, K) maps with `border` zeros around them. A border of a window less one makes it
+    the transpose of what it is without."""
+    x = x.permute(0, 3, 1, 2)
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN would round to TF32
+        x = functional.conv2d(x, kernel, groups=len(kernel), padding=(border, 0))
+        x = functional.conv2d(x, kernel.transpose(2, 3), groups=len(kernel), padding=(0, border))
+    return x.permute(0, 2, 3, 1)
