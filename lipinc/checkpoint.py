@@ -47,6 +47,15 @@ class Checkpoint:
     trained_on: tuple[str, ...]
     """Digests of the identities of its train and validation splits: none of them may be tested on."""
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What a result says of the checkpoint it is of."""
+        return {
+            "checkpoint": self.file.name,
+            "checkpoint_sha256": self.sha256,
+            "model": self.config.model.name,
+        }
+
     def check_fits(self, config: Config, rows: Sequence[ManifestRow]) -> None:
         """Raise UserError if its clips were made otherwise than those of `config`, or if it knows people of `rows`."""
         if self.config.model.name != config.model.name:
