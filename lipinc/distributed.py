@@ -119,7 +119,7 @@ def parallelise(model: nn.Module) -> nn.Module:
     for layer in model.modules():
         if isinstance(layer, _BatchNorm):
             layer.forward = partial(_normalise_over_all, layer)
-    return DistributedDataParallel(model, broadcast_buffers=False)  # running statistics are the same everywhere
+    return DistributedDataParallel(model, forward_sync_buffers=False)  # running statistics are the same everywhere
 
 
 @torch.compiler.disable
@@ -127,10 +127,10 @@ def _normalise_over_all(layer: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
     """Batch normalisation of x (B, C, ...) by the statistics of all processes' clips."""
     if not layer.training:
         return type(layer).forward(layer, x)
-    values = x.float()  # under autocast too: small differences of large sums
+    values = x if x.dtype == torch.float64 else x.float()  # under autocast too: small differences of large sums
     dims = [dim for dim in range(x.dim()) if dim != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
-    count = total(torch.tensor(float(values[:, 0].numel()), device=x.device))
+    count = total(values.new_tensor(values[:, 0].numel()))
     mean = total(values.sum(dims)) / count
     centred = values - mean.view(shape)
     variance = total(centred.square().sum(dims)) / count
