@@ -42,6 +42,15 @@ def run_script(
             raise
         print(f"error: {error.filename}: {error.strerror}; what is done is kept", file=sys.stderr)
         sys.exit(2)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        print(
+            f"error: {str(error).splitlines()[0].rstrip('.')}, mostly for want of memory; what is done is kept. "
+            "Lower --train.loader-workers",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues (training: with --resume auto)", file=sys.stderr)
         sys.exit(130)

@@ -5,6 +5,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -63,3 +65,36 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(tmp_path):
     assert outcome(config) == undisturbed
     assert len(set(killed_at)) > 3  # in several epochs
     assert not list(Path(config.output).rglob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_middle_of_an_epoch_is_one_line_and_the_run_goes_on(tmp_path):
+    config = tiny_config(tmp_path)
+    config = replace(config, train=replace(config.train, epochs=100000, patience=100000, loader_workers=2))
+    make_cache(config, people=10)
+    (tmp_path / "config.py").write_text(f"from lipinc.config import *\nconfig = {config!r}\n")
+    running = subprocess.Popen(
+        [sys.executable, "train_pipeline.py", "--config", str(tmp_path / "config.py")],
+        cwd=Path(__file__).resolve().parent.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a terminal tells all processes of the command
+    )
+    results = Path(config.output, config.name, "results.csv")
+    try:
+        deadline = time.monotonic() + 120
+        while not results.exists() and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.2)
+        os.killpg(running.pid, signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert errors.splitlines()[-1].startswith("interrupted; the same command continues")
+    assert "Traceback" not in errors
+    epochs = len(results.read_text().splitlines()) - 1
+    config = replace(config, train=replace(config.train, epochs=epochs + 1, loader_workers=0))
+    assert run_experiment(config, resume=True) is not None
+    assert len(results.read_text().splitlines()) == epochs + 2

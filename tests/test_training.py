@@ -2,7 +2,9 @@
 
 import csv
 import math
+import os
 import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from lipinc.data.dataset import ClipDataset, Draw
 from lipinc.data.selection import select
 from lipinc.errors import UserError
 from lipinc.run import Run
+from lipinc.scripts import run_script
 from lipinc.training import best_epoch, choose_device, learning_rate, predict, train
 from tests.synthetic_cache import make_cache, tiny_config
 
@@ -201,6 +204,28 @@ def test_a_cache_that_vanishes_ends_the_run_which_goes_on_when_it_is_back(config
         run_training(config, resume=True)
     tmp.rename(config.cache.path)
     assert len(run_training(config, resume=True)) == 2
+
+
+def ends(config: Config, capsys) -> tuple[int, str]:
+    """Status and last line of a training that fails."""
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda: run_training(config))
+    return caught.value.code, capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_loader_process_that_is_killed_ends_the_run_in_one_line(config, monkeypatch, capsys):
+    monkeypatch.setattr(ClipDataset, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    status, line = ends(with_train(config, "killed", loader_workers=1), capsys)
+    assert status == 2
+    assert line.startswith("error: DataLoader worker") and line.endswith("Lower --train.loader-workers")
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(config, capsys):
+    """In /proc nobody can, not even root."""
+    assert ends(replace(config, output="/proc/outputs"), capsys) == (
+        2,
+        "error: /proc/outputs: No such file or directory; what is done is kept",
+    )
 
 
 def test_a_run_whose_files_are_damaged_is_not_continued_by_guessing(config):
