@@ -2,6 +2,7 @@
 
 python train_pipeline.py --config config.py
 python train_pipeline.py --config config.py --resume auto
+torchrun --nproc_per_node=4 train_pipeline.py --config config.py --resume auto
 python train_pipeline.py --config config.py --test-only outputs/fakeavceleb_lipinc/checkpoints/best.safetensors
 """
 
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lipinc.config import Config, experiment, parse_command_line
+from lipinc.distributed import main_first, process_group
 from lipinc.pipeline import run_experiment, test_checkpoint
 from lipinc.scripts import run_script
 
@@ -24,7 +26,8 @@ class Arguments(Config):
 
 
 def main() -> None:
-    arguments = parse_command_line(Arguments)
+    with main_first():
+        arguments = parse_command_line(Arguments)
     config = experiment(arguments)
     if arguments.test_only:
         test_checkpoint(arguments.test_only, config)
@@ -33,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, within=process_group)

@@ -79,7 +79,7 @@ def clips_per_second(dataset: ClipDataset, batch: int, workers: int) -> float:
     loader = training_loader(dataset, TrainConfig(batch_size=batch, loader_workers=workers), pin=False)
     started, clips = 0.0, 0
     for epoch in (1, 2):
-        loader.sampler.set_epoch(epoch)
+        loader.batch_sampler.set_epoch(epoch)
         started, clips = time.perf_counter(), 0
         for loaded in loader:
             clips += len(loaded.labels)

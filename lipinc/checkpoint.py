@@ -8,11 +8,14 @@ import io
 import json
 import pickle
 import struct
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -46,6 +49,15 @@ class Checkpoint:
     """How its scores read; fitted to the validation split."""
     trained_on: tuple[str, ...]
     """Digests of the identities of its train and validation splits: none of them may be tested on."""
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What a result says of the checkpoint it is of."""
+        return {
+            "checkpoint": self.file.name,
+            "checkpoint_sha256": self.sha256,
+            "model": self.config.model.name,
+        }
 
     def check_fits(self, config: Config, rows: Sequence[ManifestRow]) -> None:
         """Raise UserError if its clips were made otherwise than those of `config`, or if it knows people of `rows`."""
@@ -114,34 +126,59 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
     try:
         with safe_open(file, framework="pt") as stored:
             about = json.loads((stored.metadata() or {})["lipinc"])
-            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
-        config = from_json(about["config"])
-        with torch.device("meta"):  # nothing is allocated for sizes that the weights do not have
-            model = model_for(config)
+            config = from_json(about["config"])
+            with torch.device("meta"):  # sizes are compared before anything of these sizes is allocated
+                model = model_for(config)
+            _check_sizes(model, {name: stored.get_slice(name).get_shape() for name in stored.keys()})  # noqa: SIM118
+            weights = {name: stored.get_tensor(name) for name in model.state_dict()}
         floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        broken = [name for name, tensor in floats.items() if not tensor.isfinite().all()]
+        if broken:
+            raise UserError(f"weights that are no numbers ({broken[0]}); use another checkpoint")
         model.load_state_dict(floats, assign=True)
         return Checkpoint(
             file,
             hashlib.sha256(file.read_bytes()).hexdigest(),
             model.to(device).eval(),
             config,
-            about["epoch"],
-            Calibration(**{name: tuple(v) if isinstance(v, list) else v for name, v in about["calibration"].items()}),
-            tuple(about["trained_on"]),
+            int(about["epoch"]),
+            _calibration(about["calibration"]),
+            tuple(map(str, about["trained_on"])),
         )
     except FileNotFoundError:
         raise UserError(
             f"no checkpoint {file}; runs keep theirs in outputs/<name>/checkpoints/best.safetensors"
         ) from None
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     except (SafetensorError, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
         raise UserError(
-            f"{file} is not a .safetensors checkpoint ({error}); pickled .pt/.pth files are not read"
+            f"{file} is not a .safetensors checkpoint ({reason}); pickled .pt/.pth files are not read"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(f"{file} holds weights, but not those of a checkpoint of this project") from error
-    except RuntimeError as error:  # load_state_dict
+    except RuntimeError as error:  # sizes beyond all bounds, weights that are no floats
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{file} does not fit the network its config names: {reason}") from error
+
+
+def _check_sizes(model: nn.Module, found: dict[str, Sequence[int]]) -> None:
+    """Raise UserError unless a file's tensors are those of the network."""
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted(expected.keys() | found.keys()):
+        here, there = expected.get(name, "none"), found.get(name, "none")
+        if here != there:
+            raise UserError(f"it does not fit the network its config names: {name!r:.80} is {there}, not {here}")
+
+
+def _calibration(values: dict[str, Any]) -> Calibration:
+    """Raises ValueError or TypeError if it is none."""
+    low, high = map(float, values["uncertain"])
+    found = Calibration(float(values["threshold"]), float(values["temperature"]), (low, high))
+    if not (np.isfinite([found.threshold, low, high]).all() and 0 < found.temperature < np.inf):
+        raise ValueError(f"{found} is no calibration")
+    return found
 
 
 def identity_digest(identity: str) -> str:
@@ -165,8 +202,14 @@ def save_state(file: Path, state: dict[str, Any]) -> None:
 def load_state(file: Path) -> dict[str, Any]:
     """Read what `save_state` wrote, on the CPU. Raises UserError if it is damaged or something else."""
     try:
+        with zipfile.ZipFile(file) as archive:
+            if archive.testzip() is not None:  # torch writes checksums and does not look at them
+                raise ValueError("a checksum does not fit")
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, struct.error) as error:
+    except (
+        *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, struct.error),
+        *(ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError),
+    ) as error:
         raise UserError(f"{file} cannot be read; delete it to start over") from error
     if not isinstance(state, dict) or not {"model", "optimizer", "history", "fingerprint"} <= state.keys():
         raise UserError(f"{file} is not a training state of this project; delete it to start over")

@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import tyro
 
@@ -467,22 +467,37 @@ def to_json(config: Config) -> str:
 
 
 def from_json(values: dict[str, Any]) -> Config:
-    """A config from what `to_json` wrote. Raises UserError on fields that this version does not know."""
+    """A config from what `to_json` wrote. Raises UserError on fields and values that this version does not know."""
 
     def build(kind: type, given: dict[str, Any]) -> Any:
         known = {item.name: item for item in dataclasses.fields(kind)}
         unknown = sorted(given.keys() - known.keys())
         if unknown:
-            raise UserError(f"the saved config has fields that this version does not know: {', '.join(unknown)}")
+            raise UserError(f"the saved config has fields that this version does not know: {str(unknown)[1:-1]:.80}")
         arguments = {}
         for name, value in given.items():
             if dataclasses.is_dataclass(known[name].type):
                 arguments[name] = build(known[name].type, value)
             else:
                 arguments[name] = _as_tuple(value)
-        return kind(**arguments)
+        built = kind(**arguments)
+        for name in arguments:
+            if not _fits(value := getattr(built, name), known[name].type):
+                raise UserError(f"the saved config has a {name} that this version does not know: {str(value)[:80]!r}")
+        return built
 
     return build(Config, values)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of the type that a field is annotated with."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return value in inner
+    if origin is tuple:
+        kinds = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is Ellipsis else inner
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+    return isinstance(value, int | float if kind is float else kind)
 
 
 def _as_tuple(value: Any) -> Any:

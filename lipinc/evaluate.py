@@ -21,7 +21,7 @@ from lipinc.data.build import build_with_progress, count_line
 from lipinc.data.cache import OK, Cache, ManifestRow
 from lipinc.data.catalog import Label, load_catalog
 from lipinc.errors import UserError
-from lipinc.evaluation import TestResult, judge, pool, test, write_result
+from lipinc.evaluation import TestResult, judge, pool, report, test
 from lipinc.scripts import run_script
 from lipinc.training import choose_device
 
@@ -47,13 +47,7 @@ def main() -> None:
         strangers = _strangers(checkpoint, rows)
         results.append(test(checkpoint, config, cache, strangers, device))
         people, of_all = (len({row.record.identity for row in some}) for some in (strangers, rows))
-        about = {
-            "checkpoint": checkpoint.file.name,
-            "checkpoint_sha256": checkpoint.sha256,
-            "model": checkpoint.config.model.name,
-            "people": people,
-            "people_left_out": of_all - people,
-        }
+        about = {**checkpoint.about, "people": people, "people_left_out": of_all - people}
         told = f"{checkpoint.file}: {people} people, {of_all - people} left out that it knows; its own threshold"
         _report(results[-1], config, _name(checkpoint, checkpoints), about, told)
     pooled = pool(results)
@@ -65,11 +59,7 @@ def main() -> None:
 
 def _report(result: TestResult, config: Config, name: str, about: dict, told: str) -> None:
     folder = Path(config.output, config.name, "evaluate", name)
-    about = {"name": config.name, **about, "level": "video", "note": config.data.note}
-    write_result(result, folder, title=f"{name} on {config.name}", about=about)
-    print(f"\n{told}; per video\n{result}\n")
-    if config.data.note:
-        print(f"note: {config.data.note}")
+    report(result, config, folder, title=f"{name} on {config.name}", told=f"{told}; per video", about=about)
     print(f"written to {folder}")
 
 

@@ -119,3 +119,12 @@ def write_result(result: TestResult, folder: Path, *, title: str, about: dict[st
     if len(result.conditions) > 1:
         areas = {condition: metrics["auc"] for condition, metrics in result.conditions.items()}
         plots.plot_conditions(areas, plot_folder / "conditions.png", title, note)
+
+
+def report(result: TestResult, config: Config, folder: Path, *, title: str, told: str, about: dict[str, Any]) -> None:
+    """Write a result and print it. told: the line above its tables; about: what else metrics.json says of it."""
+    about = {"name": config.name, **about, "level": "video", "note": config.data.note}
+    write_result(result, folder, title=title, about=about)
+    print(f"\n{told}\n{result}\n")
+    if config.data.note:
+        print(f"note: {config.data.note}")

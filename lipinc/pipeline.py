@@ -9,7 +9,8 @@ from lipinc.config import Config, to_json
 from lipinc.data.cache import Cache, ManifestRow, write_atomically
 from lipinc.data.selection import select
 from lipinc.data.splits import SPLITS, summary, write_splits
-from lipinc.evaluation import TestResult, test, write_result
+from lipinc.distributed import is_main, main_first
+from lipinc.evaluation import TestResult, report, test
 from lipinc.run import Run
 from lipinc.training import best_epoch, choose_device, train
 
@@ -22,15 +23,20 @@ def run_experiment(config: Config, *, resume: bool = False) -> TestResult | None
     tested = bool(config.split.test or config.split.folds or config.split.file)
     cache, manifest, splits, rows = _select(config, needed=SPLITS if tested else ("train", "validation"))
     run = Run.open(config, resume=resume)
-    write_splits(run.folder / "splits.csv", [row.record for row in manifest], splits)
+    if is_main():
+        write_splits(run.folder / "splits.csv", [row.record for row in manifest], splits)
     history = train(config, cache, rows, run)
-    (run.folder / "plots").mkdir(exist_ok=True)
-    curves = run.folder / "plots" / "learning_curves.png"
-    plots.plot_learning_curves(history, best_epoch(history, config.train.select), curves, config.name, config.data.note)
+    best = best_epoch(history, config.train.select)
+    if is_main():
+        (run.folder / "plots").mkdir(exist_ok=True)
+        curves = run.folder / "plots" / "learning_curves.png"
+        plots.plot_learning_curves(history, best, curves, config.name, config.data.note)
     if not tested:
-        print(f"no test split; the checkpoint of epoch {best_epoch(history, config.train.select)} is {run.best}")
+        print(f"no test split; the checkpoint of epoch {best} is {run.best}")
         return None
-    return _judge(load_checkpoint(run.best, device), config, cache, rows["test"], run.folder)
+    with main_first():  # which has written it
+        checkpoint = load_checkpoint(run.best, device)
+    return _judge(checkpoint, config, cache, rows["test"], run.folder)
 
 
 def test_checkpoint(file: str | Path, config: Config) -> TestResult:
@@ -42,7 +48,8 @@ def test_checkpoint(file: str | Path, config: Config) -> TestResult:
     checkpoint = load_checkpoint(file, device)
     cache, _, _, rows = _select(config, needed=("test",))
     folder = Path(config.output, config.name, "test_only")
-    write_atomically(folder / "config.json", to_json(config).encode() + b"\n")
+    if is_main():
+        write_atomically(folder / "config.json", to_json(config).encode() + b"\n")
     return _judge(checkpoint, config, cache, rows["test"], folder)
 
 
@@ -60,22 +67,11 @@ def _judge(
 ) -> TestResult:
     checkpoint.check_fits(config, rows)
     result = test(checkpoint, config, cache, rows, choose_device(config.train))
-    about = {
-        "name": config.name,
-        "checkpoint": checkpoint.file.name,
-        "checkpoint_sha256": checkpoint.sha256,
-        "model": checkpoint.config.model.name,
-        "epoch": checkpoint.epoch,
-        "split": "test",
-        "level": "video",
-    }
-    write_result(result, folder, title=f"{config.name}, test split", about={**about, "note": config.data.note})
-    condition = "" if len(result.conditions) == 1 else f", {result.condition}"
-    print(
-        f"\ntest split, per video{condition}; epoch {checkpoint.epoch}, its threshold chosen on validation\n{result}\n"
-    )
-    if config.data.note:
-        print(f"note: {config.data.note}")
+    if is_main():
+        condition = "" if len(result.conditions) == 1 else f", {result.condition}"
+        told = f"test split, per video{condition}; epoch {checkpoint.epoch}, its threshold chosen on validation"
+        about = {**checkpoint.about, "epoch": checkpoint.epoch, "split": "test"}
+        report(result, config, folder, title=f"{config.name}, test split", told=told, about=about)
     values = "  ".join(f"{name} {result.metrics[key].value:.4f}" for name, key in HEADLINE)
     print(f"{values}  ({folder})")
     return result

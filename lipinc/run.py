@@ -22,6 +22,7 @@ import torch
 
 from lipinc.config import Config, to_json
 from lipinc.data.cache import write_atomically
+from lipinc.distributed import is_main, processes
 from lipinc.errors import UserError
 
 MAY_CHANGE = (
@@ -55,8 +56,8 @@ class Run:
                     f"{run.folder} holds a run already: continue it by --resume auto, or give another --name"
                 )
             run._check_same(config)
-        write_atomically(run.folder / "config.json", to_json(config).encode() + b"\n")
-        write_atomically(run.folder / "environment.txt", environment().encode())
+        if is_main():
+            run._begin(config)
         return run
 
     def write_results(self, history: list[dict]) -> None:
@@ -66,6 +67,12 @@ class Run:
         writer.writeheader()
         writer.writerows(history)
         write_atomically(self.folder / "results.csv", text.getvalue().encode())
+
+    def _begin(self, config: Config) -> None:
+        for leftover in self.folder.rglob("*.tmp"):  # of a process that was killed while it wrote
+            leftover.unlink(missing_ok=True)
+        write_atomically(self.folder / "config.json", to_json(config).encode() + b"\n")
+        write_atomically(self.folder / "environment.txt", environment().encode())
 
     def _check_same(self, config: Config) -> None:
         file = self.folder / "config.json"
@@ -94,7 +101,7 @@ def environment() -> str:
         f"command: {shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])}",
         f"python: {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"cuda device: {device}",
-        f"threads: {torch.get_num_threads()}",
+        f"threads: {torch.get_num_threads()} in each of {processes()} processes",
         *(f"{name}: {metadata.version(name)}" for name in PACKAGES),
     ]
     return "\n".join(lines) + "\n"

@@ -1,24 +1,36 @@
 """What the scripts in the repository root share: how they log, and how they end."""
 
 import logging
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lipinc.errors import UserError
 
 
-def run_script(main: Callable[[], int | None]) -> None:
+@contextmanager
+def one_process() -> Iterator[None]:
+    """Refuses torchrun, whose processes would all do the same and write the same files."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("torchrun is for train_pipeline.py alone; start this by python")
+    yield
+
+
+def run_script(
+    main: Callable[[], int | None], within: Callable[[], AbstractContextManager[None]] = one_process
+) -> None:
     """Run a script's main function and exit with the status it returns, None counting as 0.
 
-    The package's log goes to stderr, above the progress bars. A UserError is one line and status 2; Ctrl-C is one line
-    and status 130.
+    within: what it runs in; lipinc.distributed.process_group where torchrun may start several. The package's log goes
+    to stderr, above the progress bars. A UserError is one line and status 2; Ctrl-C is one line and status 130.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("lipinc").setLevel(logging.INFO)
     try:
-        with logging_redirect_tqdm():
+        with within(), logging_redirect_tqdm():
             status = main()
     except UserError as error:
         # A loader process wraps the message into its traceback; the last mention is the message itself.
@@ -29,6 +41,15 @@ def run_script(main: Callable[[], int | None]) -> None:
         if error.filename is None:
             raise
         print(f"error: {error.filename}: {error.strerror}; what is done is kept", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        print(
+            f"error: {str(error).splitlines()[0].rstrip('.')}, mostly for want of memory; what is done is kept. "
+            "Lower --train.loader-workers",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues (training: with --resume auto)", file=sys.stderr)

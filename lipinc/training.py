@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from lipinc.calibration import calibrate
-from lipinc.checkpoint import identity_digest, load_state, model_for, save_checkpoint, save_state
+from lipinc.checkpoint import identity_digest, load_checkpoint, load_state, model_for, save_checkpoint, save_state
 from lipinc.config import Config, LossConfig, TrainConfig
 from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import ClipDataset, evaluation_loader, training_loader
 from lipinc.data.measured import MeasuredDataset
+from lipinc.distributed import gather, is_main, parallelise, processes, rank, total
 from lipinc.errors import UserError
 from lipinc.losses import total_loss
 from lipinc.metrics import Predictions, auc
@@ -32,20 +33,28 @@ COMPILER = "inductor"
 """Of torch's compiling backends."""
 
 REPORT_EVERY = 10
-"""Steps between two looks at the loss for the progress bar: each waits for the device."""
+"""Steps between two looks at the losses: each waits for the device."""
 
 
 def choose_device(config: TrainConfig) -> torch.device:
-    """CUDA where there is one, unless the config says otherwise. Raises UserError if it asks for one in vain."""
+    """CUDA where there is one, unless the config says otherwise; one for each process of this machine. Raises UserError
+    if it asks for one in vain."""
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("train.device is cuda, but torch sees no CUDA device; use --train.device auto")
-    cuda = config.device != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if cuda else "cpu")
+    if config.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    number, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= devices:
+        raise UserError(f"more processes than CUDA devices; use torchrun --nproc_per_node={devices}")
+    return torch.device("cuda", number)
 
 
 def seed_torch(config: TrainConfig, epoch: int) -> None:
-    """Initial weights (epoch 0) and dropout of an epoch follow from the seed: there is no state to resume."""
-    torch.manual_seed(int(np.random.SeedSequence((config.seed, epoch)).generate_state(1)[0]))
+    """Initial weights (epoch 0) and dropout of an epoch follow from the seed: there is no state to resume.
+
+    Each process drops out for itself."""
+    entropy = (config.seed, epoch, rank()) if rank() else (config.seed, epoch)
+    torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
 def be_deterministic() -> None:
@@ -91,34 +100,46 @@ def train_one_epoch(
     epoch: int,
     device: torch.device,
 ) -> EpochLoss:
-    """One pass over the loader. Raises UserError if the loss is not finite at its end."""
+    """One pass over the loader. Raises UserError, naming the videos, if the loss of a step is not finite."""
     model.train()
-    sums, clips = torch.zeros(3, device=device), 0
-    progress = tqdm(loader, desc=f"epoch {epoch}", unit="step", leave=False)
+    sums, clips, losses = torch.zeros(3, device=device), len(loader.batch_sampler.sampler), []
+    progress = tqdm(loader, desc=f"epoch {epoch}", unit="step", leave=False, disable=not is_main())
     for position, batch in enumerate(progress):
         rate = learning_rate(config.train, (epoch - 1) * len(loader) + position, len(loader))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = batch.to(device)
+        videos, batch = batch.videos, batch.to(device)
         with _autocast(config.train, device):
             logits, features = _forward(model, batch, config.loss)
         loss = total_loss(logits, features, batch.labels, config.loss)
         optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
+        whole = min(config.train.batch_size, clips - position * config.train.batch_size)
+        (loss.total * (processes() * len(videos) / whole)).backward()  # of unequal shares, the mean over all clips
         if config.train.clip_gradient:
             nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_gradient)
         optimizer.step()
-        sums += torch.stack([loss.total, loss.classification, loss.inconsistency]).detach() * len(batch.labels)
-        clips += len(batch.labels)
-        if position % REPORT_EVERY == 0:
+        sums += torch.stack([loss.total, loss.classification, loss.inconsistency]).detach() * len(videos)
+        losses.append((loss.total.detach(), videos))
+        if position % REPORT_EVERY == 0 or position + 1 == len(loader):
+            _check_finite(losses, loader.dataset, epoch)
+            losses.clear()
             progress.set_postfix(loss=f"{loss.total.item():.3f}")
-    total, classification, inconsistency = (sums / clips).tolist()
-    if not math.isfinite(total):
+    return EpochLoss(*(total(sums) / clips).tolist())
+
+
+def _check_finite(losses: list[tuple[torch.Tensor, torch.Tensor]], dataset: ClipDataset, epoch: int) -> None:
+    """Raise UserError if one of some steps' losses is not finite. losses: of each step, and its videos."""
+    finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist()
+    bad = len(finite) if all(finite) else finite.index(False)
+    # A step later, all processes have what one of them got first.
+    found = gather([(bad, [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos])])
+    first = min(step for step, _ in found)
+    names = sorted({name for step, keys in found if step == first for name in keys})
+    if names:
         raise UserError(
-            f"the loss of epoch {epoch} is not finite; the checkpoints of the epochs before are kept. "
-            "Lower train.learning_rate"
+            f"the loss of epoch {epoch} is not finite at a step on {', '.join(names)}; the checkpoints of the epochs "
+            "before are kept. Look at these videos, or lower train.learning_rate"
         )
-    return EpochLoss(total, classification, inconsistency)
 
 
 @torch.inference_mode()
@@ -130,15 +151,18 @@ def predict(
     The score of a video is the mean of logit(fake) - logit(real) over its windows.
     """
     model.eval()
-    sums, counts, losses = np.zeros(len(dataset.rows)), np.zeros(len(dataset.rows)), []
+    scored = []
     loader = evaluation_loader(dataset, config, pin=device.type == "cuda")
-    for batch in tqdm(loader, desc=description, unit="step", leave=False):
+    for batch in tqdm(loader, desc=description, unit="step", leave=False, disable=not is_main()):
         batch = batch.to(device)
         logits = model(batch.frames, batch.residues)  # float32: bf16 scores would tie
-        losses.append(nn.functional.cross_entropy(logits, batch.labels, reduction="none").cpu())
-        videos = batch.videos.cpu().numpy()
-        np.add.at(sums, videos, (logits[:, 1] - logits[:, 0]).double().cpu().numpy())
-        np.add.at(counts, videos, 1)
+        margins = (logits[:, 1] - logits[:, 0]).double()
+        losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none")
+        scored.append(tuple(values.cpu().numpy() for values in (batch.videos, margins, losses)))
+    videos, margins, losses = (np.concatenate(values) for values in zip(*gather(scored), strict=True))
+    sums, counts = np.zeros(len(dataset.rows)), np.zeros(len(dataset.rows))
+    np.add.at(sums, videos, margins)
+    np.add.at(counts, videos, 1)
     records = [row.record for row in dataset.rows]
     predictions = Predictions(
         key=[record.key for record in records],
@@ -154,7 +178,7 @@ def predict(
         pair=[record.pair for record in records],
         condition=[record.condition for record in records],
     )
-    return predictions, float(torch.cat(losses).mean())
+    return predictions, float(losses.mean())
 
 
 def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], run: Run) -> list[dict]:
@@ -175,21 +199,29 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
     history: list[dict] = []
     if run.last.exists():
         history = _restore(run, model, optimizer, fingerprint)
+        if is_main():
+            run.write_results(history)  # the last start may have been killed before it could
         log.info("%s: going on after epoch %d", run.folder, len(history))
     if _is_over(history, config.train):
         return history
     training, validation = _datasets(config, cache, rows, model, device)
     if config.train.compile:
         model.compile(backend=_compiled_or_as_it_is)
+    parallel = parallelise(model)
 
     while not _is_over(history, config.train):
         started = time.perf_counter()
         epoch = len(history) + 1
-        training.sampler.set_epoch(epoch)
+        training.batch_sampler.set_epoch(epoch)
         seed_torch(config.train, epoch)
-        loss = train_one_epoch(model, training, optimizer, config, epoch=epoch, device=device)
+        loss = train_one_epoch(parallel, training, optimizer, config, epoch=epoch, device=device)
         seconds = time.perf_counter() - started
         predictions, validation_loss = predict(model, validation, config.train, device, description="validation")
+        if not (math.isfinite(validation_loss) and np.isfinite(predictions.score).all()):
+            raise UserError(
+                f"the weights after epoch {epoch} give scores that are not finite; the checkpoints of the epochs "
+                "before are kept. Lower train.learning_rate"
+            )
         history.append(
             {
                 "epoch": epoch,
@@ -199,15 +231,17 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
                 "validation_loss": validation_loss,
                 "validation_auc": auc(predictions.label, predictions.score),
                 "seconds": round(seconds, 2),
-                "clips_per_second": round(len(training.sampler) / seconds, 1),
+                "clips_per_second": round(len(training.batch_sampler.sampler) / seconds, 1),
             }
         )
-        if best_epoch(history, config.train.select) == epoch:
-            calibration = calibrate(predictions.label, predictions.score)
-            save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
-        _save(run, model, optimizer, history, fingerprint)
-        run.write_results(history)
-        log.info(_progress_line(history, best_epoch(history, config.train.select) == epoch))
+        kept = best_epoch(history, config.train.select) == epoch
+        if is_main():
+            if kept:
+                calibration = calibrate(predictions.label, predictions.score)
+                save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
+            _save(run, model, optimizer, history, fingerprint)
+            run.write_results(history)
+        log.info(_progress_line(history, kept))
     return history
 
 
@@ -285,6 +319,11 @@ def _restore(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, finge
             f"{run.folder} was trained on other videos: the split, the labels or the cache have changed since, "
             "and people it knows may now be tested on. Give another --name"
         )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        best_epoch(state["history"])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{run.last} does not fit this network; delete it to start over") from error
+    load_checkpoint(run.best, torch.device("cpu"))  # else it would be missed when all epochs are done
     return state["history"]

@@ -2,6 +2,9 @@
 
 import csv
 import math
+import os
+import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +13,14 @@ import pytest
 import torch
 
 from lipinc import training
-from lipinc.checkpoint import load_checkpoint
+from lipinc.checkpoint import load_checkpoint, load_state, save_state
 from lipinc.config import Config, TrainConfig
 from lipinc.data.cache import Cache
 from lipinc.data.dataset import ClipDataset, Draw
 from lipinc.data.selection import select
 from lipinc.errors import UserError
-from lipinc.losses import Loss
 from lipinc.run import Run
+from lipinc.scripts import run_script
 from lipinc.training import best_epoch, choose_device, learning_rate, predict, train
 from tests.synthetic_cache import make_cache, tiny_config
 
@@ -129,12 +132,138 @@ def _constant_loss(original):
     return lambda *arguments, **options: (original(*arguments, **options)[0], 0.5)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_what_there_is(config, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run_names_the_videos_and_keeps_what_there_is(config, monkeypatch):
     run_training(with_train(config, "nan", epochs=1))
-    monkeypatch.setattr(training, "total_loss", lambda logits, *_: Loss(*[logits.sum() * float("nan")] * 3))
-    with pytest.raises(UserError, match="the loss of epoch 2 is not finite"):
+    before = Run(Path(config.output, "nan")).last.read_bytes()
+    rows = select(Cache.of(config), config)[2]["train"]
+    forward, batches = training._forward, []
+
+    def breaks_on_the_third_video(model, batch, *rest):
+        logits, features = forward(model, batch, *rest)
+        batches.append([rows[video].record.key for video in batch.videos])
+        return logits * (float("inf") if 3 in batch.videos else 1), features
+
+    monkeypatch.setattr(training, "_forward", breaks_on_the_third_video)
+    with pytest.raises(UserError, match="the loss of epoch 2 is not finite at a step on ") as caught:
         run_training(with_train(config, "nan", epochs=3), resume=True)
-    assert load_checkpoint(Run(Path(config.output, "nan")).best, CPU).epoch == 1
+    named = {row.record.key for row in rows if row.record.key in str(caught.value)}
+    assert named == set(next(keys for keys in batches if rows[3].record.key in keys))
+    assert Run(Path(config.output, "nan")).last.read_bytes() == before
+
+
+def test_weights_that_score_nothing_are_not_kept(config, monkeypatch):
+    run_training(with_train(config, "nan", epochs=1))
+    before = Run(Path(config.output, "nan")).last.read_bytes()
+    step = training.train_one_epoch
+
+    def breaks_in_its_last_step(model, *rest, **options):
+        loss = step(model, *rest, **options)
+        next(model.parameters()).data.fill_(float("nan"))
+        return loss
+
+    monkeypatch.setattr(training, "train_one_epoch", breaks_in_its_last_step)
+    with pytest.raises(UserError, match="the weights after epoch 2 give scores that are not finite"):
+        run_training(with_train(config, "nan", epochs=3), resume=True)
+    assert Run(Path(config.output, "nan")).last.read_bytes() == before
+
+
+def test_a_disk_that_fills_up_while_a_checkpoint_is_written_costs_that_epoch_alone(config, monkeypatch):
+    """The limit of a file's size stands in for the disk's."""
+    config = with_train(config, "full", select="last")
+    run_training(with_train(config, "full", epochs=1))
+    run = Run(Path(config.output, "full"))
+    files = [path for path in run.folder.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files if path.name not in ("config.json", "environment.txt")}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            run_training(with_train(config, "full", epochs=2), resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in before} == before
+    assert set(files) == {path for path in run.folder.rglob("*") if path.is_file()}
+    assert len(run_training(with_train(config, "full", epochs=2), resume=True)) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_cache_that_vanishes_ends_the_run_which_goes_on_when_it_is_back(config, monkeypatch, workers):
+    config = with_train(config, "vanished", loader_workers=workers)
+    save = training.save_checkpoint
+
+    def cache_goes(*arguments, **options):
+        save(*arguments, **options)
+        Path(config.cache.path).rename(tmp)
+
+    tmp = Path(config.output).parent / "elsewhere"
+    monkeypatch.setattr(training, "save_checkpoint", cache_goes)
+    with pytest.raises(UserError, match="is damaged or gone"):
+        run_training(config)
+    monkeypatch.setattr(training, "save_checkpoint", save)
+    with pytest.raises(UserError, match="no cache in"):
+        run_training(config, resume=True)
+    tmp.rename(config.cache.path)
+    assert len(run_training(config, resume=True)) == 2
+
+
+def ends(config: Config, capsys) -> tuple[int, str]:
+    """Status and last line of a training that fails."""
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda: run_training(config))
+    return caught.value.code, capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_loader_process_that_is_killed_ends_the_run_in_one_line(config, monkeypatch, capsys):
+    monkeypatch.setattr(ClipDataset, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    status, line = ends(with_train(config, "killed", loader_workers=1), capsys)
+    assert status == 2
+    assert line.startswith("error: DataLoader worker") and line.endswith("Lower --train.loader-workers")
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(config, capsys):
+    """In /proc nobody can, not even root."""
+    assert ends(replace(config, output="/proc/outputs"), capsys) == (
+        2,
+        "error: /proc/outputs: No such file or directory; what is done is kept",
+    )
+
+
+def test_a_run_whose_files_are_damaged_is_not_continued_by_guessing(config):
+    run_training(with_train(config, "damaged", epochs=1))
+    run, again = Run(Path(config.output, "damaged")), with_train(config, "damaged", epochs=2)
+    last, best = run.last.read_bytes(), run.best.read_bytes()
+    run.last.write_bytes(last[:-100])
+    with pytest.raises(UserError, match="last.pt cannot be read; delete it to start over"):
+        run_training(again, resume=True)
+    state = load_state_of(last, run.last)
+    for key, value in (("model", {}), ("optimizer", {}), ("history", [])):
+        save_state(run.last, {**state, key: value})
+        with pytest.raises(UserError, match="last.pt does not fit this network; delete it"):
+            run_training(again, resume=True)
+    run.last.write_bytes(last)
+    run.best.write_bytes(best[:-100])
+    with pytest.raises(UserError, match="best.safetensors is not a .safetensors checkpoint"):
+        run_training(again, resume=True)
+    run.best.write_bytes(best)
+    (run.folder / "config.json").write_text("{")
+    with pytest.raises(UserError, match="config.json cannot be read"):
+        run_training(again, resume=True)
+
+
+def load_state_of(content: bytes, file: Path) -> dict:
+    file.write_bytes(content)
+    return load_state(file)
+
+
+def test_results_are_made_whole_and_leftovers_go_when_a_run_is_continued(config):
+    run_training(with_train(config, "left", epochs=2))
+    run = Run(Path(config.output, "left"))
+    whole = (run.folder / "results.csv").read_text()
+    (run.folder / "results.csv").write_text(whole[: len(whole) // 2])
+    (run.folder / "checkpoints" / "best.safetensors.123.tmp").write_bytes(b"half")
+    run_training(with_train(config, "left", epochs=2), resume=True)
+    assert (run.folder / "results.csv").read_text() == whole
+    assert not list(run.folder.rglob("*.tmp"))
 
 
 def test_a_run_is_neither_overwritten_nor_mixed(config):

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from lipinc.config import AugmentConfig, TrainConfig
 from lipinc.data.augment import augment, changes_pixels
 from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.clip_file import Frames, read_window
+from lipinc.distributed import processes, share
+from lipinc.errors import UserError
 from lipinc.video.mouth import residues
 
 
@@ -123,24 +125,41 @@ class TrainingSampler(Sampler):
         return [(reals, self.clips - of_fakes), (fakes, of_fakes - of_pseudo), (pseudo, of_pseudo)]
 
 
+class SharedBatches(BatchSampler):
+    """The batches of a TrainingSampler, and of each what falls to this process."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        yield from map(share, super().__iter__())
+
+
 def training_loader(dataset: ClipDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
-    """Batches of one epoch; `loader.sampler.set_epoch` before each. A last batch of one clip is dropped, since batch
-    normalisation cannot take it."""
+    """Batches of one epoch; `loader.batch_sampler.set_epoch` before each.
+
+    A last batch of one clip is dropped, since batch normalisation cannot take it, and so is one that leaves a process
+    without a clip. Raises UserError if every batch would.
+    """
+    if config.batch_size < processes():
+        raise UserError(f"train.batch_size {config.batch_size} is shared by {processes()} processes: enlarge it")
     clips = config.clips_per_epoch or len(dataset)
-    clips -= clips % config.batch_size == 1
+    rest = clips % config.batch_size
+    clips -= rest if rest < max(2, processes()) else 0
     sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)
-    return _loader(dataset, config, pin, sampler=sampler, persistent_workers=config.loader_workers > 0)
+    batches = SharedBatches(sampler, config.batch_size, drop_last=False)
+    return _loader(dataset, config, pin, batch_sampler=batches, persistent_workers=config.loader_workers > 0)
 
 
 def evaluation_loader(dataset: ClipDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
-    """Every clip once, in order."""
-    return _loader(dataset, config, pin, sampler=[Draw(clip, ()) for clip in range(len(dataset))])
+    """Every clip once, in order; whole batches fall to each process, so that clips are scored in the same company."""
+    draws = [Draw(clip, ()) for clip in range(len(dataset))]
+    return _loader(dataset, config, pin, batch_sampler=share(list(BatchSampler(draws, config.batch_size, False))))
 
 
 def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> DataLoader:
     return DataLoader(
         dataset,
-        batch_size=config.batch_size,
         num_workers=config.loader_workers,
         pin_memory=pin,
         collate_fn=_as_it_is,

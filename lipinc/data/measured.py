@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from lipinc.data.dataset import Batch, ClipDataset, Draw
+from lipinc.distributed import gather, is_main, share
 from lipinc.models import MouthStatistics
 
 AT_ONCE = 32
@@ -27,10 +28,11 @@ class MeasuredDataset(Dataset):
         self._windows = np.bincount(self._videos, minlength=len(self.rows))
         found = []
         with torch.inference_mode():
-            for start in tqdm(range(0, len(clips), AT_ONCE), desc="measure", unit="step", leave=False):
+            starts = share(range(0, len(clips), AT_ONCE))
+            for start in tqdm(starts, desc="measure", unit="step", leave=False, disable=not is_main()):
                 some = clips.frames([Draw(clip, ()) for clip in range(start, min(start + AT_ONCE, len(clips)))])
                 found.append(model.statistics(some.to(device)).cpu())
-        self.statistics = torch.cat(found).clone()  # a tensor of inference mode could not be trained on
+        self.statistics = torch.cat(gather(found)).clone()  # a tensor of inference mode could not be trained on
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -50,7 +50,7 @@ def test_batches_do_not_depend_on_the_number_of_loader_processes(config, rows):
     def load(workers: int) -> list:
         train = replace(config.train, loader_workers=workers)
         loader = training_loader(ClipDataset(Cache.of(config), rows, config.augment), train, pin=False)
-        loader.sampler.set_epoch(3)
+        loader.batch_sampler.set_epoch(3)
         return list(loader)
 
     for alone, parallel in zip(load(0), load(2), strict=True):
