@@ -33,7 +33,7 @@ def main() -> int:
         raise UserError(f"no checkpoint {options.checkpoint}; name one by --checkpoint")
     files = find_videos(options.videos)
     check_places(options)
-    settings = Settings(options.checkpoint, options.device, options.face, options.report)
+    settings = Settings(options.checkpoint, options.device, options.face, options.report, options.time_limit)
     workers = 1 if options.device == "cuda" else min(options.workers or os.cpu_count() or 1, len(files))
     results: dict[Path, Result] = {}
     try:
@@ -68,9 +68,13 @@ def parse() -> argparse.Namespace:
                         "the video, up to four, or the N-th by size, counted from 0")  # fmt: skip
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes, where there are several files "
                         "and no GPU is asked for; 0: one for each core")  # fmt: skip
+    parser.add_argument("--time-limit", type=float, default=Settings.time_limit, metavar="S", help="seconds after "
+                        f"which a file is given up; default: {Settings.time_limit}")  # fmt: skip
     options = parser.parse_args()
     if options.workers < 0:
         parser.error("--workers must be 0 or more")
+    if not options.time_limit > 0:
+        parser.error("--time-limit must be more than 0")
     return options
 
 
@@ -116,7 +120,7 @@ def write(results: list[Result], options: argparse.Namespace) -> bool:
         from lipinc.detection.page import write_index
 
         try:
-            index = write_index([result.row for result in results if result.row is not None], options.report)
+            index = write_index([result.row for result in results], options.report)
             print(f"report: {index}")
         except UserError as error:
             problems.append(str(error))

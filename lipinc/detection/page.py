@@ -61,7 +61,7 @@ class IndexRow:
     reason: Reason | None
     detail: str
     page: str
-    """File name of its page, in the folder of the index."""
+    """File name of its page, in the folder of the index; empty where it could not be written."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def write_index(rows: Iterable[IndexRow], folder: Path) -> Path:
     return _write(folder / "index.html", html)
 
 
-def index_row(verdict: Verdict, page: Path) -> IndexRow:
-    """The row of a video whose page `write_page` wrote."""
+def index_row(verdict: Verdict, page: Path | None) -> IndexRow:
+    """The row of a video. page: what `write_page` wrote; None where it could not."""
     said = verdict.judgement
     return IndexRow(
         file=verdict.file,
@@ -178,7 +178,7 @@ def index_row(verdict: Verdict, page: Path) -> IndexRow:
         duration=verdict.duration,
         reason=said.reason,
         detail=said.detail,
-        page=page.name,
+        page=page.name if page else "",
     )
 
 

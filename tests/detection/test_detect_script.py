@@ -118,6 +118,7 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         (["--checkpoint", "{folder}/torch.pt"], "pickled .pt/.pth files are not read"),
         (["--checkpoint", "{folder}"], "no checkpoint"),
         (["--workers", "-1"], "--workers must be 0 or more"),
+        (["--time-limit", "0"], "--time-limit must be more than 0"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),
         (["--csv", "{folder}/no/such/folder/v.csv"], "there is no folder"),
         (["--json", "{folder}"], "cannot be written"),
@@ -244,22 +245,17 @@ def test_summary_counts_the_decisions(run, tmp_path, talk, make_checkpoint) -> N
 # A disk that is full
 
 
-def test_pages_that_cannot_be_written_cost_no_verdict(run, tmp_path, text, short, monkeypatch) -> None:
-    write = page.write_atomically
-
-    def full(file, content):
-        if "text" in file.name:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(file, content)
-
-    monkeypatch.setattr(page, "write_atomically", full)
+def test_a_page_that_cannot_be_written_costs_neither_its_verdict_nor_its_row(run, tmp_path, text, short) -> None:
     report, table = tmp_path / "report", tmp_path / "v.csv"
+    (report / page.page_name(str(text))).mkdir(parents=True)  # where its page would be
     status, out, err = run(text, short, "--workers", "1", "--report", report, "--csv", table)
     assert status == 1
     (error,) = [line for line in err.splitlines() if line.startswith("error")]
-    assert "text-mp4" in error and "No space left on device" in error
+    assert "text-mp4" in error and "Is a directory" in error
     assert len(list(csv.DictReader(table.read_text().splitlines()))) == 2
-    assert "short.mp4" in (report / "index.html").read_text()
+    index = (report / "index.html").read_text()
+    assert f"{text} (its page could not be written)" in index
+    assert page.page_name(str(text)) not in index and f'href="{page.page_name(str(short))}"' in index
 
 
 def test_a_file_that_cannot_be_written_costs_neither_the_verdicts_nor_the_other_files(
