@@ -93,7 +93,7 @@ def _judging(settings: Settings, workers: int) -> Callable[[Path], Result]:
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    return partial(_judge, _load(settings), settings)
+    return partial(judge_one, _load(settings), settings)
 
 
 def _refusing(settings: Settings, lost: dict[Path, str]) -> Callable[[Path], Result]:
@@ -108,7 +108,8 @@ def _load(settings: Settings) -> "Detector":
     return Detector(settings.checkpoint, device=settings.device, face=settings.face)
 
 
-def _judge(detector: "Detector", settings: Settings, file: Path) -> Result:
+def judge_one(detector: "Detector", settings: Settings, file: Path) -> Result:
+    """The result of one file, in this process."""
     try:
         verdict = detector(file, evidence=settings.report is not None)
     except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on

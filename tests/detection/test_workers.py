@@ -11,6 +11,7 @@ import pytest
 from lipinc.detection.workers import Lost, work_apart
 from lipinc.errors import UserError
 
+
 def _load() -> Callable[[Path], str]:
     return _work
 
