@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.data.cache import write_atomically
+from lipinc.data.table import guard_formula
 from lipinc.detection.batch import Result, Settings, find_videos, judge
-from lipinc.errors import UserError
-from lipinc.metrics import guard_formula
+from lipinc.errors import UserError, printable
 from lipinc.scripts import run_script
 
 COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage", "reason", "detail", "sha256")
@@ -94,7 +94,7 @@ def check_places(options: argparse.Namespace) -> None:
 def line(result: Result) -> str:
     """One line a file, the faces below it if there are several."""
     values = result.values
-    lines = [f"{_answer(values)}  {_plain(values['file'])}"]
+    lines = [f"{_answer(values)}  {printable(values['file'])}"]
     if len(values["faces"]) > 1:
         lines += [f"{_answer(face)}    face {face['rank']}" for face in values["faces"]]
     return "\n".join(lines)
@@ -146,15 +146,10 @@ def _csv(results: list[Result]) -> bytes:
 
 def _answer(values: dict) -> str:
     if values["probability"] is None:
-        return f"{values['verdict']:10}  -     {values['reason']}: {_plain(values['detail'])}"
+        return f"{values['verdict']:10}  -     {values['reason']}: {printable(values['detail'])}"
     windows = "1 window" if values["windows"] == 1 else f"{values['windows']} windows"
     share = f"mouth in {values['coverage']:.0%} of frames"
     return f"{values['verdict']:10}  {values['probability']:.3f} ({windows}, {share})"
-
-
-def _plain(text: str) -> str:
-    """A text that a terminal can be trusted with, such as a file name."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from lipinc.data.cache import write_atomically
 from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Source, Verdict, WindowScore
-from lipinc.errors import UserError
+from lipinc.errors import UserError, printable
 from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -282,7 +282,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: _printable(value) if type(value) is str else value,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     style, script = (Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "sort.js"))
     environment.globals |= {"style": style, "style_hash": _hash(style), "script": script, "script_hash": _hash(script)}
@@ -293,11 +293,6 @@ def _environment() -> Environment:
 def _hash(text: str) -> str:
     """As a Content-Security-Policy names an inline style or script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _printable(text: str) -> str:
-    """Line breaks, bytes of no encoding and marks that turn the writing around are shown as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _probability(value: float) -> str:

@@ -15,10 +15,10 @@ from lipinc.data.catalog import (
     check_present,
     load_catalog,
     read_fakeavceleb_index,
-    read_table,
     seed_of,
     unique_files,
 )
+from lipinc.data.table import read_table
 from lipinc.errors import UserError
 
 HEADER = "source,target1,target2,method,category,type,race,gender,filename,path"
