@@ -329,6 +329,7 @@ def built_to_harm() -> dict[str, bytes]:
         "flat.avi": encode([np.zeros((2, 16000, 3), np.uint8)] * FRAMES, "avi", "rawvideo", "bgr24"),
         "tall.avi": encode([np.zeros((16000, 2, 3), np.uint8)] * FRAMES, "avi", "rawvideo", "bgr24"),
         "bomb.avi": _mjpeg(jpeg, 16000),
+        "tagged_playlist.mp4": b"ID3\x04\0\0\0\0\0\0" + b"ffconcat version 1.0\nfile DAMAGED\n",
         "playlist_of_itself.mp4": b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nDAMAGED\n",
         "playlist_of_a_file.mp4": playlist % b"/etc/passwd",
         "playlist_of_an_address.mp4": playlist % b"http://127.0.0.1:9/a.ts",
@@ -340,14 +341,14 @@ def built_to_harm() -> dict[str, bytes]:
 
 
 def _mjpeg(jpeg: bytes, side: int) -> bytes:
-    """The same picture again and again, copied, not encoded."""
+    """The same picture three times, copied, not encoded."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "v")
         with av.open(str(file), "w", format="avi") as output:
             stream = output.add_stream("mjpeg", rate=25)
             stream.width = stream.height = side
             stream.pix_fmt = "yuvj420p"
-            for index in range(FRAMES):
+            for index in range(3):
                 packet = av.Packet(jpeg)
                 packet.stream, packet.pts, packet.dts, packet.time_base = stream, index, index, Fraction(1, 25)
                 output.mux(packet)

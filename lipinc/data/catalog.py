@@ -153,11 +153,11 @@ def load_catalog(config: DataConfig) -> list[VideoRecord]:
 
 def _check_keys(records: Iterable[VideoRecord]) -> None:
     """A cache may lie on a disk that takes A.mp4 and a.mp4, or two spellings of é, for one file."""
-    keys: dict[str, str] = {}
+    firsts: dict[str, VideoRecord] = {}
     for record in records:
-        first = keys.setdefault(unicodedata.normalize("NFC", record.key).casefold(), record.key)
-        if first != record.key:
-            raise UserError(f"{first} and {record.key} would be one file on some disks: rename one")
+        first = firsts.setdefault(unicodedata.normalize("NFC", record.key).casefold(), record)
+        if first is not record:
+            raise UserError(f"{first.key} and {record.key} would be one file on some disks: rename one")
 
 
 def check_present(records: Iterable[VideoRecord], config: DataConfig) -> set[str]:

@@ -22,6 +22,7 @@ from lipinc.scripts import run_script
 
 HOSTILE = [
     "=1+1.mp4",
+    "\t@SUM(1).mp4",
     "a[1].mp4",
     'it\'s "quoted", twice.mp4',
     "line\nbreak.mp4",
@@ -166,7 +167,7 @@ def test_a_batch_of_hostile_names_has_its_lines_rows_and_pages(run, tmp_path, ta
 
     lines = out.splitlines()
     assert len(lines) == len(HOSTILE) + 2 and all(line.isprintable() for line in lines)
-    assert lines[-2] == f"report: {report / 'index.html'}" and lines[-1].startswith("9 videos: ")
+    assert lines[-2] == f"report: {report / 'index.html'}" and lines[-1].startswith("10 videos: ")
 
     assert [one["file"] for one in json.loads(values.read_text())] == names
     with open(table, newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -214,6 +215,33 @@ def test_literal_names_patterns_and_folders_may_be_mixed(run, tmp_path, short, m
         "nowhere.mp4",
     ]
     assert status == 1
+
+
+def test_what_is_no_file_is_waited_for_by_nobody(run, tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    (tmp_path / "itself.mp4").symlink_to(tmp_path / "itself.mp4")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    status, out, _ = run(tmp_path, "--csv", tmp_path / "v.csv")
+    assert status == 1 and "3 videos: 0 fake, 0 uncertain, 0 real, 3 no verdict" in out
+    rows = list(csv.DictReader((tmp_path / "v.csv").read_text().splitlines()))
+    assert {Path(row["file"]).name: row["detail"] for row in rows} == {
+        "pipe.mp4": "not a regular file",
+        "device.mp4": "not a regular file",
+        "itself.mp4": "Too many levels of symbolic links",
+    }
+
+
+@pytest.mark.slow
+def test_a_file_that_takes_too_long_is_given_up_and_the_others_go_on(run, tmp_path, short, text) -> None:
+    endless = tmp_path / "endless.mp4"
+    with endless.open("wb") as file:
+        file.truncate(1 << 40)  # bytes of nothing, whose hash takes an hour
+    status, out, _ = run(endless, short, text, "--workers", "1", "--time-limit", "5")
+    assert status == 1
+    verdicts = sorted(line.split()[3] for line in out.splitlines()[:-1])
+    assert verdicts == ["crashed:", "too_short:", "unreadable:"]
+    assert f"crashed: given up after 5 s  {endless}" in out
 
 
 @pytest.mark.slow
