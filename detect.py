@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.data.cache import write_atomically
+from lipinc.data.table import guard_formula
 from lipinc.detection.batch import Result, Settings, find_videos, judge
-from lipinc.errors import UserError
-from lipinc.metrics import guard_formula
+from lipinc.errors import UserError, printable
 from lipinc.scripts import run_script
 
 COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage", "reason", "detail", "sha256")
@@ -33,7 +33,7 @@ def main() -> int:
         raise UserError(f"no checkpoint {options.checkpoint}; name one by --checkpoint")
     files = find_videos(options.videos)
     check_places(options)
-    settings = Settings(options.checkpoint, options.device, options.face, options.report)
+    settings = Settings(options.checkpoint, options.device, options.face, options.report, options.time_limit)
     workers = 1 if options.device == "cuda" else min(options.workers or os.cpu_count() or 1, len(files))
     results: dict[Path, Result] = {}
     try:
@@ -68,9 +68,13 @@ def parse() -> argparse.Namespace:
                         "the video, up to four, or the N-th by size, counted from 0")  # fmt: skip
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes, where there are several files "
                         "and no GPU is asked for; 0: one for each core")  # fmt: skip
+    parser.add_argument("--time-limit", type=float, default=Settings.time_limit, metavar="S", help="seconds after "
+                        f"which a file is given up; default: {Settings.time_limit}")  # fmt: skip
     options = parser.parse_args()
     if options.workers < 0:
         parser.error("--workers must be 0 or more")
+    if not options.time_limit > 0:
+        parser.error("--time-limit must be more than 0")
     return options
 
 
@@ -90,7 +94,7 @@ def check_places(options: argparse.Namespace) -> None:
 def line(result: Result) -> str:
     """One line a file, the faces below it if there are several."""
     values = result.values
-    lines = [f"{_answer(values)}  {_plain(values['file'])}"]
+    lines = [f"{_answer(values)}  {printable(values['file'])}"]
     if len(values["faces"]) > 1:
         lines += [f"{_answer(face)}    face {face['rank']}" for face in values["faces"]]
     return "\n".join(lines)
@@ -116,7 +120,7 @@ def write(results: list[Result], options: argparse.Namespace) -> bool:
         from lipinc.detection.page import write_index
 
         try:
-            index = write_index([result.row for result in results if result.row is not None], options.report)
+            index = write_index([result.row for result in results], options.report)
             print(f"report: {index}")
         except UserError as error:
             problems.append(str(error))
@@ -142,15 +146,10 @@ def _csv(results: list[Result]) -> bytes:
 
 def _answer(values: dict) -> str:
     if values["probability"] is None:
-        return f"{values['verdict']:10}  -     {values['reason']}: {_plain(values['detail'])}"
+        return f"{values['verdict']:10}  -     {values['reason']}: {printable(values['detail'])}"
     windows = "1 window" if values["windows"] == 1 else f"{values['windows']} windows"
     share = f"mouth in {values['coverage']:.0%} of frames"
     return f"{values['verdict']:10}  {values['probability']:.3f} ({windows}, {share})"
-
-
-def _plain(text: str) -> str:
-    """A text that a terminal can be trusted with, such as a file name."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,9 @@ def _groups(config: Config, leave_out: str) -> dict[str, tuple[str, ...]]:
     if leave_out == "all":
         return {"all": ALL}
     names = generators(read_manifest(Cache.of(config).manifest_file))
+    for name in names:  # as the index has them, and folders are called by them
+        if "/" in name or name in (".", ".."):
+            raise UserError(f"the generator {name!r} cannot name a folder: call it otherwise in the index")
     return {name: (name,) for name in names}
 
 

@@ -6,7 +6,6 @@ fake from the threshold on (score >= threshold).
 
 import csv
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from lipinc.data.catalog import version_suffix
+from lipinc.data.table import guard_formula, unguard_formula
 from lipinc.errors import UserError
 
 CSV_COLUMNS = (
@@ -114,21 +114,10 @@ class Predictions:
                 label=[int(row["label"]) for row in rows],
                 score=[float(row["score"]) for row in rows],
                 windows=[int(row["windows"]) for row in rows],
-                **{name: [_unguard(row[name]) for row in rows] for name in TEXT_COLUMNS},
+                **{name: [unguard_formula(row[name]) for row in rows] for name in TEXT_COLUMNS},
             )
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: {error}; write the file again with a test run") from None
-
-
-def guard_formula(text: str) -> str:
-    """A text for a CSV cell, with a leading apostrophe where a spreadsheet would run it as a formula.
-
-    Also guards texts that are guarded already, so that `_unguard` is its exact inverse."""
-    return "'" + text if re.match(r"'*[=+\-@]", text) else text
-
-
-def _unguard(text: str) -> str:
-    return text[1:] if re.match(r"'+[=+\-@]", text) else text
 
 
 class RocCounts(NamedTuple):

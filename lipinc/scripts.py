@@ -8,7 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from lipinc.errors import UserError
+from lipinc.errors import UserError, printable
+
+MAX_HALF = 1000
+"""Characters at either end of an error message that are printed."""
 
 
 @contextmanager
@@ -35,12 +38,14 @@ def run_script(
     except UserError as error:
         # A loader process wraps the message into its traceback; the last mention is the message itself.
         message = str(error).rpartition("UserError: ")[2].strip()
-        print(f"error: {message}", file=sys.stderr)
+        if len(message) > 2 * MAX_HALF:  # it quotes a cell of a megabyte; what happened and what to do are at its ends
+            message = f"{message[:MAX_HALF]} ... {message[-MAX_HALF:]}"
+        print(f"error: {printable(message)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a disk that is full
         if error.filename is None:
             raise
-        print(f"error: {error.filename}: {error.strerror}; what is done is kept", file=sys.stderr)
+        print(f"error: {printable(str(error.filename))}: {error.strerror}; what is done is kept", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):

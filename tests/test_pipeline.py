@@ -137,6 +137,18 @@ def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, monkeypatch,
     assert len(saved["fold_auc"]["raw"]) == 1
 
 
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "..", "a/b"])
+def test_a_generator_whose_name_is_a_path_leads_nowhere(config, monkeypatch, name):
+    manifest = Cache.of(config).manifest_file
+    rows = [
+        replace(row, record=replace(row.record, generator=name)) if row.record.label else row
+        for row in read_manifest(manifest)
+    ]
+    write_manifest(manifest, rows)
+    with pytest.raises(UserError, match="cannot name a folder"):
+        cross_validate(monkeypatch, replace(config, split=replace(config.split, folds=3)), leave_out="each")
+
+
 def test_pooled_scores_are_calibrated_fold_by_fold(config):
     result = run_experiment(config)
     calibration = result.calibration

@@ -5,18 +5,19 @@ Usage:
     missing = check_present(records, config.data)
 """
 
-import csv
 import difflib
 import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path, PurePosixPath
 
 from lipinc.config import DataConfig
+from lipinc.data.table import read_table
 from lipinc.errors import UserError
 from lipinc.video.conditions import RAW, expand
 
@@ -27,6 +28,8 @@ CSV_COLUMNS = (
     "path", "label", "identity", "generator", "split", "race", "gender", "method", "pair", "family", "audio",
 )  # fmt: skip
 UNKNOWN_GENERATOR = "unknown"
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""What no name of a file, person or generator may hold: it would break a row of a manifest or turn a terminal's page."""
 PSEUDO = "pseudo"
 """Method and generator of a pseudo-fake."""
 
@@ -130,19 +133,31 @@ def load_catalog(config: DataConfig) -> list[VideoRecord]:
     """The videos of a data set, in index order (`folder`: sorted by key), each followed by the versions of it that
     `config.forgeries` and `config.conditions` ask for. Reads the index, no video file.
 
-    Raises UserError on an index that cannot be read, contradicts itself, or names no video.
+    Raises UserError on an index that cannot be read, contradicts itself, names no video, or names two whose clips would
+    be one file of the cache.
     """
     load = {"fakeavceleb": _load_fakeavceleb, "folder": _load_folder, "csv": _load_csv}[config.kind]
     records = load(config)
     if not records:
         raise UserError(f"{config.index or config.root} names no video to take: check data.index and data.fake_methods")
     conditions = (RAW, *expand(config.conditions))
-    return [
+    versions = [
         replace(version, condition=condition)
         for record in records
         for version in (record, *map(record.forged, range(config.forgeries if record.label is Label.REAL else 0)))
         for condition in conditions
     ]
+    _check_keys(versions)
+    return versions
+
+
+def _check_keys(records: Iterable[VideoRecord]) -> None:
+    """A cache may lie on a disk that takes A.mp4 and a.mp4, or two spellings of é, for one file."""
+    firsts: dict[str, VideoRecord] = {}
+    for record in records:
+        first = firsts.setdefault(unicodedata.normalize("NFC", record.key).casefold(), record)
+        if first is not record:
+            raise UserError(f"{first.key} and {record.key} would be one file on some disks: rename one")
 
 
 def check_present(records: Iterable[VideoRecord], config: DataConfig) -> set[str]:
@@ -161,63 +176,7 @@ def check_present(records: Iterable[VideoRecord], config: DataConfig) -> set[str
     return set(missing)
 
 
-# Tables
-
-
-@dataclass(frozen=True)
-class Table:
-    """A CSV file: its path, its column names, and its rows as (row number, column -> cell); the header is row 1."""
-
-    path: Path
-    columns: tuple[str, ...]
-    rows: list[tuple[int, dict[str, str]]]
-
-    def require(self, columns: Iterable[str]) -> None:
-        """Raises UserError naming the columns that are not there, and those that are."""
-        absent = [column for column in columns if column not in self.columns]
-        if absent:
-            there = ", ".join(column or "(unnamed)" for column in self.columns)
-            raise UserError(f"{self.path} has no column {', '.join(absent)}; its columns are {there}")
-
-    def where(self, number: int) -> str:
-        """The row, as an error message names it."""
-        return f"{self.path}, row {number}"
-
-
-def read_table(path: str | Path) -> Table:
-    """A UTF-8 CSV with a header; LF or CRLF, with or without a byte order mark, cells of any size.
-
-    Empty rows are skipped and cells missing at the end of a row are empty. Raises UserError.
-    """
-    path = Path(path)
-    limit = csv.field_size_limit(2**31 - 1)
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, strict=True))
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{path} is no valid CSV ({error}): look for a stray quote") from None
-    finally:
-        csv.field_size_limit(limit)
-
-    columns = tuple(name.strip() for name in lines[0]) if lines else ()
-    if not any(columns):
-        raise UserError(f"{path} has no header: its first row must name the columns")
-    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
-    if repeated:
-        raise UserError(f"{path} has the column {', '.join(repeated)} more than once: rename one")
-
-    rows = []
-    for number, cells in enumerate(lines[1:], start=2):
-        if any(cells[len(columns) :]):
-            raise UserError(f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote its commas")
-        if any(cells):
-            cells += [""] * (len(columns) - len(cells))
-            rows.append((number, dict(zip(columns, cells, strict=False))))
-    return Table(path, columns, rows)
+# Keys
 
 
 def as_key(path: str, where: str) -> str:
@@ -225,7 +184,7 @@ def as_key(path: str, where: str) -> str:
 
     Raises UserError on an empty or absolute path, on "..", and on characters no index can carry.
     """
-    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", path):
+    if UNSAFE.search(path):
         raise UserError(f"{where}: the path {path!r} holds a control character or is no Unicode: rename the file")
     posix = path.replace("\\", "/")
     if posix.startswith("/") or re.match(r"[A-Za-z]:/", posix):
@@ -236,6 +195,14 @@ def as_key(path: str, where: str) -> str:
     if not parts:
         raise UserError(f"{where}: the path is empty: name the file or drop the row")
     return "/".join(parts)
+
+
+def _texts(row: dict[str, str], where: str) -> dict[str, str]:
+    """The cells of a row without spaces around them. Raises UserError on characters no text of a record may hold."""
+    for column, cell in row.items():
+        if UNSAFE.search(cell.strip()):
+            raise UserError(f"{where}: the {column} {cell!r} holds a control character: mend the row")
+    return {column: cell.strip() for column, cell in row.items()}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -299,7 +266,7 @@ def _load_fakeavceleb(config: DataConfig) -> list[VideoRecord]:
 
 def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: str, where: str) -> VideoRecord:
     name, folder = row[name_column], row[folder_column]
-    row = {column: cell.strip() for column, cell in row.items()}
+    row = _texts({column: cell for column, cell in row.items() if column not in (name_column, folder_column)}, where)
     method, category, kind, source = row["method"], row["category"], row["type"], row["source"]
     if method not in FAKEAVCELEB_METHODS:
         raise UserError(f"{where}: unknown method {method!r}: {nearest(method, FAKEAVCELEB_METHODS)}")
@@ -330,19 +297,20 @@ def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: st
 
 
 def _load_folder(config: DataConfig) -> list[VideoRecord]:
-    """<root>/real and <root>/fake, searched to any depth; hidden files are left out.
+    """<root>/real and <root>/fake, searched to any depth and through links; hidden files are left out.
 
     The first sub-folder below real/ or fake/ is the identity, so fake/<generator>/... would read as one person. A
     video without such a sub-folder is a person of its own, named by its stem: real/ann.mp4 and fake/ann.mp4 are one.
     """
     records: list[VideoRecord] = []
+    seen: dict[tuple[int, int], str] = {}
     for label in Label:
         folder = Path(config.root) / label.name.lower()
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder: data.root must hold a folder real and a folder fake")
         files = [
             Path(parent, name)
-            for parent, _, names in os.walk(folder, onerror=_refuse_folder, followlinks=True)
+            for parent, names in _walk(folder, seen)
             for name in names
             if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
         ]
@@ -353,6 +321,17 @@ def _load_folder(config: DataConfig) -> list[VideoRecord]:
     if all(record.key.count("/") == 1 for record in records):
         log.warning("%s has no sub-folders for people: every file name counts as a person of its own", config.root)
     return sorted(records, key=lambda record: record.key)
+
+
+def _walk(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below and the names of its files. seen: folders met so far. A folder that links show twice would never
+    end if it held itself, and make two people of one if not."""
+    for parent, _, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
+        about = os.stat(parent)
+        first = seen.setdefault((about.st_dev, about.st_ino), parent)
+        if first != parent:
+            raise UserError(f"{parent} and {first} are one folder: take the link away")
+        yield parent, names
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -402,7 +381,7 @@ def _with_pairs(records: list[VideoRecord]) -> list[VideoRecord]:
 
 def _csv_record(row: dict[str, str], where: str) -> VideoRecord:
     key = as_key(row["path"], where)
-    row = {column: cell.strip() for column, cell in row.items()}
+    row = _texts(row, where)
     label = LABEL_NAMES.get(row["label"].lower())
     if label is None:
         raise UserError(f"{where}: the label {row['label']!r} is none of {', '.join(LABEL_NAMES)}: mend it")

@@ -16,7 +16,8 @@ from math import floor
 from pathlib import Path
 
 from lipinc.config import SplitConfig
-from lipinc.data.catalog import Label, VideoRecord, as_key, nearest, read_table
+from lipinc.data.catalog import Label, VideoRecord, as_key, nearest
+from lipinc.data.table import guard_formula, read_table, unguard_formula
 from lipinc.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def write_splits(path: str | Path, records: Iterable[VideoRecord], splits: Mappi
         for record in records:
             if record.key != record.path:
                 continue  # a version made of a file goes with it
-            writer.writerow((record.path, record.identity, record.label.name.lower(), splits[record.key]))
+            names = (guard_formula(record.path), guard_formula(record.identity))
+            writer.writerow((*names, record.label.name.lower(), splits[record.key]))
     os.replace(temporary, path)
 
 
@@ -107,7 +109,8 @@ def _from_file(records: Sequence[VideoRecord], path: str) -> dict[str, str]:
     named: dict[str, str] = {}
     for number, row in table.rows:
         where = table.where(number)
-        name = row[column].strip() if column == "identity" else as_key(row[column], where)
+        cell = unguard_formula(row[column])
+        name = cell.strip() if column == "identity" else as_key(cell, where)
         split = _split_name(row["split"], where)
         if named.setdefault(name, split) != split:
             raise UserError(f"{where}: {name} is in {split} and in {named[name]}: keep one of the two rows")

@@ -1,17 +1,15 @@
-"""Many videos to their verdicts, on several processes; a file that kills its process costs only itself."""
+"""Many videos to their verdicts, in processes of their own; a file that kills its process costs only itself."""
 
 import glob
 import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipinc.data.catalog import VIDEO_SUFFIXES
+from lipinc.detection.workers import Lost, work_apart
 from lipinc.errors import UserError
 from lipinc.video.rejection import Reason, Rejection
 
@@ -33,6 +31,8 @@ class Settings:
     face: str = "largest"
     report: Path | None = None
     """Folder of the pages; None: none are written."""
+    time_limit: float = 3600
+    """Seconds for one video, after which it is given up."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Result:
     values: dict[str, Any]
     """Verdict.to_json()."""
     row: "IndexRow | None"
-    """Of the report's index, where its page was written."""
+    """Of the report's index; None where no report was asked for."""
     problem: str
     """Why its page could not be written; empty otherwise."""
 
@@ -75,75 +75,31 @@ def find_videos(words: list[str]) -> list[Path]:
 
 
 def judge(files: list[Path], settings: Settings, workers: int) -> Iterator[Result]:
-    """A result for each file, as they are done. Raises UserError if the checkpoint cannot be used.
-
-    workers: processes; 1: this one. A process that dies takes those along that share its pool: each file that was in
-    work is tried once more, alone.
-    """
-    if workers == 1:
-        detector = _load(settings)
-        for file in files:
-            yield _judge(detector, file, settings)
-        return
-    waiting, suspects = deque(files), []
-    while waiting:
-        yield from _judge_in_pool(waiting, suspects, settings, workers)
-    for file in suspects:
-        died: list[Path] = []
-        yield from _judge_in_pool(deque([file]), died, settings, workers=1)
-        if died:
-            yield _keep(_load(settings).refuse(file, _DIED), settings)
+    """A result for each file, as they are done, from so many processes. Raises UserError if the checkpoint cannot be
+    used."""
+    lost: dict[Path, str] = {}
+    for outcome in work_apart(partial(_judging, settings, workers), files, workers, settings.time_limit):
+        if isinstance(outcome, Lost):
+            lost[outcome.file] = outcome.detail
+        else:
+            yield outcome
+    # Their verdict names the checkpoint too, so it needs a process that has loaded it.
+    for outcome in work_apart(partial(_refusing, settings, lost), list(lost), 1, settings.time_limit):
+        yield outcome
 
 
-_DIED = Rejection(Reason.CRASHED, "the process that reads it dies")
-
-
-def _judge_in_pool(waiting: deque[Path], suspects: list[Path], settings: Settings, workers: int) -> Iterator[Result]:
-    """Take files from `waiting` until none is left or the pool breaks; files in work then go to `suspects`."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    running: dict[Future, Path] = {}
-    broken = False
-    # Spawned: FaceMesh hangs after a fork.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings, threads))
-    try:
-        while running or (waiting and not broken):
-            while waiting and not broken and len(running) < 2 * workers:  # none waits for its next file
-                try:
-                    running[pool.submit(_work, waiting[0])] = waiting[0]
-                    waiting.popleft()
-                except BrokenProcessPool:
-                    broken = True
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                file = running.pop(future)
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    broken = True
-                    suspects.append(file)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_worker: "tuple[Detector, Settings] | UserError | None" = None
-"""Of a worker process: what it has loaded, or why it could not."""
-
-
-def _start_worker(settings: Settings, threads: int) -> None:
+def _judging(settings: Settings, workers: int) -> Callable[[Path], Result]:
+    """What a process does with each file."""
     import torch
 
-    global _worker
-    torch.set_num_threads(threads)
-    try:
-        _worker = (_load(settings), settings)
-    except UserError as error:  # raised here, it would look like a process that died
-        _worker = error
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    return partial(judge_one, _load(settings), settings)
 
 
-def _work(file: Path) -> Result:
-    if isinstance(_worker, UserError):
-        raise _worker
-    detector, settings = _worker
-    return _judge(detector, file, settings)
+def _refusing(settings: Settings, lost: dict[Path, str]) -> Callable[[Path], Result]:
+    """What a process does with each file that others were lost on."""
+    detector = _load(settings)
+    return lambda file: _keep(detector.refuse(file, Rejection(Reason.CRASHED, lost[file])), settings)
 
 
 def _load(settings: Settings) -> "Detector":
@@ -152,7 +108,8 @@ def _load(settings: Settings) -> "Detector":
     return Detector(settings.checkpoint, device=settings.device, face=settings.face)
 
 
-def _judge(detector: "Detector", file: Path, settings: Settings) -> Result:
+def judge_one(detector: "Detector", settings: Settings, file: Path) -> Result:
+    """The result of one file, in this process."""
     try:
         verdict = detector(file, evidence=settings.report is not None)
     except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on
@@ -166,11 +123,12 @@ def _keep(verdict: "Verdict", settings: Settings) -> Result:
         return Result(verdict.to_json(), None, "")
     from lipinc.detection.page import index_row, write_page
 
+    page, problem = None, ""
     try:
-        row = index_row(verdict, write_page(verdict, settings.report))
+        page = write_page(verdict, settings.report)
     except UserError as error:
-        return Result(verdict.to_json(), None, str(error))
-    return Result(verdict.to_json(), row, "")
+        problem = str(error)
+    return Result(verdict.to_json(), index_row(verdict, page), problem)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import platform
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -181,7 +182,8 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
 
 
 def _sha256(path: Path) -> str:
-    if path.is_fifo() or path.is_char_device():  # to read it could take for ever
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to read it could take for ever
         raise OSError(errno.EINVAL, "not a regular file")
     digest = hashlib.sha256()
     with open(path, "rb") as file:

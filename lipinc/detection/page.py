@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from lipinc.data.cache import write_atomically
 from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Source, Verdict, WindowScore
-from lipinc.errors import UserError
+from lipinc.errors import UserError, printable
 from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -63,7 +63,7 @@ class IndexRow:
     reason: Reason | None
     detail: str
     page: str
-    """File name of its page, in the folder of the index."""
+    """File name of its page, in the folder of the index; empty where it could not be written."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ def write_index(rows: Iterable[IndexRow], folder: Path) -> Path:
     return _write(folder / "index.html", html)
 
 
-def index_row(verdict: Verdict, page: Path) -> IndexRow:
-    """The row of a video whose page `write_page` wrote."""
+def index_row(verdict: Verdict, page: Path | None) -> IndexRow:
+    """The row of a video. page: what `write_page` wrote; None where it could not."""
     said = verdict.judgement
     return IndexRow(
         file=verdict.file,
@@ -180,7 +180,7 @@ def index_row(verdict: Verdict, page: Path) -> IndexRow:
         duration=verdict.duration,
         reason=said.reason,
         detail=said.detail,
-        page=page.name,
+        page=page.name if page else "",
     )
 
 
@@ -284,7 +284,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: _printable(value) if type(value) is str else value,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     style, script = (Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "sort.js"))
     environment.globals |= {"style": style, "style_hash": _hash(style), "script": script, "script_hash": _hash(script)}
@@ -295,11 +295,6 @@ def _environment() -> Environment:
 def _hash(text: str) -> str:
     """As a Content-Security-Policy names an inline style or script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _printable(text: str) -> str:
-    """Line breaks, bytes of no encoding and marks that turn the writing around are shown as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _probability(value: float) -> str:

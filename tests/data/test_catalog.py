@@ -1,7 +1,7 @@
 """Catalogues: what is taken from an index or a folder, under which key and label, and what is refused."""
 
-import csv
 import logging
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from lipinc.data.catalog import (
     check_present,
     load_catalog,
     read_fakeavceleb_index,
-    read_table,
     seed_of,
     unique_files,
 )
@@ -50,55 +49,42 @@ def csv_catalog(folder: Path, *lines: str, **options) -> list[VideoRecord]:
     return load_catalog(DataConfig(kind="csv", root=str(folder), **options))
 
 
-# Paths and tables
+# Paths
 
 
 @pytest.mark.parametrize(
     ("path", "key"),
-    [("real/a.mp4", "real/a.mp4"), ("./real//a.mp4", "real/a.mp4"), ("real\\a b.mp4", "real/a b.mp4")],
+    [
+        *(("real/a.mp4", "real/a.mp4"), ("./real//a.mp4", "real/a.mp4"), ("real\\a b.mp4", "real/a b.mp4")),
+        # Ordinary names on Linux, whatever other systems make of them.
+        *((name, name) for name in ("con", "aux.mp4", "a.", "a ", "~/a.mp4", "C:a.mp4", "-rf", "$(a).mp4", "...")),
+    ],
 )
 def test_key_is_a_clean_posix_path(path: str, key: str) -> None:
     assert as_key(path, "index.csv, row 2") == key
 
 
 @pytest.mark.parametrize(
-    "path", ["", ".", "/real/a.mp4", "C:\\a.mp4", "../a.mp4", "real/../../a.mp4", "a\0.mp4", "a\n"]
+    "path",
+    [
+        *(
+            "",
+            ".",
+            "./",
+            "/real/a.mp4",
+            "//host/share/a.mp4",
+            "../a.mp4",
+            "real/../../a.mp4",
+            "real/..",
+            "..\\..\\a.mp4",
+        ),
+        *("C:\\a.mp4", "c:/a.mp4", "\\\\host\\share\\a.mp4", "\\\\?\\C:\\a.mp4"),
+        *("a\0.mp4", "a\n", "a\rb.mp4", "a\x1b[31m.mp4", "caf\udce9.mp4"),
+    ],
 )
 def test_unsafe_path_is_refused_with_its_row(path: str) -> None:
     with pytest.raises(UserError, match=r"^index\.csv, row 7: the path"):
         as_key(path, "index.csv, row 7")
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_table_reads_either_newline_and_a_byte_order_mark(tmp_path: Path, encoding: str, newline: str) -> None:
-    table = read_table(write(tmp_path / "t.csv", "path,note", "a,é", "", "b", newline=newline, encoding=encoding))
-    assert table.columns == ("path", "note")
-    assert table.rows == [(2, {"path": "a", "note": "é"}), (4, {"path": "b", "note": ""})]
-
-
-def test_table_reads_large_cells_and_leaves_the_limit_alone(tmp_path: Path) -> None:
-    limit = csv.field_size_limit()
-    note = "x" * (2 * limit)
-    assert read_table(write(tmp_path / "t.csv", "note", note)).rows == [(2, {"note": note})]
-    assert csv.field_size_limit() == limit
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("path\nJosé.mp4\n".encode("latin-1"), "is not UTF-8"),
-        ("path\na.mp4\n".encode("utf-16"), "is not UTF-8"),
-        (b"", "has no header"),
-        (b"path,path\na,b\n", "column path more than once"),
-        (b"path,label\na,b.mp4,real\n", "row 2 has 3 cells for 2 columns"),
-        (b'path\n"a.mp4\n', "is no valid CSV"),
-    ],
-)
-def test_broken_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "t.csv").write_bytes(content)
-    with pytest.raises(UserError, match=message):
-        read_table(tmp_path / "t.csv")
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "."])
@@ -247,6 +233,29 @@ def test_folder_follows_linked_people(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("link", "target"),
+    [("real/id1/again", "real"), ("real/id1/again", "real/id1"), ("real/id2", "real/id1"), ("fake/id1", "real/id1")],
+)
+def test_folder_that_links_show_twice_is_refused(tmp_path: Path, link: str, target: str) -> None:
+    touch(tmp_path, "real/id1/a.mp4", "fake/id3/b.mp4")
+    (tmp_path / link).symlink_to(tmp_path / target)
+    with pytest.raises(UserError, match="are one folder: take the link away"):
+        load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+
+
+def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
+    """2 ** 30 paths lead to the last one."""
+    for level in range(30):
+        for name in "ab":
+            (tmp_path / f"{level}").mkdir(exist_ok=True)
+            (tmp_path / f"{level}" / name).symlink_to(tmp_path / f"{level + 1}")
+    touch(tmp_path, "30/x.mp4", "fake/x.mp4")
+    (tmp_path / "real").symlink_to(tmp_path / "0")
+    with pytest.raises(UserError, match="are one folder"):
+        load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
     ("keys", "message"), [(["real/a.mp4"], "fake is no folder"), (["real/a.mp4", "fake/a.txt"], "fake holds no video")]
 )
 def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str) -> None:
@@ -299,6 +308,11 @@ def test_csv_merges_identical_rows(tmp_path: Path) -> None:
         (["path,label", "a.mp4,real"], {"identiy": "path"}, r"'identiy', .* did you mean identity\?"),
         (["file,label", "a.mp4,real"], {}, "no column path; its columns are file, label"),
         (["path,label"], {}, "names no video"),
+        (["path,label", "a/B.mp4,real", "A/b.mp4,fake"], {}, "a/B.mp4 and A/b.mp4 would be one file on some disks"),
+        (["path,label", "\u00e9.mp4,real", "e\u0301.mp4,fake"], {}, "would be one file on some disks"),
+        (["path,label,identity", 'a.mp4,real,"a\nb"'], {}, r"row 2: the identity 'a\\nb' holds a control character"),
+        (["path,label,generator", "a.mp4,fake,\x1b[2J"], {}, "row 2: the generator .* holds a control character"),
+        (["path,label", "a.mp4," + "x" * 10**6], {}, "row 2: the label .* is none of"),
     ],
 )
 def test_wrong_csv_is_refused(tmp_path: Path, lines: list[str], columns: dict[str, str], message: str) -> None:
@@ -327,10 +341,19 @@ def test_few_missing_files_are_returned_and_many_are_an_error(tmp_path: Path) ->
         check_present(records, DataConfig(root=str(tmp_path), max_missing=0.24))
 
 
-def test_folder_in_place_of_a_video_counts_as_missing(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").mkdir()
-    record = VideoRecord("a.mp4", Label.REAL, "a")
-    assert check_present([record], DataConfig(root=str(tmp_path), max_missing=1)) == {"a.mp4"}
+def test_what_is_no_file_counts_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    (tmp_path / "itself.mp4").symlink_to(tmp_path / "itself.mp4")
+    keys = {"folder.mp4", "pipe.mp4", "device.mp4", "itself.mp4", "x" * 300 + ".mp4", "/".join(["x" * 200] * 30)}
+    records = [VideoRecord(key, Label.REAL, "a") for key in sorted(keys)]
+    assert check_present(records, DataConfig(root=str(tmp_path), max_missing=1)) == keys
+
+
+def test_file_named_as_the_version_of_another_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a.mp4@crf28 and a.mp4@crf28 would be one file"):
+        csv_catalog(tmp_path, "path,label", "a.mp4,real", "a.mp4@crf28,fake", conditions=("crf28",))
 
 
 def test_pseudo_fakes_are_made_of_reals_alone(tmp_path: Path) -> None:

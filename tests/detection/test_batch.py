@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lipinc.detection import batch, page
-from lipinc.detection.batch import Settings, find_videos, judge
+from lipinc.detection.batch import Result, Settings, find_videos, judge
 from lipinc.detection.detector import Detector
 from lipinc.errors import UserError
 from lipinc.video import follow
@@ -94,22 +94,32 @@ def reasons(results) -> dict[str, str | None]:
     return {Path(result.values["file"]).name: result.values["reason"] for result in results}
 
 
-_work = batch._work
+def judge_here(folder: Path, settings: Settings) -> list[Result]:
+    """In this process, whose limits and patches others would not see."""
+    return list(map(batch._judging(settings, workers=1), find_videos([str(folder)])))
 
 
-def _die_on_bob(file: Path):
-    if "bob" in file.name:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return _work(file)
+_judging = batch._judging
 
 
-@pytest.mark.slow
-def test_a_worker_that_dies_costs_its_video_alone(folder, checkpoint, monkeypatch) -> None:
-    monkeypatch.setattr(batch, "_work", _die_on_bob)
-    results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=folder / "report"), workers=2))
+def _dying_on_bob(settings: Settings, workers: int):
+    work = _judging(settings, workers)
+
+    def on_file(file: Path) -> Result:
+        if "bob" in file.name:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return work(file)
+
+    return on_file
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_process_that_dies_costs_its_video_alone(folder, checkpoint, monkeypatch, workers) -> None:
+    monkeypatch.setattr(batch, "_judging", _dying_on_bob)
+    results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=folder / "report"), workers))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "crashed", "text.mp4": "unreadable"}
     (bob,) = [result for result in results if result.values["reason"] == "crashed"]
-    assert bob.values["detail"] == "the process that reads it dies"
+    assert bob.values["detail"] == "the process that reads it dies (SIGSEGV)"
     assert (folder / "report" / bob.row.page).is_file() and not bob.was_read
 
 
@@ -122,7 +132,7 @@ def test_a_bug_costs_its_video_alone_and_is_told_in_one_line(folder, checkpoint,
         return call(self, file, **options)
 
     monkeypatch.setattr(Detector, "__call__", broken)
-    results = list(judge(find_videos([str(folder)]), Settings(checkpoint), workers=1))
+    results = judge_here(folder, Settings(checkpoint))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "crashed", "text.mp4": "unreadable"}
     assert results[1].values["detail"] == "ZeroDivisionError: division by zero"
 
@@ -141,11 +151,11 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 def test_a_disk_too_full_for_a_page_costs_the_page_and_no_verdict(folder, checkpoint) -> None:
     report = folder / "report"
     with no_file_larger_than(50_000):  # the page of a refusal is smaller, that of a verdict larger
-        results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=report), workers=1))
+        results = judge_here(folder, Settings(checkpoint, report=report))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "too_short", "text.mp4": "unreadable"}
     ann, *others = results
     assert "cannot be written" in ann.problem and "File too large" in ann.problem
-    assert "\n" not in ann.problem and ann.row is None
+    assert "\n" not in ann.problem and ann.row.page == ""
     assert not any(result.problem for result in others)
     assert {path.name for path in report.iterdir()} == {result.row.page for result in others}
 
@@ -160,7 +170,7 @@ def test_a_disk_that_is_full_for_one_page_has_the_others(folder, checkpoint, mon
 
     monkeypatch.setattr(page, "write_atomically", full)
     report = folder / "report"
-    results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=report), workers=1))
+    results = judge_here(folder, Settings(checkpoint, report=report))
     assert [bool(result.problem) for result in results] == [False, True, False]
     assert "No space left on device" in results[1].problem
     assert sorted(path.name for path in report.iterdir()) == sorted([results[0].row.page, results[2].row.page])
@@ -169,7 +179,7 @@ def test_a_disk_that_is_full_for_one_page_has_the_others(folder, checkpoint, mon
 def test_no_room_for_the_mouths_of_a_video_is_told_of_that_video(folder, checkpoint, monkeypatch) -> None:
     monkeypatch.setattr(follow, "MOUTHS_IN_MEMORY", 1)  # all go to the temporary file, as a long video's do
     with no_file_larger_than(100_000):
-        results = list(judge(find_videos([str(folder)]), Settings(checkpoint), workers=1))
+        results = judge_here(folder, Settings(checkpoint))
     assert reasons(results) == {"ann.mp4": "crashed", "bob.mp4": "too_short", "text.mp4": "unreadable"}
     assert "File too large" in results[0].values["detail"]
 

@@ -22,6 +22,7 @@ from lipinc.scripts import run_script
 
 HOSTILE = [
     "=1+1.mp4",
+    "\t@SUM(1).mp4",
     "a[1].mp4",
     'it\'s "quoted", twice.mp4',
     "line\nbreak.mp4",
@@ -118,6 +119,7 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         (["--checkpoint", "{folder}/torch.pt"], "pickled .pt/.pth files are not read"),
         (["--checkpoint", "{folder}"], "no checkpoint"),
         (["--workers", "-1"], "--workers must be 0 or more"),
+        (["--time-limit", "0"], "--time-limit must be more than 0"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),
         (["--csv", "{folder}/no/such/folder/v.csv"], "there is no folder"),
         (["--json", "{folder}"], "cannot be written"),
@@ -165,7 +167,7 @@ def test_a_batch_of_hostile_names_has_its_lines_rows_and_pages(run, tmp_path, ta
 
     lines = out.splitlines()
     assert len(lines) == len(HOSTILE) + 2 and all(line.isprintable() for line in lines)
-    assert lines[-2] == f"report: {report / 'index.html'}" and lines[-1].startswith("9 videos: ")
+    assert lines[-2] == f"report: {report / 'index.html'}" and lines[-1].startswith("10 videos: ")
 
     assert [one["file"] for one in json.loads(values.read_text())] == names
     with open(table, newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -215,6 +217,33 @@ def test_literal_names_patterns_and_folders_may_be_mixed(run, tmp_path, short, m
     assert status == 1
 
 
+def test_what_is_no_file_is_waited_for_by_nobody(run, tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    (tmp_path / "itself.mp4").symlink_to(tmp_path / "itself.mp4")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    status, out, _ = run(tmp_path, "--csv", tmp_path / "v.csv")
+    assert status == 1 and "3 videos: 0 fake, 0 uncertain, 0 real, 3 no verdict" in out
+    rows = list(csv.DictReader((tmp_path / "v.csv").read_text().splitlines()))
+    assert {Path(row["file"]).name: row["detail"] for row in rows} == {
+        "pipe.mp4": "not a regular file",
+        "device.mp4": "not a regular file",
+        "itself.mp4": "Too many levels of symbolic links",
+    }
+
+
+@pytest.mark.slow
+def test_a_file_that_takes_too_long_is_given_up_and_the_others_go_on(run, tmp_path, short, text) -> None:
+    endless = tmp_path / "endless.mp4"
+    with endless.open("wb") as file:
+        file.truncate(1 << 40)  # bytes of nothing, whose hash takes an hour
+    status, out, _ = run(endless, short, text, "--workers", "1", "--time-limit", "5")
+    assert status == 1
+    verdicts = sorted(line.split()[3] for line in out.splitlines()[:-1])
+    assert verdicts == ["crashed:", "too_short:", "unreadable:"]
+    assert f"crashed: given up after 5 s  {endless}" in out
+
+
 @pytest.mark.slow
 def test_rows_are_in_the_order_of_the_input_with_any_number_of_workers(run, tmp_path, talk, text, short) -> None:
     table = tmp_path / "v.csv"
@@ -244,22 +273,17 @@ def test_summary_counts_the_decisions(run, tmp_path, talk, make_checkpoint) -> N
 # A disk that is full
 
 
-def test_pages_that_cannot_be_written_cost_no_verdict(run, tmp_path, text, short, monkeypatch) -> None:
-    write = page.write_atomically
-
-    def full(file, content):
-        if "text" in file.name:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(file, content)
-
-    monkeypatch.setattr(page, "write_atomically", full)
+def test_a_page_that_cannot_be_written_costs_neither_its_verdict_nor_its_row(run, tmp_path, text, short) -> None:
     report, table = tmp_path / "report", tmp_path / "v.csv"
+    (report / page.page_name(str(text))).mkdir(parents=True)  # where its page would be
     status, out, err = run(text, short, "--workers", "1", "--report", report, "--csv", table)
     assert status == 1
     (error,) = [line for line in err.splitlines() if line.startswith("error")]
-    assert "text-mp4" in error and "No space left on device" in error
+    assert "text-mp4" in error and "Is a directory" in error
     assert len(list(csv.DictReader(table.read_text().splitlines()))) == 2
-    assert "short.mp4" in (report / "index.html").read_text()
+    index = (report / "index.html").read_text()
+    assert f"{text} (its page could not be written)" in index
+    assert page.page_name(str(text)) not in index and f'href="{page.page_name(str(short))}"' in index
 
 
 def test_a_file_that_cannot_be_written_costs_neither_the_verdicts_nor_the_other_files(

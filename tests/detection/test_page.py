@@ -37,6 +37,22 @@ from lipinc.errors import UserError
 from lipinc.video.rejection import Reason
 
 HOSTILE = "clips/<script>alert(1)</script> \"quotes\" 'x' \n ünï.mp4"
+NAMES = (
+    HOSTILE,
+    "<img src=x onerror=alert(1)>.mp4",
+    "\"><script>document.title='hacked'</script>.mp4",
+    "'\" onmouseover=alert(1) x='.mp4",
+    "</title></style></script><svg onload=alert(1)>.mp4",
+    "javascript:alert(1)//.mp4",
+    "{{ 7 * 7 }}{% for x in y %}.mp4",
+    "&lt;b&gt;&#x202e;.mp4",
+    "\u202egpj.exe\u2066.mp4",
+    "line\nbreak\r\u2028.mp4",
+    "\x00\x1b[31m.mp4",
+    "caf\udce9.mp4",
+    "\u53e3" * 83 + ".mp4",  # 253 bytes
+)
+"""Of files."""
 SOURCE = Source(
     checkpoint="<b>v2</b>.safetensors",
     checkpoint_sha256="c" * 64,
@@ -203,6 +219,13 @@ def test_index_has_a_row_and_a_link_for_each_video(tmp_path):
     assert len(page.all("tr")) == 1 + 3
 
 
+def test_index_keeps_the_row_of_a_video_without_a_page(tmp_path):
+    rows = [index_row(fake("a.mp4"), None), index_row(refused("b.mp4"), write_page(refused("b.mp4"), tmp_path))]
+    page = read(write_index(rows, tmp_path))
+    assert "a.mp4 (its page could not be written)" in page.text and "1 fake, 1 no verdict" in page.text
+    assert [link["href"] for link in page.all("a") if link["href"][0] != "#"] == [page_name("b.mp4")]
+
+
 def test_index_of_nothing(tmp_path):
     assert "0 videos" in read(write_index([], tmp_path)).text
 
@@ -318,6 +341,38 @@ def test_a_browser_shows_the_page_of_a_video(chromium, tmp_path):
     badge = (np.abs(screenshot.astype(int) - (0x0A, 0x48, 0xB8)).max(axis=2) <= 3).sum()
     assert badge > 2000
     assert len(np.unique(screenshot.reshape(-1, 3), axis=0)) > 10_000
+
+
+@pytest.mark.slow
+def test_a_browser_runs_nothing_of_any_name(chromium, tmp_path):
+    """In the index and in a page that has all of them where a verdict has texts. Its console stays empty: no alert, no
+    error, nothing that the policy had to stop."""
+    report = tmp_path / "report"
+    rows = [index_row(refused(name, detail=name), write_page(refused(name, detail=name), report)) for name in NAMES]
+    index, _ = chromium(write_index(rows, report))
+    links = [link["href"] for link in index.all("a") if link["href"][0] != "#"]
+    assert links == [page_name(name) for name in NAMES] and all((report / link).is_file() for link in links)
+
+    everywhere = "".join(NAMES)
+    source = dataclasses.replace(SOURCE, checkpoint=everywhere, trained_on=everywhere, settings={
+        **SOURCE.settings, "mouth": {everywhere: everywhere}}, versions={everywhere: everywhere})  # fmt: skip
+    verdict = dataclasses.replace(refused(everywhere, detail=everywhere), source=source)
+    video, _ = chromium(write_page(verdict, report))
+    for shown, scripts in ((index, 1), (video, 0)):
+        assert len(shown.all("script")) == scripts and "49" not in shown.text
+        assert not [name for name in ("svg", "img", "b") if shown.all(name)]
+        assert not [name for _, attributes in shown.elements for name in attributes if name.startswith("on")]
+        assert "<img src=x onerror=alert(1)>.mp4" in shown.text and "\u202e" not in shown.text
+
+
+@pytest.mark.slow
+def test_the_policy_stops_a_script_that_was_slipped_in(chromium, tmp_path):
+    """Were a name ever printed as it is, the browser would refuse to run it."""
+    path = write_page(refused(), tmp_path / "report")
+    slip = "<script>document.body.textContent = 'hacked'</script><img src=x onerror=\"document.title = 'hacked'\">"
+    path.write_text(path.read_text(encoding="utf-8").replace("<header>", slip + "<header>", 1), encoding="utf-8")
+    with pytest.raises(AssertionError, match="inline script violates"):
+        chromium(path)
 
 
 @pytest.mark.slow
