@@ -15,11 +15,11 @@ import os
 import sys
 from pathlib import Path
 
+from lipinc.data.table import guard_formula
 from tqdm import tqdm
 
 from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.data.cache import write_atomically
-from lipinc.data.table import guard_formula
 from lipinc.detection.batch import Result, Settings, find_videos, judge
 from lipinc.errors import UserError, printable
 from lipinc.scripts import run_script
