@@ -191,7 +191,7 @@ class LossConfig:
     """Weight of the inconsistency loss (published); 0: off, and not computed."""
     features: Literal["full", "pooled"] = "full"
     """Which maps of the frame branch the inconsistency loss compares. full: the convolution output, as intended;
-    pooled: after the network's own 2 x 2 x 2 max pooling, at a small part of the cost (`python -m benchmarks.loss`).
+    pooled: after the network's own 2 x 2 x 2 max pooling, at a part of the cost (docs/performance.md).
     lipinc_v2 has token maps of one size: `pooled` is refused there. SSIM's constants presume features of about unit
     range, which model.input_scale 1 / 255 gives; at 1.0 they vanish beside V1's features."""
     label_smoothing: float = 0.0

@@ -199,8 +199,8 @@ def plot_growth(
     times.set(xlabel="videos", ylabel="seconds", xscale="log", yscale="log")
     for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
         memory.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
-    memory.set(xlabel="videos", ylabel="peak memory (MB)", xscale="log")
-    memory.set_ylim(bottom=0)
+    largest = max(max(values) for values in megabytes.values())
+    memory.set(xlabel="videos", ylabel="peak memory (MB)", xscale="log", ylim=(0, 1.25 * largest))
     for axes in (times, memory):
         axes.grid(color="#E5E5E5", lw=0.6)
         axes.legend(frameon=False, fontsize=8)

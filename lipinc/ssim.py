@@ -63,16 +63,19 @@ def _compare(maps: torch.Tensor, gradient: torch.Tensor | None, *, pairs: int) -
     pairs: how many are compared together, all of them of frames equally far apart.
     """
     batch, frames, channels, height, width = maps.shape
-    # (N, H, W, b C): the windows' sums, depthwise convolutions, are fast where many channels lie side by side.
-    maps = maps.permute(1, 3, 4, 0, 2)
+    maps = maps.transpose(0, 1)
     # A variance does not change with a shift: taking out the mean first leaves it more of float32's digits.
-    shift = maps.mean(dim=(0, 1, 2))
-    centred = torch.sub(maps, shift, out=maps.new_empty(maps.shape)).flatten(3)
+    shift = maps.mean(dim=(0, 3, 4), keepdim=True)
+    if maps.device.type == "cpu":  # its depthwise convolutions are fast where many channels lie side by side
+        centred = maps.new_empty((frames, height, width, batch, channels)).permute(0, 3, 4, 1, 2)
+    else:
+        centred = maps.new_empty(maps.shape)
+    centred = torch.sub(maps, shift, out=centred).flatten(1, 2)  # (N, b C, H, W)
     kernel = maps.new_full((batch * channels, 1, WINDOW, 1), 1 / WINDOW)
     mean = _windows(centred, kernel)
     variance = _windows(centred.square(), kernel).addcmul_(mean, mean, value=-1).clamp_(min=0)
     variance += C2 / 2 * (WINDOW**2 - 1) / WINDOW**2  # c2 shrunk: variances here are the population's, not the sample's
-    level = mean + shift.flatten()
+    level = mean + shift.flatten(1, 2)
     energy = level.square().add_(C1 / 2)
     similarity = torch.zeros_like(mean[:pairs])
     if gradient is not None:  # half of the sums of derivatives by each of these, over the pairs of a frame
@@ -103,20 +106,18 @@ def _compare(maps: torch.Tensor, gradient: torch.Tensor | None, *, pairs: int) -
         for start in range(0, frames - lag, pairs):
             stop = min(start + pairs, frames - lag)
             compare(slice(start, stop), slice(start + lag, stop + lag))
-    windows = frames * (frames - 1) // 2 * channels * mean[0, :, :, 0].numel()
+    windows = frames * (frames - 1) // 2 * channels * mean[0, 0].numel()
     if gradient is not None:
         by_mean.addcmul_(by_energy, level).addcmul_(by_variance, mean, value=-1)
         by_centred.addcmul_(_windows(by_variance, kernel, border=WINDOW - 1), centred)
         by_centred.add_(_windows(by_mean, kernel, border=WINDOW - 1)).mul_(2 / windows)
-        gradient.copy_(by_centred.unflatten(3, (batch, channels)).permute(3, 0, 4, 1, 2))
-    return similarity.sum(dim=(0, 1, 2)).unflatten(0, (batch, channels)).sum(dim=1) / windows
+        gradient.copy_(by_centred.unflatten(1, (batch, channels)).transpose(0, 1))
+    return similarity.sum(dim=(0, 2, 3)).unflatten(0, (batch, channels)).sum(dim=1) / windows
 
 
 def _windows(x: torch.Tensor, kernel: torch.Tensor, border: int = 0) -> torch.Tensor:
-    """Means of the windows of (N, H, W, K) maps with `border` zeros around them. A border of a window less one makes it
+    """Means of the windows of (N, K, H, W) maps with `border` zeros around them. A border of a window less one makes it
     the transpose of what it is without."""
-    x = x.permute(0, 3, 1, 2)
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN would round to TF32
         x = functional.conv2d(x, kernel, groups=len(kernel), padding=(border, 0))
-        x = functional.conv2d(x, kernel.transpose(2, 3), groups=len(kernel), padding=(0, border))
-    return x.permute(0, 2, 3, 1)
+        return functional.conv2d(x, kernel.transpose(2, 3), groups=len(kernel), padding=(0, border))
