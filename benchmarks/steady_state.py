@@ -3,7 +3,7 @@
     python -m benchmarks.steady_state --videos 10000 --plot steady_state.png
 
 One run of preprocess_extract_lips.py over that many short videos: hard links to a few rendered ones, half of them real.
-Prints the speed of the first and the last tenth and what every process held, and draws all of it.
+Prints the speed of the first and the last tenth and what the processes held, and draws all of it.
 """
 
 import csv
@@ -42,7 +42,7 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Look:
-    """At the run and all its processes, at one moment."""
+    """At the run and all its processes, while videos are read."""
 
     seconds: float
     done: int
@@ -89,16 +89,17 @@ def _watch(folder: Path, arguments: Arguments) -> list[Look]:
         *("--data.root", str(folder / "videos"), "--cache.path", str(folder / "cache")),
         *("--cache.workers", str(arguments.workers)),
     ]
-    looks = [Look(0, 0, 0, 0, 0)]
+    looks: list[Look] = []
     started = time.monotonic()
     script = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while script.poll() is None:
         time.sleep(arguments.interval)
         done = _lines(folder / "cache" / "manifest.unfinished.csv") or _lines(folder / "cache" / "manifest.csv")
         main, *workers = [_memory_and_files(process) for process in _family(script.pid)] or [(0, 0)]
-        worker = max((memory for memory, _ in workers), default=0)
-        files = sum(files for _, files in (main, *workers))
-        looks.append(Look(time.monotonic() - started, done, main[0], worker, files))
+        if workers:  # neither imports nor the contact sheet, which come before and after
+            files = sum(files for _, files in (main, *workers))
+            largest = max(memory for memory, _ in workers)
+            looks.append(Look(time.monotonic() - started, done, main[0], largest, files))
     if script.returncode:
         sys.exit(f"error: {' '.join(command)} ends with status {script.returncode}")
     return looks
@@ -128,7 +129,7 @@ def _lines(file: Path) -> int:
 
 def _rate(looks: list[Look], start: int, stop: int) -> float:
     """Videos a second between two counts of videos."""
-    inside = [look for look in looks if start <= look.done <= stop and look.done > 0]
+    inside = [look for look in looks if start <= look.done <= stop]
     return (inside[-1].done - inside[0].done) / (inside[-1].seconds - inside[0].seconds)
 
 

@@ -13,6 +13,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
@@ -41,14 +42,15 @@ class TimeLimitExceeded(Exception):
 class Isolated:
     """One process for one call after another; it starts with the first, and anew after it was lost.
 
-    It ends with the thread that started it, even one that is killed (Linux). To be called from one thread; `close` may
-    come from any, and ends a call that waits.
+    It ends with the thread that started it, even one that is killed (Linux), and its temporary files go with it. To be
+    called and closed from one thread.
     """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
         self._connection: Connection | None = None
-        self._closed = False
+        self._scratch: tempfile.TemporaryDirectory | None = None
+        self._stopped = False
 
     def call(self, function: Callable, *arguments: Any, time_limit: float = 0) -> Any:
         """function(*arguments), all of which can be pickled. time_limit: in s, on a clock that never jumps; 0: none.
@@ -73,31 +75,41 @@ class Isolated:
             raise error
         return result
 
+    def stop(self) -> None:
+        """Kill the process, from any thread. A call that waits and all later ones raise ProcessDied."""
+        self._stopped = True
+        process = self._process  # its thread may be replacing it
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
-        """Kill the process. Later calls raise ProcessDied."""
-        self._closed = True
-        if self._process is not None:
-            self._process.kill()
+        """`stop`, and clean up."""
+        self.stop()
+        self._end()
 
     def __enter__(self) -> "Isolated":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        self._end()
 
     def _start(self) -> None:
         for _ in range(STARTS):
             self._end()
-            if self._closed:
+            if self._stopped:
                 raise ProcessDied
+            self._scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
             self._connection, its_end = Pipe()
             with its_end:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "lipinc.data.isolation", str(its_end.fileno())],
                     pass_fds=[its_end.fileno()],
                     stdin=subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    env={
+                        **os.environ,
+                        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                        "TMPDIR": self._scratch.name,
+                    },
                     start_new_session=True,  # Ctrl-C is for its owner
                 )
             with suppress(EOFError, OSError):
@@ -111,7 +123,8 @@ class Isolated:
             with suppress(subprocess.TimeoutExpired):  # one that waits for a dead disk dies when the disk answers
                 self._process.wait(timeout=5)
             self._connection.close()
-        self._process = self._connection = None
+            self._scratch.cleanup()
+        self._process = self._connection = self._scratch = None
 
     def _retire_if_large(self) -> None:
         with suppress(psutil.NoSuchProcess):

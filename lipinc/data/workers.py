@@ -181,7 +181,9 @@ def _threads(config: Config, videos: int) -> Iterator[Workers]:
         try:
             yield Workers(executor, count)
         finally:  # what still runs is nobody's any more, and the threads would wait for it
-            executor.shutdown(wait=False, cancel_futures=True)
+            for process in _processes:
+                process.stop()
+            executor.shutdown(cancel_futures=True)
             while _processes:
                 _processes.pop().close()
 

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -52,6 +54,15 @@ def test_a_call_that_dies_or_hangs_is_lost_and_the_next_one_is_not(process, call
         process.call(call, time_limit=2)
     assert process.call(os.getpid) != lost
     assert not psutil.pid_exists(lost)
+
+
+def test_temporary_files_of_a_lost_process_go(process, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = process.call(tempfile.mkdtemp)
+    assert tmp_path in Path(place).parents
+    with pytest.raises(ProcessDied):
+        process.call(die)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_has_grown_makes_way(process, monkeypatch):

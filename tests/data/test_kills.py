@@ -41,7 +41,7 @@ def test_killed_at_twenty_moments_it_ends_with_the_bytes_of_an_undisturbed_run(t
         script = extract(root, cache)
         while kills < KILLS and script.returncode is None:
             try:
-                script.wait(timeout=moments.uniform(0, duration))
+                script.wait(timeout=moments.uniform(0, duration / 2))
             except subprocess.TimeoutExpired:
                 workers = psutil.Process(script.pid).children()
                 if workers and moments.random() < 0.5:
