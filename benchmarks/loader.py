@@ -69,7 +69,7 @@ def fill(cache: Cache, videos: int) -> list[ManifestRow]:
             face_frames=50,
         )
         record = VideoRecord(f"{number}.mp4", Label(number % 2), identity=str(number))
-        write_clips(cache.clips_file(record.key), clips, cache.settings, record.key)
+        write_clips(cache.clips_file(record.key), clips, cache.settings, record.key, size=1)
         rows.append(ManifestRow(record, OK, windows=1))
     return rows
 
