@@ -11,7 +11,8 @@ from typing import Any
 from lipinc.distributed import process_group
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["lipinc.pipeline", "tests.processes"])
+# DistributedDataParallel imports torch._dynamo when the first one is made.
+CONTEXT.set_forkserver_preload(["lipinc.pipeline", "tests.processes", "torch._dynamo"])
 
 
 def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
