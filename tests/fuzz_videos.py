@@ -26,7 +26,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from lipinc.config import DEFAULT_CHECKPOINT, Config
+from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.data.build import extract_to_cache
 from lipinc.data.cache import OK, Cache
 from lipinc.data.catalog import Label, VideoRecord
@@ -109,8 +109,8 @@ def make_clips() -> dict[str, bytes]:
         "mjpeg.avi": encode(frames, "avi", "mjpeg", "yuvj420p"),
         "grey.avi": encode(grey, "avi", "ffv1", "gray"),
         "rgb.avi": encode(small, "avi", "rawvideo", "bgr24"),
-        "vp8.webm": encode(frames, "webm", "libvpx", options={"deadline": "realtime", "cpu-used": "8"}),
-        "vp9.webm": encode(frames, "webm", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
+        "vp8.webm": encode(frames, "webm", "libvpx"),
+        "vp9.webm": encode(frames, "webm", "libvpx-vp9"),
         "mpeg2.mpg": encode(frames, "mpeg", "mpeg2video"),
         "flv1.flv": encode(frames, "flv", "flv"),
         "wmv2.wmv": encode(frames, "asf", "wmv2"),
@@ -404,7 +404,7 @@ def _in_limits(limit_mb: int) -> Callable[[Path], Outcome]:
 def _work(detector: Detector, settings: Settings, file: Path) -> Outcome:
     Path("/proc/self/clear_refs").write_text("5")  # forgets the highest memory so far
     before, started = _status("VmRSS"), time.perf_counter()
-    config = Config()
+    config = detector.checkpoint.config
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(folder, config.mouth, config.sampling)
         record = VideoRecord(file.name, Label.FAKE, "id")

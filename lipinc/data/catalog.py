@@ -29,7 +29,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 UNKNOWN_GENERATOR = "unknown"
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""What no name of a file, person or generator may hold: it would break a row of a manifest or turn a terminal's page."""
+"""What no name of a file, person or generator may hold: it would break a manifest's row or command a terminal."""
 PSEUDO = "pseudo"
 """Method and generator of a pseudo-fake."""
 
