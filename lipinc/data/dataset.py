@@ -9,7 +9,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from lipinc.config import AugmentConfig, TrainConfig
 from lipinc.data.augment import augment, changes_pixels
-from lipinc.data.cache import Cache, ManifestRow
+from lipinc.data.cache import Cache, ManifestRow, check_clips
 from lipinc.data.clip_file import Frames, read_window
 from lipinc.distributed import processes, share
 from lipinc.errors import UserError
@@ -79,7 +79,10 @@ class ClipDataset(Dataset):
         frames = torch.empty((len(draws), *self._shape), dtype=torch.uint8)
         for draw, into in zip(draws, frames, strict=True):
             video, window = self.clips[draw.clip]
-            self._places[video] = read_window(self._files[video], window, into.numpy(), self._places.get(video))
+            file, known = self._files[video], self._places.get(video)
+            if known is None:
+                check_clips(file, self.rows[video])  # once: it reads all of the file
+            self._places[video] = read_window(file, window, into.numpy(), known)
             if self._augmentation is not None:
                 into.copy_(augment(into, self._augmentation, np.random.default_rng(draw.seed)))
         return frames

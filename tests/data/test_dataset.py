@@ -134,6 +134,15 @@ def test_every_kind_of_damage_is_named(config, rows, damage):
         assert damage(content) != content
         file.write_bytes(damage(content))
     with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone"):
+        ClipDataset(Cache.of(config), [replace(rows[0], clips_sha256="")]).frames([Draw(0, ())])  # not by its checksum
+
+
+def test_content_that_is_not_what_was_written_is_named(config, rows):
+    file = Cache.of(config).clips_file(rows[0].record.key)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone .its SHA-256"):
         ClipDataset(Cache.of(config), rows).frames([Draw(0, ())])
 
 
