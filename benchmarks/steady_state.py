@@ -66,8 +66,8 @@ def main(arguments: Arguments) -> None:
     print(f"{'':24s} {'first tenth':>12s} {'last tenth':>12s} {'peak':>8s}")
     print(f"{'videos/s':24s} {first:12.2f} {last:12.2f} {'':8s} {last / first:6.2f} x")
     for name, unit in (("main", "MB"), ("worker", "MB"), ("files", "")):
-        early = max(getattr(look, name) for look in looks if look.done <= tenth)
-        late = max(getattr(look, name) for look in looks if look.done >= arguments.videos - tenth)
+        early = max((getattr(look, name) for look in looks if look.done <= tenth), default=0)
+        late = max((getattr(look, name) for look in looks if look.done >= arguments.videos - tenth), default=0)
         peak = max(getattr(look, name) for look in looks)
         title = {"main": "memory, script", "worker": "memory, largest worker", "files": "open files"}[name]
         print(f"{title:24s} {early:12.0f} {late:12.0f} {peak:8.0f} {unit}")
@@ -128,8 +128,10 @@ def _lines(file: Path) -> int:
 
 
 def _rate(looks: list[Look], start: int, stop: int) -> float:
-    """Videos a second between two counts of videos."""
+    """Videos a second between two counts of videos; nan where they passed faster than two looks."""
     inside = [look for look in looks if start <= look.done <= stop]
+    if len(inside) < 2:
+        return float("nan")
     return (inside[-1].done - inside[0].done) / (inside[-1].seconds - inside[0].seconds)
 
 
