@@ -492,6 +492,8 @@ def from_json(values: dict[str, Any]) -> Config:
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a value is of the type that a field is annotated with."""
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _fits(value, inner[0])
     if origin is Literal:
         return value in inner
     if origin is tuple:

@@ -98,8 +98,7 @@ def make_cache(config: Config, people: int = 10, refused: tuple[str, ...] = ()) 
                 rows.append(ManifestRow(record, "no_face", "0 faces in 100 frames", size=1, frames=100))
                 continue
             clips = make_clips(np.random.default_rng((person, label)), fake=label == Label.FAKE, config=config)
-            write_clips(cache.clips_file(key), clips, cache.settings, key, size=1)
-            rows.append(ManifestRow(record, OK, size=1, frames=100, face_frames=100, windows=len(clips.frames)))
+            rows.append(ManifestRow(record, OK, **write_clips(cache.clips_file(key), clips, cache.settings, key, size=1)))
     write_manifest(cache.manifest_file, rows)
     write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data)).encode())
     return rows

@@ -142,7 +142,7 @@ def test_content_that_is_not_what_was_written_is_named(config, rows):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone .its SHA-256"):
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone .its SHA-256 is not"):
         ClipDataset(Cache.of(config), rows).frames([Draw(0, ())])
 
 
