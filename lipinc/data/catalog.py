@@ -324,8 +324,9 @@ def _load_folder(config: DataConfig) -> list[VideoRecord]:
 
 
 def _walk(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below and the names of its files. seen: folders met so far. A folder that links show twice would never
-    end if it held itself, and make two people of one if not."""
+    """Each folder below and the names of its files. seen: folders met so far.
+
+    A folder that links show twice would never end if it held itself, and make two people of one if not."""
     for parent, _, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         about = os.stat(parent)
         first = seen.setdefault((about.st_dev, about.st_ino), parent)

@@ -77,7 +77,7 @@ def read_table(path: str | Path) -> Table:
 
 
 _FORMULA = re.compile(r"'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
-"""What spreadsheets take for the start of one, full-width signs too; apostrophes before it are those of `guard_formula`.
+"""What spreadsheets take for the start of one, full-width signs too; apostrophes before are those of `guard_formula`.
 Source: OWASP, CSV Injection."""
 
 
