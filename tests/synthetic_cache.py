@@ -98,7 +98,8 @@ def make_cache(config: Config, people: int = 10, refused: tuple[str, ...] = ()) 
                 rows.append(ManifestRow(record, "no_face", "0 faces in 100 frames", size=1, frames=100))
                 continue
             clips = make_clips(np.random.default_rng((person, label)), fake=label == Label.FAKE, config=config)
-            rows.append(ManifestRow(record, OK, **write_clips(cache.clips_file(key), clips, cache.settings, key, size=1)))
+            about = write_clips(cache.clips_file(key), clips, cache.settings, key, size=1)
+            rows.append(ManifestRow(record, OK, **about))
     write_manifest(cache.manifest_file, rows)
     write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data)).encode())
     return rows

@@ -23,7 +23,8 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
     if config.brightness:
         images = functional.adjust_brightness(images, random.uniform(1 - config.brightness, 1 + config.brightness))
     if config.contrast:
-        images = _adjust_contrast(images.flip(1), random.uniform(1 - config.contrast, 1 + config.contrast)).flip(1)  # means RGB
+        factor = random.uniform(1 - config.contrast, 1 + config.contrast)
+        images = _adjust_contrast(images.flip(1), factor).flip(1)  # means RGB
     if random.random() < config.rescale:
         factor = random.uniform(*config.rescale_range)
         small = [max(1, round(height * factor)), max(1, round(width * factor))]

@@ -32,6 +32,7 @@ from safetensors.numpy import save
 
 from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
 from lipinc.data.catalog import Label, VideoRecord, index_file, version_suffix
+from lipinc.data.table import guard_formula, unguard_formula
 from lipinc.errors import UserError
 from lipinc.video.extract import Clips
 
@@ -399,6 +400,10 @@ def _differences(found: dict, wanted: dict) -> Iterator[str]:
 
 
 def _line_of(row: ManifestRow) -> list:
+    return [guard_formula(cell) if isinstance(cell, str) else cell for cell in _cells_of(row)]
+
+
+def _cells_of(row: ManifestRow) -> list:
     record = row.record
     return [
         record.key,
@@ -429,6 +434,7 @@ def _line_of(row: ManifestRow) -> list:
 
 
 def _row_of(line: dict[str, str]) -> ManifestRow:
+    line = {column: unguard_formula(cell) for column, cell in line.items()}
     forgery = int(line["forgery"]) if line["forgery"] else None
     record = VideoRecord(
         path=line["key"].removesuffix(version_suffix(forgery, line["condition"])),

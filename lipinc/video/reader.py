@@ -8,6 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"# VobSub", b"ID3")
+"""What files begin with that FFmpeg takes for lists of other files, or for a tag that such a list may follow. One that
+names itself is read for ever, and one that names another would have that judged in its place."""
+
 
 class Unreadable(Exception):
     """Not one frame of the file can be decoded."""
@@ -40,6 +44,8 @@ def read_frames(
     name = str(Path(path).absolute())
     if any("\ud800" <= c <= "\udfff" for c in name):  # bytes of no encoding, as Python passes them on: OpenCV dies
         raise Unreadable("its name or that of a folder above is not UTF-8; rename it")
+    if _head(name).startswith(PLAYLISTS):
+        raise Unreadable("a list of other files or a sound, not a video")
     capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
@@ -63,6 +69,14 @@ def read_frames(
             raise Unreadable("it opens as a video, but no frame of it decodes")
     finally:
         capture.release()
+
+
+def _head(name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:
+            return file.read(max(map(len, PLAYLISTS)))
+    except OSError as error:
+        raise Unreadable(error.strerror) from error
 
 
 def fit(image: np.ndarray, width: int) -> np.ndarray:

@@ -186,6 +186,19 @@ def _sound_only(path: Path) -> None:
         container.mux(stream.encode())
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["#EXTM3U\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile '{other}'\n", "ID3"],
+    ids=["hls", "concat", "tag"],
+)
+def test_a_list_of_other_files_is_not_followed(tmp_path, write_video, words) -> None:
+    other = write_video(tmp_path / "other.mp4", numbered(4))
+    path = tmp_path / "v.mp4"
+    path.write_text(words.format(other=other.name))
+    with pytest.raises(Unreadable, match="list of other files"):
+        list(read_frames(path))
+
+
 @pytest.mark.parametrize("kind", ["text", "empty", "folder", "sound", "no index", "noise", "missing"])
 def test_what_is_no_video_is_unreadable(tmp_path, write_video, kind) -> None:
     path = tmp_path / "v.mp4"
