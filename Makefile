@@ -19,6 +19,20 @@ test: $(VENV)/.ready
 test-slow: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope -m slow
 
+# All of it takes about an hour on 2 cores; one alone: .venv/bin/python -m benchmarks.loss (or any other of them).
+bench: $(VENV)/.ready
+	$(RUN) -m lipinc.demo --out data/demo
+	video=$$(find data/demo/RealVideo-RealAudio -name '*.mp4' | sort | head -1) \
+		&& $(RUN) -m benchmarks.extraction --video "$$video" \
+		&& $(RUN) -m benchmarks.detection --video "$$video"
+	$(RUN) -m benchmarks.loader
+	$(RUN) -m benchmarks.loss
+	$(RUN) -m benchmarks.scaling --config configs/lipinc_v2.py
+	$(RUN) -m benchmarks.growth
+	$(RUN) -m benchmarks.restart
+	$(RUN) -m benchmarks.steady_state
+	$(RUN) -m benchmarks.shortcuts --config configs/demo.py
+
 # Your own videos, CLIPS=folder with a clips.csv (columns file, label, person): cache, V1 and V2 on one split by person.
 own: $(VENV)/.ready
 	$(RUN) preprocess_extract_lips.py --config configs/own_clips.py --data.root $(CLIPS) --data.index $(CLIPS)/clips.csv

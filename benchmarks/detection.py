@@ -8,7 +8,6 @@ and of one that judges it many times over as one long video.
 """
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 import torch
 import tyro
 
+from benchmarks.memory import peak_memory
 from lipinc.config import REPOSITORY, MouthConfig
 from lipinc.detection.detector import Detector
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
@@ -96,7 +96,7 @@ def _looped(video: Path, loops: int) -> Iterator[Frame]:
 def _peak_memory(video: Path) -> float:
     """Of this process, in MB, after it has judged a video."""
     Detector()(video)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ process for a video, and for one ten times as long.
 """
 
 import itertools
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 import cv2
 import tyro
 
+from benchmarks.memory import peak_memory
 from lipinc.config import CacheConfig, Config, DataConfig, MouthConfig, SamplingConfig
 from lipinc.data.build import build_cache
 from lipinc.data.catalog import Label, VideoRecord
@@ -155,8 +155,7 @@ def _peak_memory(video: Path) -> float:
 
 def _extract_and_measure(video: Path) -> float:
     _extract(video)
-    status = Path("/proc/self/status").read_text()  # getrusage would count what the parent held before the start
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    return peak_memory()
 
 
 if __name__ == "__main__":

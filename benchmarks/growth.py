@@ -1,19 +1,20 @@
 """Do time and memory stay in hand as the data set grows? A training run on caches of 100, 1 000 and 10 000 videos.
 
+    python -m benchmarks.steady_state
     python -m benchmarks.growth
     python -m benchmarks.growth --largest 1000 --network statistics
 
-Writes growth.csv and growth.png under outputs/benchmarks/. Each size runs in a process of its own: `start` is from the
-manifest to the first batch, without imports; `epoch` is one epoch of training with its validation and checkpoints, and
-with the measuring before it that the statistics need; `peak` is the process's largest resident memory. The caches are
-synthetic: a hundred different clips, of the published size, behind as many names as there are videos (hard links), so
-that they need no more than 50 MB of disk.
+Writes growth.csv and growth.png under outputs/benchmarks/; preprocessing is drawn beside it from what
+benchmarks.steady_state left there: when of its videos 100, 1 000 and 10 000 were done. Each size of training runs in a
+process of its own: `start` is from the manifest to the first batch, without imports; `epoch` is one epoch of training
+with its validation and checkpoints, and with the measuring before it that the statistics need; `peak` is the process's
+largest resident memory. The caches are synthetic: a hundred different clips, of the published size, behind as many names
+as there are videos (hard links), so that they need no more than 50 MB of disk.
 """
 
 import csv
 import json
 import os
-import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +26,8 @@ from typing import Literal
 import numpy as np
 import tyro
 
+from benchmarks.memory import peak_memory
+from benchmarks.steady_state import LOOKS
 from lipinc import plots
 from lipinc.config import CacheConfig, Config, DataConfig, LossConfig, ModelConfig, TrainConfig
 from lipinc.data.cache import OK, Cache, ManifestRow, catalogue_settings, write_atomically, write_clips, write_manifest
@@ -84,13 +87,26 @@ def main(arguments: Arguments) -> None:
         writer = csv.writer(stream)
         writer.writerow([field.name for field in fields(Measured)])
         writer.writerows(astuple(row) for row in rows)
-    plots.plot_growth(
-        [row.videos for row in rows],
-        {"training epoch": [row.epoch_s for row in rows], "start of training": [row.start_s for row in rows]},
-        {"training": [row.peak_mb for row in rows]},
-        out / "growth.png",
-        title=f"Growth of a training epoch, {arguments.network}",
-    )
+    videos = [row.videos for row in rows]
+    seconds = {
+        f"training epoch, {arguments.network}": (videos, [row.epoch_s for row in rows]),
+        "start of training": (videos, [row.start_s for row in rows]),
+    }
+    megabytes = {"training": (videos, [row.peak_mb for row in rows])}
+    counts, times, memory = preprocessing(out / LOOKS) if (out / LOOKS).exists() else ([], [], [])
+    if counts:
+        seconds["preprocessing"], megabytes["preprocessing, a worker"] = (counts, times), (counts, memory)
+    plots.plot_growth(seconds, megabytes, out / "growth.png", title="Growth with the number of videos")
+
+
+def preprocessing(looks: Path) -> tuple[list[int], list[float], list[float]]:
+    """Of one run of preprocessing: numbers of videos, the seconds until so many were done, and the largest worker's
+    memory in MB until then."""
+    with looks.open(newline="") as stream:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+    counts = [size for size in SIZES if size <= rows[-1]["done"]]
+    before = [[row for row in rows if row["done"] <= size] for size in counts]
+    return counts, [some[-1]["seconds"] for some in before], [max(row["worker"] for row in some) for some in before]
 
 
 def measure(folder: Path, videos: int, network: str) -> Measured:
@@ -113,8 +129,7 @@ def measure(folder: Path, videos: int, network: str) -> Measured:
     train(config, cache, rows, Run.open(config, resume=False))
     seconds = time.perf_counter() - first_batch
     clips = len(rows["train"]) + len(rows["validation"])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Measured(videos, first_batch - started, seconds, clips / seconds, peak)
+    return Measured(videos, first_batch - started, seconds, clips / seconds, peak_memory())
 
 
 def fill(config: Config, videos: int) -> None:

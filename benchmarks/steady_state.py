@@ -1,9 +1,9 @@
 """Does preprocessing stay as it begins? Memory, open files and speed over many videos.
 
-    python -m benchmarks.steady_state --videos 10000 --plot steady_state.png
+    python -m benchmarks.steady_state --videos 10000
 
 One run of preprocess_extract_lips.py over that many short videos: hard links to a few rendered ones, half of them real.
-Prints the speed of the first and the last tenth and what the processes held, and draws all of it.
+Prints the speed of the first and the last tenth and what the processes held; draws all of it, and keeps it as a table.
 """
 
 import csv
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import matplotlib
@@ -22,6 +22,8 @@ import tyro
 from lipinc.config import REPOSITORY
 from lipinc.demo.videos import render_video
 
+LOOKS = "steady_state.csv"
+"""Name of the table: a row a look."""
 DIFFERENT = 4
 """Videos that are rendered; all others are links to them."""
 
@@ -37,7 +39,8 @@ class Arguments:
     """Seconds between two looks."""
     folder: Path | None = None
     """Where videos and cache go (200 KB a video); a temporary one otherwise."""
-    plot: Path = Path("steady_state.png")
+    out: Path = Path("outputs/benchmarks")
+    """Where the picture goes, and what it is drawn from."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,12 @@ def main(arguments: Arguments) -> None:
         peak = max(getattr(look, name) for look in looks)
         title = {"main": "memory, script", "worker": "memory, largest worker", "files": "open files"}[name]
         print(f"{title:24s} {early:12.0f} {late:12.0f} {peak:8.0f} {unit}")
-    _draw(looks, arguments)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with (arguments.out / LOOKS).open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([field.name for field in fields(Look)])
+        writer.writerows(astuple(look) for look in looks)
+    _draw(looks, arguments.out / "steady_state.png")
 
 
 def _link_videos(root: Path, arguments: Arguments) -> None:
@@ -135,7 +143,7 @@ def _rate(looks: list[Look], start: int, stop: int) -> float:
     return (inside[-1].done - inside[0].done) / (inside[-1].seconds - inside[0].seconds)
 
 
-def _draw(looks: list[Look], arguments: Arguments) -> None:
+def _draw(looks: list[Look], file: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -155,8 +163,8 @@ def _draw(looks: list[Look], arguments: Arguments) -> None:
         [(after.done - before.done) / (after.seconds - before.seconds) for before, after in pairs],
     )
     speed.set(ylabel="videos/s", xlabel="videos done", ylim=(0, None))
-    figure.savefig(arguments.plot, dpi=120)
-    print(arguments.plot)
+    figure.savefig(file, dpi=120)
+    print(file)
 
 
 if __name__ == "__main__":

@@ -183,23 +183,23 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
 
 
 def plot_growth(
-    videos: list[int],
-    seconds: dict[str, list[float]],
-    megabytes: dict[str, list[float]],
+    seconds: dict[str, tuple[list[int], list[float]]],
+    megabytes: dict[str, tuple[list[int], list[float]]],
     path: Path,
     title: str,
     note: str = "",
 ) -> None:
-    """Time at the left and memory at the right over the number of videos, a curve a step of the work. Both axes of the
-    times are logarithmic: beside each curve a dashed line shows what growth in proportion would be."""
+    """Time at the left and memory at the right over the number of videos, a curve a step of the work: its name, and its
+    numbers of videos and values. Both axes of the times are logarithmic: beside each curve a dashed line shows what
+    growth in proportion would be."""
     figure, (times, memory) = _figure(9.6, 4.4, columns=2)
-    for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), seconds.items(), strict=False):
+    for colour, (name, (videos, values)) in zip((CURVE, SECOND_CURVE, REAL, FAKE), seconds.items(), strict=False):
         times.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
         times.plot(videos, [values[-1] * count / videos[-1] for count in videos], color=colour, lw=1, ls="--")
     times.set(xlabel="videos", ylabel="seconds", xscale="log", yscale="log")
-    for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
+    for colour, (name, (videos, values)) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
         memory.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
-    largest = max(max(values) for values in megabytes.values())
+    largest = max(max(values) for _, values in megabytes.values())
     memory.set(xlabel="videos", ylabel="peak memory (MB)", xscale="log", ylim=(0, 1.25 * largest))
     for axes in (times, memory):
         axes.grid(color="#E5E5E5", lw=0.6)

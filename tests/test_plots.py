@@ -110,10 +110,14 @@ def test_learning_curves(tmp_path, rows):
 
 @pytest.mark.parametrize("videos", [[100, 1000, 10000], [100]])
 def test_growth_has_a_curve_a_step_of_the_work(tmp_path, videos):
-    seconds = {"one": [0.02 * count for count in videos], "other": [0.001 * count for count in videos]}
+    fewer = videos[:-1]
+    seconds = {
+        "one": (videos, [0.02 * count for count in videos]),
+        "other": (fewer, [0.001 * count for count in fewer]),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_growth(videos, seconds, {"one": [900.0] * len(videos)}, tmp_path / "growth.png", "title", "note")
+        plot_growth(seconds, {"one": (videos, [900.0] * len(videos))}, tmp_path / "growth.png", "title", "note")
     image = cv2.imread(str(tmp_path / "growth.png"))
     assert pixels(image, CURVE_BGR) > 20
     assert pixels(image, SECOND_CURVE_BGR) > 10
