@@ -1,5 +1,6 @@
 """Cached clips as batches: uint8 until they are on the device."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -160,9 +161,15 @@ def _loader(dataset: ClipDataset, config: TrainConfig, pin: bool, **options) -> 
         num_workers=config.loader_workers,
         pin_memory=pin,
         collate_fn=_collate,
+        worker_init_fn=_ignore_interrupts,
         generator=torch.Generator(),  # its own: loading must not change what dropout draws
         **options,
     )
+
+
+def _ignore_interrupts(_: int) -> None:
+    """Ctrl-C is for the process that trains: a loader process that ended first would look like one that died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collate(items: list[tuple[torch.Tensor, torch.Tensor, int, int]]) -> Batch:
