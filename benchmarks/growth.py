@@ -8,8 +8,8 @@ Writes growth.csv and growth.png under outputs/benchmarks/; preprocessing is dra
 benchmarks.steady_state left there: when of its videos 100, 1 000 and 10 000 were done. Each size of training runs in a
 process of its own: `start` is from the manifest to the first batch, without imports; `epoch` is one epoch of training
 with its validation and checkpoints, and with the measuring before it that the statistics need; `peak` is the process's
-largest resident memory. The caches are synthetic: a hundred different clips, of the published size, behind as many names
-as there are videos (hard links), so that they need no more than 50 MB of disk.
+largest resident memory. The caches are synthetic: a hundred different clips, of the published size, behind as many
+names as there are videos (hard links), so that they need no more than 50 MB of disk.
 """
 
 import csv

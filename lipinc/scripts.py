@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import NoReturn
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -50,6 +51,8 @@ def run_script(
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
+        if isinstance(error.__context__, KeyboardInterrupt):  # a loader process that was just beginning got it too
+            _end_interrupted()
         print(
             f"error: {str(error).splitlines()[0].rstrip('.')}, mostly for want of memory; what is done is kept. "
             "Lower --train.loader-workers",
@@ -57,6 +60,10 @@ def run_script(
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command continues (training: with --resume auto)", file=sys.stderr)
-        sys.exit(130)
+        _end_interrupted()
     sys.exit(status or 0)
+
+
+def _end_interrupted() -> NoReturn:
+    print("\ninterrupted; the same command continues (training: with --resume auto)", file=sys.stderr)
+    sys.exit(130)

@@ -1,5 +1,6 @@
 """Cached clips as batches: uint8 until they are on the device."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -166,6 +167,7 @@ def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> Data
         num_workers=config.loader_workers,
         pin_memory=pin,
         collate_fn=_as_it_is,
+        worker_init_fn=_ignore_interrupts,
         generator=torch.Generator(),  # its own: loading must not change what dropout draws
         **options,
     )
@@ -173,3 +175,8 @@ def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> Data
 
 def _as_it_is(batch: Batch) -> Batch:
     return batch
+
+
+def _ignore_interrupts(_: int) -> None:
+    """Ctrl-C is for the process that trains: a loader process that ended first would look like one that died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
