@@ -89,7 +89,7 @@ ELSEWHERE = (
     "-m lipinc.demo --out data/demo",  # these three: make demo
     "preprocess_extract_lips.py --config configs/demo.py",
     "train_pipeline.py --config configs/demo.py",
-    "preprocess_extract_lips.py --config config.py --cache.scheduler tcp://host:8786",  # needs a cluster
+    "preprocess_extract_lips.py --config config.py --scheduler tcp://host:8786",  # needs a cluster: tests/data
     "preprocess_extract_lips.py --config configs/own_clips.py --data.kind folder --data.root FOLDER",  # tests/data
     "train_pipeline.py --config configs/own_clips.py --data.kind folder",
     "detect.py VIDEO",  # tests/test_detect_script.py
@@ -118,6 +118,7 @@ IN_ORDER = (
     "-m lipinc.evaluate --config configs/own_clips.py --checkpoints weights/robust.safetensors",
     "-m lipinc.video.reencode --root data/clips --out data/clips_crf28 --crf 28",
     "-m benchmarks.shortcuts --config configs/own_clips.py",
+    "preprocess_extract_lips.py --config config.py --verify",
 )
 
 
@@ -141,6 +142,7 @@ def test_the_commands_of_the_readme_run_in_order(checkout):
     assert last_line[IN_ORDER[13]] == "written to outputs/own_clips/evaluate/robust"
     assert last_line[IN_ORDER[14]].endswith("videos at CRF 28 in data/clips_crf28")
     assert re.match(r"logistic +[\d.]+ +[\d.]+$", last_line[IN_ORDER[15]])
+    assert re.match(r"\d+ clip files are what was written", last_line[IN_ORDER[16]])
 
 
 @pytest.mark.slow

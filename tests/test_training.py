@@ -214,7 +214,7 @@ def ends(config: Config, capsys) -> tuple[int, str]:
 
 
 def test_a_loader_process_that_is_killed_ends_the_run_in_one_line(config, monkeypatch, capsys):
-    monkeypatch.setattr(ClipDataset, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(ClipDataset, "__getitems__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     status, line = ends(with_train(config, "killed", loader_workers=1), capsys)
     assert status == 2
     assert line.startswith("error: DataLoader worker") and line.endswith("Lower --train.loader-workers")

@@ -216,11 +216,15 @@ def decoded(path: Path) -> list[np.ndarray]:
     return images
 
 
-@pytest.mark.parametrize(("name", "side"), [("real/vox01.mp4", 224), ("real/hdtf02.mp4", 1024)])
-def test_real_clip_is_cut_from_the_frames_it_names(clips_root, name, side) -> None:
+@pytest.mark.parametrize(
+    ("name", "side", "working_width"),
+    [("real/vox01.mp4", 224, 800), ("real/hdtf02.mp4", 1024, 800), ("real/hdtf02.mp4", 1024, 512)],
+)
+def test_real_clip_is_cut_from_the_frames_it_names(clips_root, name, side, working_width) -> None:
     images = decoded(clips_root / name)
     assert images[0].shape[1] == side
-    clips = clips_of(clips_root / name, sampling=replace(SAMPLING, windows=2))
+    mouth = replace(MOUTH, working_width=working_width)
+    clips = clips_of(clips_root / name, mouth, replace(SAMPLING, windows=2))
     assert clips.frames.shape[1:] == (8, 64, 144, 3) and clips.residues.shape[1:] == (7, 64, 144, 3)
     assert clips.video_frames == clips.face_frames == len(images)
     wanted = {
@@ -228,8 +232,8 @@ def test_real_clip_is_cut_from_the_frames_it_names(clips_root, name, side) -> No
     }
     with quiet_native_logs(), FaceMesh() as mesh, FaceMesh(static=True) as anew:
         for frame, image in enumerate(islice(images, max(wanted) + 1)):
-            if side > 800:
-                image = cv2.resize(image, (800, 800), interpolation=cv2.INTER_AREA)
+            if working_width == 512:
+                image = cv2.resize(image, (512, 512), interpolation=cv2.INTER_AREA)
             face = mesh(image)[0].astype(np.float64)
             if frame not in wanted:
                 continue
