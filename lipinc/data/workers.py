@@ -71,7 +71,8 @@ def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterat
         # Two a worker: none waits for its next video, and a scheduler never holds a whole data set.
         running = {submit(record): record for record in islice(waiting, 2 * workers.count)}
         while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            for future in sorted(done, key=lambda future: future.cancelled() or future.exception() is not None):
                 record = running.pop(future)
                 try:
                     row = future.result()
