@@ -90,6 +90,7 @@ def cross_validate(monkeypatch, config, **options):
     crossval.main()
 
 
+@pytest.mark.slow
 def test_cross_validation_tests_every_video_once(config, monkeypatch, capsys):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
     cross_validate(monkeypatch, config)
@@ -104,6 +105,7 @@ def test_cross_validation_tests_every_video_once(config, monkeypatch, capsys):
     assert "mean of the folds' AUC" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_generators_are_left_out_one_by_one_for_each_seed(config, monkeypatch, capsys):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
     cross_validate(monkeypatch, config, leave_out="each", seeds=(0, 1))
@@ -120,6 +122,7 @@ def test_generators_are_left_out_one_by_one_for_each_seed(config, monkeypatch, c
     assert "+-" in capsys.readouterr().out.splitlines()[-4]
 
 
+@pytest.mark.slow
 def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, monkeypatch, caplog):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
     manifest = Cache.of(config).manifest_file

@@ -339,6 +339,7 @@ def test_asking_for_cuda_where_there_is_none():
     assert choose_device(TrainConfig(device="cpu")).type == "cpu"
 
 
+@pytest.mark.slow
 def test_a_compiled_network_gives_the_same_numbers_and_a_plain_checkpoint(config, monkeypatch):
     monkeypatch.setattr(training, "COMPILER", "eager")  # traced, but not translated, which takes minutes
     plain = run_training(with_train(config, "plain", epochs=1))
@@ -347,6 +348,7 @@ def test_a_compiled_network_gives_the_same_numbers_and_a_plain_checkpoint(config
     load_checkpoint(Path(config.output, "compiled", "checkpoints", "best.safetensors"), CPU)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_network_runs_uncompiled(config, monkeypatch, caplog):
     def fails(*_):
         raise RuntimeError("No working C++ compiler found\nand a long story")
