@@ -143,12 +143,11 @@ def fill(config: Config, videos: int) -> None:
         file, copy = cache.clips_file(record.key), video % DIFFERENT
         if copy in written:
             file.parent.mkdir(parents=True, exist_ok=True)
-            os.link(written[copy], file)
+            os.link(written[copy][0], file)
         else:
             clips = make_clips(np.random.default_rng(copy), fake=label == Label.FAKE, config=config, windows=1)
-            write_clips(file, clips, cache.settings, record.key, size=1)
-            written[copy] = file
-        rows.append(ManifestRow(record, OK, size=1, frames=100, face_frames=100, windows=1))
+            written[copy] = file, write_clips(file, clips, cache.settings, record.key, size=1)
+        rows.append(ManifestRow(record, OK, **written[copy][1]))
     write_manifest(cache.manifest_file, rows)
     write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data)).encode())
 

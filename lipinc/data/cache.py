@@ -38,7 +38,8 @@ from lipinc.video.extract import Clips
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+"""Of a cache: 2 since wide frames are reduced by whole factors and clip files have checksums."""
 OK = "ok"
 LOCK = "lock"
 CLIP_ARRAYS = ("frames", "residues", "frame_ids", "times", "pose_ratios", "nearest", "faces")
@@ -63,7 +64,7 @@ class ManifestRow:
     nearest_windows: int = 0
     """Of these, windows with global frames beyond the tolerance."""
     clips_size: int = 0
-    """Bytes of its clip file; 0 without clips, and in the cache of an earlier version until it is continued."""
+    """Bytes of its clip file; 0 without clips."""
     clips_sha256: str = ""
     """Of the clip file; "" where clips_size is 0."""
 
@@ -89,8 +90,6 @@ MANIFEST_COLUMNS = (
     *("status", "detail", "size", "frames", "face_frames", "windows", "nearest_windows"),
     *("clips_size", "clips_sha256"),
 )
-UNCHECKED_COLUMNS = MANIFEST_COLUMNS[:-2]
-"""Of a manifest from before clip files had checksums: it is read, and written anew when its cache is continued."""
 
 
 class Cache:
@@ -264,10 +263,7 @@ def is_whole(file: Path, row: ManifestRow) -> bool:
 
 
 def check_clips(file: Path, row: ManifestRow) -> None:
-    """Read a clip file and raise UserError, naming it, if it is not what was written. A row without a checksum, of a
-    cache that an earlier version made, passes."""
-    if not row.clips_sha256:
-        return
+    """Read a clip file and raise UserError, naming it, if it is not what was written."""
     try:
         found = _checksum(file.read_bytes())
     except OSError as error:
@@ -294,7 +290,7 @@ def read_manifest(file: Path) -> list[ManifestRow]:
     try:
         text = file.read_bytes().decode("utf-8")
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-        if tuple(reader.fieldnames or MANIFEST_COLUMNS) not in (MANIFEST_COLUMNS, UNCHECKED_COLUMNS):
+        if tuple(reader.fieldnames or MANIFEST_COLUMNS) != MANIFEST_COLUMNS:
             raise UserError(f"{file} is not a manifest of this version; delete it and run again")
         return [_row_of(line) for line in reader]
     except FileNotFoundError:
@@ -316,7 +312,7 @@ class Journal:
     """Rows written as they come, each flushed, so that an interrupted run loses nothing."""
 
     def __init__(self, file: Path):
-        # Anew: a kill leaves a line without an end, an earlier version other columns.
+        # Anew: a kill leaves a line without an end.
         write_manifest(file, read_manifest(file) if file.exists() else ())
         self._file = file
         self._stream = file.open("a", newline="", encoding="utf-8")
@@ -453,6 +449,11 @@ def _row_of(line: dict[str, str]) -> ManifestRow:
         forgery=forgery,
         condition=line["condition"],
     )
-    numbers = {name: int(line[name]) for name in ("size", "frames", "face_frames", "windows", "nearest_windows")}
-    numbers["clips_size"] = int(line.get("clips_size", 0))
-    return ManifestRow(record, line["status"], line["detail"], **numbers, clips_sha256=line.get("clips_sha256", ""))
+    numbers = ("size", "frames", "face_frames", "windows", "nearest_windows", "clips_size")
+    return ManifestRow(
+        record,
+        line["status"],
+        line["detail"],
+        **{name: int(line[name]) for name in numbers},
+        clips_sha256=line["clips_sha256"],
+    )

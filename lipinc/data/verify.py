@@ -27,10 +27,6 @@ def verify_with_progress(config: Config) -> int:
         if cache.journal_file.exists():
             raise UserError(f"the last run on {cache.path} has not ended; let the same command without --verify finish")
         rows = read_manifest(cache.manifest_file)
-        if any(row.status == OK and not row.clips_sha256 for row in rows):
-            raise UserError(
-                f"{cache.path} is of a version without checksums; the same command without --verify adds them"
-            )
 
         def checked(row: ManifestRow) -> ManifestRow:
             try:

@@ -1,6 +1,5 @@
 """The cache of real video files: every video gets its row, whatever happens, and the bytes depend on nothing else."""
 
-import csv
 import errno
 import hashlib
 import json
@@ -337,22 +336,6 @@ def test_what_a_killed_run_left_half_written_goes(videos, built, tmp_path):
     shutil.copytree(built[0], cache)
     (cache / "clips" / "real" / "0123456789abcdef.tmp").write_bytes(b"half a fi")
     run(config_of(videos, cache))
-    assert content(cache) == content(built[0])
-
-
-def test_a_cache_of_before_checksums_gets_them_without_extraction(videos, built, tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    shutil.copytree(built[0], cache)
-    manifest = cache / "manifest.csv"
-    with manifest.open(newline="") as stream:
-        lines = [line[:-2] for line in csv.reader(stream)]
-    with manifest.open("w", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(lines)
-    config = config_of(videos, cache)
-    with pytest.raises(UserError, match="without --verify adds them"):
-        verify_with_progress(config)
-    monkeypatch.setattr(build, "extract_all", None)
-    run(config)
     assert content(cache) == content(built[0])
 
 
