@@ -105,7 +105,8 @@ def _die_on_bob(settings: Settings, file: Path) -> Result:
     return judge_one(settings, file)
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_process_that_dies_costs_its_video_alone(folder, checkpoint, monkeypatch, workers) -> None:
     monkeypatch.setattr(batch, "judge_one", _die_on_bob)
     results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=folder / "report"), workers))
