@@ -13,13 +13,14 @@ import io
 import json
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
-from lipinc.data.table import guard_formula
 from tqdm import tqdm
 
 from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.data.cache import write_atomically
+from lipinc.data.table import guard_formula
 from lipinc.detection.batch import Result, Settings, find_videos, judge
 from lipinc.errors import UserError, printable
 from lipinc.scripts import run_script
@@ -37,8 +38,11 @@ def main() -> int:
     workers = 1 if options.device == "cuda" else min(options.workers or os.cpu_count() or 1, len(files))
     results: dict[Path, Result] = {}
     try:
-        with tqdm(total=len(files), unit="video", disable=len(files) == 1) as progress:
-            for result in judge(files, settings, workers):
+        with (
+            tqdm(total=len(files), unit="video", disable=len(files) == 1) as progress,
+            closing(judge(files, settings, workers)) as judged,  # its processes end before the tables are written
+        ):
+            for result in judged:
                 results[Path(result.values["file"])] = result
                 progress.update()
                 with tqdm.external_write_mode(sys.stdout):

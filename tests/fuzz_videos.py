@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -27,17 +28,17 @@ import tyro
 from tqdm import tqdm
 
 from lipinc.config import DEFAULT_CHECKPOINT
-from lipinc.data.build import extract_to_cache
 from lipinc.data.cache import OK, Cache
 from lipinc.data.catalog import Label, VideoRecord
+from lipinc.data.workers import extract_to_cache
 from lipinc.demo.videos import talking_frames
-from lipinc.detection.batch import Settings, judge_one
-from lipinc.detection.detector import Detector
-from lipinc.detection.workers import Lost, work_apart
+from lipinc.detection.batch import Settings, judge_one, load
+from lipinc.isolation import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 from lipinc.video.rejection import Reason
 
 FRAMES = 40
 SIDE = 224
+SETTINGS = Settings(DEFAULT_CHECKPOINT, device="cpu")
 
 Rng = np.random.Generator
 Damage = Callable[[bytes, Rng, list[bytes]], bytes]
@@ -385,32 +386,37 @@ def make_inputs(folder: Path, inputs: int, seed: int) -> list[Path]:
 
 def outcomes(files: list[Path], limit_mb: int, seconds: float, workers: int) -> Iterator[Outcome]:
     """An outcome for each file, as they are done."""
-    for outcome in work_apart(partial(_in_limits, limit_mb), files, workers, seconds):
-        if isinstance(outcome, Lost):
-            yield Outcome(outcome.file, "", "gave up" if "given up" in outcome.detail else "died", outcome.detail)
-        else:
-            yield outcome
+    with isolating_threads(workers, prepare=partial(_limit, limit_mb)) as executor:
+        for future in as_completed([executor.submit(_work_apart, file, seconds) for file in files]):
+            yield future.result()
 
 
-def _in_limits(limit_mb: int) -> Callable[[Path], Outcome]:
-    settings = Settings(DEFAULT_CHECKPOINT)
-    detector = Detector(settings.checkpoint, device="cpu")
+def _limit(limit_mb: int) -> None:
+    load(SETTINGS)
     limit = _status("VmSize") * 1024 + (limit_mb << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    return partial(_work, detector, settings)
 
 
-def _work(detector: Detector, settings: Settings, file: Path) -> Outcome:
+def _work_apart(file: Path, seconds: float) -> Outcome:
+    try:
+        return process_of_thread().call(_work, file, time_limit=seconds)
+    except ProcessDied as death:
+        return Outcome(file, "", "died", str(death))
+    except TimeLimitExceeded:
+        return Outcome(file, "", "gave up", f"after {seconds:g} s")
+
+
+def _work(file: Path) -> Outcome:
     Path("/proc/self/clear_refs").write_text("5")  # forgets the highest memory so far
     before, started = _status("VmRSS"), time.perf_counter()
-    config = detector.checkpoint.config
+    config = load(SETTINGS).checkpoint.config
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(folder, config.mouth, config.sampling)
         record = VideoRecord(file.name, Label.FAKE, "id")
         clips = cache.clips_file(record.key)
         row = extract_to_cache(record, file, clips, config.mouth, config.sampling, cache.settings)
-    values = judge_one(detector, settings, file).values
+    values = judge_one(SETTINGS, file).values
     verdict = values["reason"] or values["verdict"]
     taken = time.perf_counter() - started
     detail = "; ".join(dict.fromkeys((row.detail, values["detail"])))

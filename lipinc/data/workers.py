@@ -1,6 +1,6 @@
 """Videos to manifest rows on many workers: those of this machine, or of a dask cluster.
 
-A worker is a thread, here or of a dask worker, that has a process of its own for the videos (lipinc/data/isolation.py).
+A worker is a thread, here or of a dask worker, that has a process of its own for the videos (lipinc/isolation.py).
 A video that kills or hangs this process costs itself alone, whatever the cluster was started with.
 """
 
@@ -9,9 +9,8 @@ import logging
 import os
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,8 @@ from pathlib import Path
 from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.data.cache import OK, Cache, ManifestRow, write_clips
 from lipinc.data.catalog import VideoRecord, forgery_seed, seed_of
-from lipinc.data.isolation import Isolated, ProcessDied, TimeLimitExceeded
 from lipinc.errors import UserError
+from lipinc.isolation import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 from lipinc.video.conditions import crf_of, perturb
 from lipinc.video.extract import Clips, extract
 from lipinc.video.forge import forge_video
@@ -31,13 +30,14 @@ from lipinc.video.reader import Unreadable
 from lipinc.video.reencode import reencode
 from lipinc.video.rejection import Reason, Rejection
 
-FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM)
+FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 """Errors of the machine, not of a video: they end the run."""
 SCHEDULER_TIMEOUT = 10
 """Seconds to wait for the scheduler of a cluster."""
 WORKERS_TIMEOUT = 60
 """Seconds to wait for its first worker."""
-DIED = "the process that reads it dies"
+MEMORY = 300
+"""MB of resident memory after a video from which on its process makes way for a fresh one. (FaceMesh: 160.)"""
 
 
 @dataclass(frozen=True)
@@ -98,22 +98,19 @@ def work_apart(
 ) -> ManifestRow:
     """The row that `work` makes of a video in a process of its own.
 
-    A dask worker runs it, or a thread. settings_file: of the cache, which every worker must see. A process that dies
-    may have been killed for another's sake (the memory of the machine, a person): the video is tried once more.
+    A dask worker runs it, or a thread. settings_file: of the cache, which every worker must see.
     """
     if not settings_file.exists():
         raise UserError(
             f"a worker on {socket.gethostname()} does not see {settings_file}: all machines must share the cache and "
             "the videos, under the same paths"
         )
-    for _ in range(2):
-        try:
-            return _process().call(work, time_limit=time_limit)
-        except ProcessDied:
-            continue
-        except TimeLimitExceeded:
-            return ManifestRow(record, Reason.TIME_LIMIT.value, f"not done after {time_limit:g} s", _size(video))
-    return ManifestRow(record, Reason.CRASHED.value, DIED, _size(video))
+    try:
+        return process_of_thread(memory=MEMORY).call(work, time_limit=time_limit)
+    except ProcessDied as death:
+        return ManifestRow(record, Reason.CRASHED.value, f"the process that reads it dies ({death})", _size(video))
+    except TimeLimitExceeded:
+        return ManifestRow(record, Reason.TIME_LIMIT.value, f"not done after {time_limit:g} s", _size(video))
 
 
 def extract_to_cache(
@@ -132,11 +129,12 @@ def extract_to_cache(
             return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
         return ManifestRow(record, OK, **write_clips(file, clips, settings, record.key, size))
     except Exception as error:
-        if isinstance(error, ImportError | MemoryError) or getattr(error, "errno", None) in FATAL:
+        if isinstance(error, ImportError) or getattr(error, "errno", None) in FATAL:
             raise  # not the video's fault: the next one would fail too
-        return ManifestRow(
-            record, Reason.CRASHED.value, f"{type(error).__name__}: {' '.join(str(error).split())}", size
-        )
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            detail = "needs more memory than there is"
+        return ManifestRow(record, Reason.CRASHED.value, detail, size)
 
 
 def _extract_version(
@@ -163,30 +161,11 @@ def _size(video: Path) -> int:
     return os.path.getsize(video) if os.path.exists(video) else 0
 
 
-_mine = threading.local()
-_processes: list[Isolated] = []
-"""Of all threads."""
-
-
-def _process() -> Isolated:
-    if not hasattr(_mine, "process"):
-        _mine.process = Isolated()
-        _processes.append(_mine.process)
-    return _mine.process
-
-
 @contextmanager
 def _threads(config: Config, videos: int) -> Iterator[Workers]:
     count = min(config.cache.workers or os.cpu_count() or 1, videos)
-    with ThreadPoolExecutor(count) as executor:
-        try:
-            yield Workers(executor, count)
-        finally:  # what still runs is nobody's any more, and the threads would wait for it
-            for process in _processes:
-                process.stop()
-            executor.shutdown(cancel_futures=True)
-            while _processes:
-                _processes.pop().close()
+    with isolating_threads(count, memory=MEMORY) as executor:
+        yield Workers(executor, count)
 
 
 @contextmanager

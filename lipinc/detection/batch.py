@@ -2,15 +2,16 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipinc.data.catalog import VIDEO_SUFFIXES
-from lipinc.detection.workers import Lost, work_apart
 from lipinc.errors import UserError
+from lipinc.isolation import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 from lipinc.video.rejection import Reason, Rejection
 
 if TYPE_CHECKING:
@@ -75,47 +76,52 @@ def find_videos(words: list[str]) -> list[Path]:
 
 
 def judge(files: list[Path], settings: Settings, workers: int) -> Iterator[Result]:
-    """A result for each file, as they are done, from so many processes. Raises UserError if the checkpoint cannot be
-    used."""
-    lost: dict[Path, str] = {}
-    for outcome in work_apart(partial(_judging, settings, workers), files, workers, settings.time_limit):
-        if isinstance(outcome, Lost):
-            lost[outcome.file] = outcome.detail
-        else:
-            yield outcome
-    # Their verdict names the checkpoint too, so it needs a process that has loaded it.
-    for outcome in work_apart(partial(_refusing, settings, lost), list(lost), 1, settings.time_limit):
-        yield outcome
+    """A result for each file, as they are done, from so many processes at most. Raises UserError if the checkpoint
+    cannot be used."""
+    workers = min(workers, len(files))
+    with isolating_threads(workers, prepare=partial(_prepare, settings, workers)) as executor:
+        for future in as_completed([executor.submit(_judge_apart, settings, file) for file in files]):
+            yield future.result()
 
 
-def _judging(settings: Settings, workers: int) -> Callable[[Path], Result]:
-    """What a process does with each file."""
+def _judge_apart(settings: Settings, file: Path) -> Result:
+    """The result of one file, from the process of this thread."""
+    process = process_of_thread()
+    try:
+        return process.call(judge_one, settings, file, time_limit=settings.time_limit)
+    except ProcessDied as death:
+        detail = f"the process that reads it dies ({death})"
+    except TimeLimitExceeded:
+        detail = f"given up after {settings.time_limit:g} s"
+    return process.call(_refuse, settings, file, detail)  # its verdict names the checkpoint too
+
+
+def _prepare(settings: Settings, workers: int) -> None:
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-    return partial(judge_one, _load(settings), settings)
+    load(settings)
 
 
-def _refusing(settings: Settings, lost: dict[Path, str]) -> Callable[[Path], Result]:
-    """What a process does with each file that others were lost on."""
-    detector = _load(settings)
-    return lambda file: _keep(detector.refuse(file, Rejection(Reason.CRASHED, lost[file])), settings)
+def load(settings: Settings) -> "Detector":
+    """The detector of a batch, loaded once a process."""
+    from lipinc.detection.detector import load_detector
+
+    return load_detector(str(settings.checkpoint), device=settings.device, face=settings.face)
 
 
-def _load(settings: Settings) -> "Detector":
-    from lipinc.detection.detector import Detector
-
-    return Detector(settings.checkpoint, device=settings.device, face=settings.face)
-
-
-def judge_one(detector: "Detector", settings: Settings, file: Path) -> Result:
+def judge_one(settings: Settings, file: Path) -> Result:
     """The result of one file, in this process."""
+    detector = load(settings)
     try:
         verdict = detector(file, evidence=settings.report is not None)
     except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        verdict = detector.refuse(file, Rejection(Reason.CRASHED, detail))
+        return _refuse(settings, file, f"{type(error).__name__}: {' '.join(str(error).split())}")
     return _keep(verdict, settings)
+
+
+def _refuse(settings: Settings, file: Path, detail: str) -> Result:
+    return _keep(load(settings).refuse(file, Rejection(Reason.CRASHED, detail)), settings)
 
 
 def _keep(verdict: "Verdict", settings: Settings) -> Result:

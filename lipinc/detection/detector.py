@@ -38,7 +38,13 @@ def detect(path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, **opti
     options: device and face of `Detector`. Raises UserError if the checkpoint cannot be used; a video that cannot be
     judged is a verdict with its reason.
     """
-    return _detector(str(checkpoint), **options)(path)
+    return load_detector(str(checkpoint), **options)(path)
+
+
+@lru_cache(maxsize=4)
+def load_detector(checkpoint: str, **options: str) -> "Detector":
+    """`Detector`, loaded once a process."""
+    return Detector(checkpoint, **options)
 
 
 class Detector:
@@ -190,8 +196,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=4)
-def _detector(checkpoint: str, **options: str) -> Detector:
-    return Detector(checkpoint, **options)

@@ -199,7 +199,7 @@ def test_a_half_written_clip_file_is_made_again(videos, built, tmp_path):
     assert content(cache) == content(built[0])
 
 
-@pytest.mark.parametrize("error", [ImportError("libEGL.so.1: cannot open"), MemoryError(), OSError(28, "No space")])
+@pytest.mark.parametrize("error", [ImportError("libEGL.so.1: cannot open"), OSError(28, "No space")])
 def test_what_is_not_the_videos_fault_is_not_its_row(videos, tmp_path, monkeypatch, error):
     monkeypatch.setattr(workers, "extract", Mock(side_effect=error))
     record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
@@ -231,8 +231,10 @@ _extract_to_cache = workers.extract_to_cache
 
 def test_a_worker_that_dies_costs_its_video_alone(videos, built, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "extract_to_cache", _die_on_bob)
-    status, _ = run(config_of(videos, tmp_path / "cache"))
+    config = config_of(videos, tmp_path / "cache")
+    status, _ = run(config)
     assert status == {**built[1], "fake/bob's [1].mp4": "crashed"}
+    assert "the process that reads it dies (SIGKILL)" in Cache.of(config).manifest_file.read_text()
 
 
 def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
@@ -244,6 +246,15 @@ def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
     config = config_of(videos, tmp_path)
     row = workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
     assert (row.status, row.detail) == ("crashed", "ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_a_video_that_needs_too_much_memory_is_a_row_that_says_so(videos, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(workers, "extract", Mock(side_effect=error))
+    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    config = config_of(videos, tmp_path)
+    row = workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
+    assert (row.status, row.detail) == ("crashed", "needs more memory than there is")
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipinc.config import DataConfig
-from lipinc.data import build
+from lipinc.data import workers
 from lipinc.data.cache import OK, Cache, read_clips, read_manifest, write_manifest
 from lipinc.data.catalog import load_catalog
 from lipinc.data.splits import write_splits
@@ -86,7 +86,7 @@ def test_nothing_is_written_outside_the_folders_asked_for(tmp_path_factory, rows
     with (
         writes() as written,
         patch.object(tempfile, "tempdir", str(ours / "tmp")),
-        patch.object(build, "extract", lambda *_, **__: clips),
+        patch.object(workers, "extract", lambda *_, **__: clips),
     ):
         try:
             records = load_catalog(DataConfig(kind="csv", root=str(data)))
@@ -96,7 +96,7 @@ def test_nothing_is_written_outside_the_folders_asked_for(tmp_path_factory, rows
         cache = Cache.of(config)
         cache.prepare()
         manifest = [
-            build.extract_to_cache(
+            workers.extract_to_cache(
                 record, data / record.path, cache.clips_file(record.key), config.mouth, config.sampling, cache.settings
             )
             for record in records

@@ -13,7 +13,7 @@ import pytest
 
 from lipinc.demo.videos import render_video
 from tests.data.test_build import content
-from tests.data.test_isolation import wait_until_gone
+from tests.test_isolation import wait_until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 20

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lipinc.detection import batch, page
-from lipinc.detection.batch import Result, Settings, find_videos, judge
+from lipinc.detection.batch import Result, Settings, find_videos, judge, judge_one
 from lipinc.detection.detector import Detector
 from lipinc.errors import UserError
 from lipinc.video import follow
@@ -96,26 +96,19 @@ def reasons(results) -> dict[str, str | None]:
 
 def judge_here(folder: Path, settings: Settings) -> list[Result]:
     """In this process, whose limits and patches others would not see."""
-    return list(map(batch._judging(settings, workers=1), find_videos([str(folder)])))
+    return [judge_one(settings, file) for file in find_videos([str(folder)])]
 
 
-_judging = batch._judging
+def _die_on_bob(settings: Settings, file: Path) -> Result:
+    if "bob" in file.name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return judge_one(settings, file)
 
 
-def _dying_on_bob(settings: Settings, workers: int):
-    work = _judging(settings, workers)
-
-    def on_file(file: Path) -> Result:
-        if "bob" in file.name:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return work(file)
-
-    return on_file
-
-
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_process_that_dies_costs_its_video_alone(folder, checkpoint, monkeypatch, workers) -> None:
-    monkeypatch.setattr(batch, "_judging", _dying_on_bob)
+    monkeypatch.setattr(batch, "judge_one", _die_on_bob)
     results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=folder / "report"), workers))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "crashed", "text.mp4": "unreadable"}
     (bob,) = [result for result in results if result.values["reason"] == "crashed"]

@@ -18,6 +18,7 @@ from lipinc.calibration import Calibration
 from lipinc.checkpoint import model_for
 from lipinc.config import REPOSITORY, Config, ModelConfig
 from lipinc.detection import page
+from lipinc.detection.batch import judge_one
 from lipinc.scripts import run_script
 
 HOSTILE = [
@@ -35,8 +36,8 @@ HOSTILE = [
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, checkpoint):
-    """run(words) -> (exit status, what it printed, what it printed as errors)."""
+def run_apart(monkeypatch, capsys, checkpoint):
+    """run_apart(words) -> (exit status, what it printed, what it printed as errors)."""
 
     def call(*words: str | Path) -> tuple[int, str, str]:
         named = () if "--checkpoint" in words else ("--checkpoint", checkpoint)
@@ -48,6 +49,13 @@ def run(monkeypatch, capsys, checkpoint):
         return ended.value.code, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture
+def run(run_apart, monkeypatch):
+    """The same, but the videos are judged in this process, which has torch loaded and the patches of the test."""
+    monkeypatch.setattr(detect, "judge", lambda files, settings, _: (judge_one(settings, file) for file in files))
+    return run_apart
 
 
 @pytest.fixture
@@ -66,8 +74,8 @@ def short(tmp_path_factory, write_video, talking) -> Path:
 # Exit status
 
 
-def test_a_verdict_is_one_line_and_status_0(run, talk) -> None:
-    status, out, err = run(talk)
+def test_a_verdict_is_one_line_and_status_0(run_apart, talk) -> None:
+    status, out, err = run_apart(talk)
     answer, total = out.splitlines()
     assert status == 0 and err == ""
     assert answer.startswith(("fake", "real", "uncertain")) and answer.endswith(str(talk))
@@ -233,11 +241,11 @@ def test_what_is_no_file_is_waited_for_by_nobody(run, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_that_takes_too_long_is_given_up_and_the_others_go_on(run, tmp_path, short, text) -> None:
+def test_a_file_that_takes_too_long_is_given_up_and_the_others_go_on(run_apart, tmp_path, short, text) -> None:
     endless = tmp_path / "endless.mp4"
     with endless.open("wb") as file:
         file.truncate(1 << 40)  # bytes of nothing, whose hash takes an hour
-    status, out, _ = run(endless, short, text, "--workers", "1", "--time-limit", "5")
+    status, out, _ = run_apart(endless, short, text, "--workers", "1", "--time-limit", "5")
     assert status == 1
     verdicts = sorted(line.split()[3] for line in out.splitlines()[:-1])
     assert verdicts == ["crashed:", "too_short:", "unreadable:"]
@@ -245,13 +253,13 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_others_go_on(run, tmp_pa
 
 
 @pytest.mark.slow
-def test_rows_are_in_the_order_of_the_input_with_any_number_of_workers(run, tmp_path, talk, text, short) -> None:
+def test_rows_are_in_the_order_of_the_input_with_any_number_of_workers(run_apart, tmp_path, talk, text, short) -> None:
     table = tmp_path / "v.csv"
     words = (talk, text, short, tmp_path / "nowhere.mp4")  # the first takes longest
-    assert run(*words, "--workers", "2", "--csv", table)[0] == 1
+    assert run_apart(*words, "--workers", "2", "--csv", table)[0] == 1
     two = table.read_text()
     assert [row["file"] for row in csv.DictReader(two.splitlines())] == [str(word) for word in words]
-    run(*words, "--workers", "1", "--csv", table)
+    run_apart(*words, "--workers", "1", "--csv", table)
     assert table.read_text() == two
 
 

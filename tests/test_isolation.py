@@ -1,6 +1,7 @@
 """Calls that die or hang are lost alone, and no process outlives its owner."""
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -13,9 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lipinc.data import isolation
-from lipinc.data.isolation import Isolated, ProcessDied, TimeLimitExceeded
 from lipinc.errors import UserError
+from lipinc.isolation import Isolated, ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 
 
 @pytest.fixture
@@ -65,12 +65,61 @@ def test_temporary_files_of_a_lost_process_go(process, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_process_that_has_grown_makes_way(process, monkeypatch):
-    grown = process.call(os.getpid)
-    monkeypatch.setattr(isolation, "MEMORY", 1)
-    process.call(os.getpid)
-    monkeypatch.undo()
-    assert process.call(os.getpid) != grown
+def test_a_process_that_has_grown_makes_way():
+    with Isolated(memory=1) as process:
+        assert process.call(os.getpid) != process.call(os.getpid)
+
+
+def die_once(mark: Path) -> str:
+    if mark.exists():
+        return "done"
+    mark.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_call_whose_process_is_killed_once_is_made_again(process, tmp_path):
+    assert process.call(die_once, tmp_path / "mark") == "done"
+
+
+@pytest.mark.parametrize(("code", "cause"), [(-signal.SIGSEGV, "SIGSEGV"), (3, "exit status 3")])
+def test_a_death_tells_its_cause(process, code, cause):
+    with pytest.raises(ProcessDied, match=cause):
+        process.call(end_with, code)
+
+
+def end_with(code: int) -> None:
+    os.kill(os.getpid(), -code) if code < 0 else os._exit(code)
+
+
+def test_a_limit_of_infinity_is_none(process):
+    assert process.call(divmod, 7, 2, time_limit=math.inf) == (3, 1)
+
+
+# Preparation
+
+
+def load() -> None:
+    time.sleep(1.5)
+    os.environ["LOADED"] = "yes"
+
+
+def test_each_process_is_prepared_before_the_clock_runs():
+    with Isolated(prepare=load) as process:
+        for _ in range(2):
+            assert process.call(os.getenv, "LOADED", time_limit=1.4) == "yes"
+            os.kill(process.call(os.getpid), signal.SIGKILL)
+
+
+def test_a_preparation_that_fails_is_raised_by_every_call():
+    with Isolated(prepare=fail) as process:
+        for _ in range(2):
+            with pytest.raises(UserError, match="mend this"):
+                process.call(os.getpid)
+
+
+def test_a_preparation_that_dies_is_the_machines_fault():
+    with Isolated(prepare=die) as process, pytest.raises(UserError, match=r"die while they start \(SIGSEGV\)"):
+        process.call(os.getpid)
 
 
 def test_an_interpreter_that_does_not_start_is_the_machines_fault(process, monkeypatch):
@@ -79,11 +128,26 @@ def test_an_interpreter_that_does_not_start_is_the_machines_fault(process, monke
         process.call(os.getpid)
 
 
+def test_threads_have_a_process_each_and_none_is_left_when_they_are_dropped_at_work():
+    def hang_apart(_) -> None:
+        pids.append(process_of_thread().call(os.getpid))
+        process_of_thread().call(hang)
+
+    pids: list[int] = []
+    started = time.monotonic()
+    with isolating_threads(2) as executor:
+        executor.map(hang_apart, range(5))
+        while len(pids) < 2 and time.monotonic() < started + 60:
+            time.sleep(0.01)
+    assert len(set(pids)) == 2
+    assert not any(map(psutil.pid_exists, pids))
+
+
 def test_it_dies_with_an_owner_that_is_killed():
     owner = subprocess.Popen(
         [
             *(sys.executable, "-c"),
-            "import os; from lipinc.data.isolation import Isolated; from tests.data.test_isolation import hang\n"
+            "import os; from lipinc.isolation import Isolated; from tests.test_isolation import hang\n"
             "process = Isolated(); print(process.call(os.getpid), flush=True); process.call(hang)",
         ],
         stdout=subprocess.PIPE,
