@@ -17,7 +17,7 @@ from torch.nn import functional
 
 WINDOW = 7
 C1, C2 = 0.01**2, 0.03**2
-"""For a data range of 1."""
+"""For a data range of 1. Compiled into ssim_cpu.py, whose cached code is renewed when that file changes."""
 
 
 def mean_ssim(maps: torch.Tensor) -> torch.Tensor:
@@ -42,14 +42,15 @@ class _MeanSSIM(torch.autograd.Function):
         else:
             compare = _compare
         scores, gradient = compare(maps, ctx.needs_input_grad[0])
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(maps, gradient)
         return scores
 
     @staticmethod
     @once_differentiable
     def backward(ctx, of_scores: torch.Tensor) -> torch.Tensor:
-        (gradient,) = ctx.saved_tensors
-        return of_scores[:, None, None, None, None] * gradient
+        maps, gradient = ctx.saved_tensors
+        # In the memory order of the maps: what the network adds it to, and goes on with, has that too.
+        return torch.mul(of_scores[:, None, None, None, None], gradient, out=torch.empty_like(maps))
 
 
 def _compare(maps: torch.Tensor, with_gradient: bool) -> tuple[torch.Tensor, torch.Tensor | None]:

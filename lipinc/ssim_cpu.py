@@ -1,8 +1,8 @@
 """What lipinc/ssim.py defines, on a CPU: all that happens to a pair in one pass over its rows, compiled by numba.
 
-A plane is one channel of a clip, of all its N frames. With its moments and derivatives it fits a core's own cache, so
-that memory sees it twice. Rows of windows are as long as those of frames, which suits vectors; the windows that reach
-over the end count as nothing.
+A plane is one channel of a clip, of all its N frames: memory sees it twice, and two of its frames with their moments
+and derivatives fit a core's own cache. Rows of windows are as long as those of frames, which suits vectors; the windows
+that reach over the end count as nothing.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -27,34 +27,34 @@ def compare(maps: torch.Tensor, with_gradient: bool) -> tuple[torch.Tensor, torc
     scores, threads = maps.new_empty(planes.shape[:2]), torch.get_num_threads()
     parts = (np.array_split(x, threads) for x in (planes.flatten(0, 1).numpy(), scores.flatten().numpy()))
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(_compare, *parts, repeat(with_gradient)))
-    return scores.mean(dim=1), planes.div_(maps.shape[2]).transpose(1, 2) if with_gradient else None
+        list(pool.map(_compare, *parts, repeat(maps.shape[2]), repeat(with_gradient)))
+    return scores.mean(dim=1), planes.transpose(1, 2) if with_gradient else None
 
 
 @njit(**OPTIONS)
-def _compare(planes: np.ndarray, scores: np.ndarray, with_gradient: bool) -> None:
-    """Mean SSIM of each plane, (P, N, H, W) -> (P,); its derivative takes the place of the planes."""
+def _compare(planes: np.ndarray, scores: np.ndarray, channels: int, with_gradient: bool) -> None:
+    """Mean SSIM of each plane, (P, N, H, W) -> (P,). The derivative of its clip's mean over `channels` planes takes the
+    place of the planes."""
     count, height, width = planes.shape[1:]
     tall = height - WINDOW + 1
     dtype = planes.dtype.type  # bare numbers would be float64, and all that meets them
     zero, one, c1, c2 = dtype(0), dtype(1), dtype(C1 / 2), dtype(C2 / 2 * (WINDOW**2 - 1) / WINDOW**2)
     windows = count * (count - 1) // 2 * tall * (width - WINDOW + 1)
+    scale = dtype(2 / (windows * channels))
 
     # Each its own array: the compiler must see that they do not overlap.
-    frames, by_frame = np.empty(planes.shape[1:], planes.dtype), np.empty(planes.shape[1:], planes.dtype)
-    shape = (count, tall, width)
-    mean, by_mean = np.empty(shape, planes.dtype), np.empty(shape, planes.dtype)
-    variance, by_variance = np.empty(shape, planes.dtype), np.empty(shape, planes.dtype)
-    energy, by_energy = np.empty(shape, planes.dtype), np.empty(shape, planes.dtype)
-    across, down = np.empty((height, width), planes.dtype), np.empty(width, planes.dtype)
-    spread = np.zeros((height + WINDOW - 1, width), planes.dtype)  # `across` of the way back, between zeros
-    before, after = np.zeros(width + WINDOW - 1, planes.dtype), np.zeros(width + WINDOW - 1, planes.dtype)
-    for_mean, for_variance, for_energy = (
-        np.empty(width, planes.dtype),
-        np.empty(width, planes.dtype),
-        np.empty(width, planes.dtype),
-    )
-    inside = np.zeros(width, planes.dtype)
+    of_frames, of_windows, padded, kind = planes.shape[1:], (count, tall, width), width + WINDOW - 1, planes.dtype
+    frames, by_frame = np.empty(of_frames, kind), np.empty(of_frames, kind)
+    mean, by_mean = np.empty(of_windows, kind), np.empty(of_windows, kind)
+    variance, by_variance = np.empty(of_windows, kind), np.empty(of_windows, kind)
+    energy, by_energy = np.empty(of_windows, kind), np.empty(of_windows, kind)
+    across, down = np.empty((height, width), kind), np.empty(width, kind)
+    spread = np.zeros((height + WINDOW - 1, width), kind)  # `across` of the way back, between zeros
+    before, after = (
+        np.zeros(padded, kind),
+        np.zeros(padded, kind),
+    )  # rows with zeros before or after them
+    inside = np.zeros(width, kind)
     inside[: width - WINDOW + 1] = one
 
     for plane in range(len(planes)):
@@ -98,22 +98,16 @@ def _compare(planes: np.ndarray, scores: np.ndarray, with_gradient: bool) -> Non
                         luminance, structure = one - dark, one - rough
                         total += luminance * structure * inside[x]
                         by_dark, by_rough = by_dark * structure, by_rough * luminance  # up to their sign
-                        for_mean[x] = (by_rough - by_dark) * difference  # which is in the variance too
-                        for_variance[x] = by_rough * rough
-                        for_energy[x] = by_dark * dark
+                        for_mean = (by_rough - by_dark) * difference  # which is in the variance too
+                        by_mean[first, y, x] += for_mean
+                        by_mean[second, y, x] -= for_mean
+                        by_variance[first, y, x] += by_rough * rough
+                        by_variance[second, y, x] += by_rough * rough
+                        by_energy[first, y, x] += by_dark * dark
+                        by_energy[second, y, x] += by_dark * dark
                         before[x + WINDOW - 1] = by_rough
                     similarity += total
-                    if with_gradient:
-                        _sum_across(before, spread, y + WINDOW - 1)
-                        for x in range(width):
-                            by_mean[first, y, x] += for_mean[x]
-                            by_mean[second, y, x] -= for_mean[x]
-                        for x in range(width):
-                            by_variance[first, y, x] += for_variance[x]
-                            by_variance[second, y, x] += for_variance[x]
-                        for x in range(width):
-                            by_energy[first, y, x] += for_energy[x]
-                            by_energy[second, y, x] += for_energy[x]
+                    _sum_across(before, spread, y + WINDOW - 1)
                 if with_gradient:
                     for y in range(height):
                         _mean_down(spread, y, down)
@@ -145,7 +139,7 @@ def _compare(planes: np.ndarray, scores: np.ndarray, with_gradient: bool) -> Non
             for y in range(height):
                 _mean_down(spread, y, down)
                 for x in range(width):
-                    planes[plane, frame, y, x] = dtype(2 / windows) * (by_frame[frame, y, x] + down[x])
+                    planes[plane, frame, y, x] = scale * (by_frame[frame, y, x] + down[x])
 
 
 @njit(**OPTIONS)
