@@ -2,17 +2,18 @@
 
     python -m benchmarks.loss
 
-A step is forward, total loss, backward and Adam, on random clips of the published size. `x` is the ratio to the step of
-the same network without the loss; the cases of a network take turns, step by step, so that whatever else the machine
-does meets all of them. `plain` is the same loss on the full maps, written down plainly and left to autograd.
+A step is forward, total loss, backward and Adam, on random clips of the published size. `cpu` is the time of all cores,
+`wall` the clock's, `x` the ratio to the step of the same network without the loss; the cases of a network take turns,
+step by step, so that whatever else the machine does meets all of them. `plain` is the same loss on the full maps,
+written down plainly and left to autograd.
 """
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from unittest import mock
 
+import numpy as np
 import torch
 import tyro
 
@@ -30,7 +31,7 @@ class Arguments:
     batch: int = 32
     """Clips a step."""
     repeats: int = 5
-    """Steps timed of each case, after one that is not; the table has their median."""
+    """Steps timed of each case, after one that is not; the table has their medians."""
     networks: tuple[str, ...] = tuple(CASES)
     """Which of them."""
     device: str = "auto"
@@ -41,20 +42,20 @@ def main(arguments: Arguments) -> None:
     """Print the table."""
     device = choose_device(TrainConfig(device=arguments.device))
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, batch {arguments.batch}")
-    print(f"{'network':10s} {'inconsistency':14s} {'s/step':>8s} {'x':>6s}")
+    print(f"{'network':10s} {'inconsistency':14s} {'cpu':>8s} {'x':>6s} {'wall':>8s} {'x':>6s}")
     for network in arguments.networks:
         step = make_step(network, arguments, device)
         seconds = {case: [] for case in CASES[network]}
         for repeat in range(1 + arguments.repeats):
             for case, durations in seconds.items():
-                started = time.perf_counter()
+                started = time.process_time(), time.perf_counter()
                 step(case)
                 if repeat:
-                    durations.append(time.perf_counter() - started)
-        for case, durations in seconds.items():
-            median = statistics.median(durations)
-            ratio = median / statistics.median(seconds["without"])
-            print(f"{network:10s} {case:14s} {median:8.3f} {ratio:6.2f}", flush=True)
+                    durations.append((time.process_time() - started[0], time.perf_counter() - started[1]))
+        medians = {case: np.median(durations, axis=0) for case, durations in seconds.items()}
+        for case, (cpu, wall) in medians.items():
+            cpu_ratio, wall_ratio = medians[case] / medians["without"]
+            print(f"{network:10s} {case:14s} {cpu:8.3f} {cpu_ratio:6.2f} {wall:8.3f} {wall_ratio:6.2f}", flush=True)
 
 
 def make_step(network: str, arguments: Arguments, device: torch.device) -> Callable[[str], None]:

@@ -17,9 +17,7 @@ from torch.nn import functional
 
 WINDOW = 7
 C1, C2 = 0.01**2, 0.03**2
-"""For a data range of 1."""
-AT_ONCE = 2**18
-"""Values of one frame that a CPU works on together, of several clips: they stay in its cache between two steps."""
+"""For a data range of 1. Compiled into ssim_cpu.py, whose cached code is renewed when that file changes."""
 
 
 def mean_ssim(maps: torch.Tensor) -> torch.Tensor:
@@ -39,49 +37,43 @@ class _MeanSSIM(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, maps: torch.Tensor) -> torch.Tensor:
-        on_cpu = maps.device.type == "cpu"
-        clips = max(1, round(AT_ONCE / maps[0, 0].numel())) if on_cpu else len(maps)
-        scores, gradient = maps.new_empty(len(maps)), torch.empty_like(maps) if ctx.needs_input_grad[0] else None
-        for start in range(0, len(maps), clips):
-            some = slice(start, start + clips)
-            scores[some] = _compare(
-                maps[some], None if gradient is None else gradient[some], pairs=1 if on_cpu else maps.shape[1]
-            )
-        ctx.save_for_backward(gradient)
+        if maps.device.type == "cpu":
+            from lipinc.ssim_cpu import compare  # numba is slow to load, and needed only here
+        else:
+            compare = _compare
+        scores, gradient = compare(maps, ctx.needs_input_grad[0])
+        ctx.save_for_backward(maps, gradient)
         return scores
 
     @staticmethod
     @once_differentiable
     def backward(ctx, of_scores: torch.Tensor) -> torch.Tensor:
-        (gradient,) = ctx.saved_tensors
-        return of_scores[:, None, None, None, None] * gradient
+        maps, gradient = ctx.saved_tensors
+        # In the memory order of the maps: what the network adds it to, and goes on with, has that too.
+        return torch.mul(of_scores[:, None, None, None, None], gradient, out=torch.empty_like(maps))
 
 
-def _compare(maps: torch.Tensor, gradient: torch.Tensor | None, *, pairs: int) -> torch.Tensor:
-    """Mean SSIM of each clip, (b, N, C, H, W) -> (b,); its derivative by the maps is written to `gradient`.
+def _compare(maps: torch.Tensor, with_gradient: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Mean SSIM of each clip and its derivative by the maps: (B, N, C, H, W) -> (B,) and (B, N, C, H, W).
 
-    pairs: how many are compared together, all of them of frames equally far apart.
+    For CUDA: all pairs of frames equally far apart are compared together.
     """
-    batch, frames, channels, height, width = maps.shape
+    batch, frames, channels = maps.shape[:3]
     maps = maps.transpose(0, 1)
     # A variance does not change with a shift: taking out the mean first leaves it more of float32's digits.
     shift = maps.mean(dim=(0, 3, 4), keepdim=True)
-    if maps.device.type == "cpu":  # its depthwise convolutions are fast where many channels lie side by side
-        centred = maps.new_empty((frames, height, width, batch, channels)).permute(0, 3, 4, 1, 2)
-    else:
-        centred = maps.new_empty(maps.shape)
-    centred = torch.sub(maps, shift, out=centred).flatten(1, 2)  # (N, b C, H, W)
+    centred = (maps - shift).flatten(1, 2)  # (N, B C, H, W)
     kernel = maps.new_full((batch * channels, 1, WINDOW, 1), 1 / WINDOW)
     mean = _windows(centred, kernel)
     variance = _windows(centred.square(), kernel).addcmul_(mean, mean, value=-1).clamp_(min=0)
     variance += C2 / 2 * (WINDOW**2 - 1) / WINDOW**2  # c2 shrunk: variances here are the population's, not the sample's
     level = mean + shift.flatten(1, 2)
     energy = level.square().add_(C1 / 2)
-    similarity = torch.zeros_like(mean[:pairs])
-    if gradient is not None:  # half of the sums of derivatives by each of these, over the pairs of a frame
-        by_mean, by_variance, by_energy, by_centred = map(torch.zeros_like, (mean, variance, energy, centred))
-
-    def compare(first: slice, second: slice) -> None:
+    similarity = torch.zeros_like(mean)
+    # half of the sums of derivatives by each of these, over the pairs of a frame
+    by_mean, by_variance, by_energy, by_centred = map(torch.zeros_like, (mean, variance, energy, centred))
+    for lag in range(1, frames):
+        first, second = slice(None, -lag), slice(lag, None)
         difference = centred[first] - centred[second]
         mean_difference = mean[first] - mean[second]
         dark, rough = mean_difference.square(), _windows(difference.square(), kernel)
@@ -89,9 +81,9 @@ def _compare(maps: torch.Tensor, gradient: torch.Tensor | None, *, pairs: int) -
         energies, variances = energy[first] + energy[second], variance[first] + variance[second]
         dark, rough = dark.div_(energies), rough.div_(variances)
         luminance, structure = 1 - dark, 1 - rough
-        similarity[: len(dark)].addcmul_(luminance, structure)
-        if gradient is None:
-            return
+        similarity[first].addcmul_(luminance, structure)
+        if not with_gradient:
+            continue
         by_dark, by_rough = structure.div_(energies), luminance.div_(variances)  # up to their sign
         for frame in (first, second):
             by_energy[frame].addcmul_(by_dark, dark)
@@ -101,18 +93,14 @@ def _compare(maps: torch.Tensor, gradient: torch.Tensor | None, *, pairs: int) -
         for frame, sign in ((first, 1), (second, -1)):
             by_mean[frame].addcmul_(by_dark, mean_difference, value=sign)
             by_centred[frame].addcmul_(spread, difference, value=-sign)
-
-    for lag in range(1, frames):
-        for start in range(0, frames - lag, pairs):
-            stop = min(start + pairs, frames - lag)
-            compare(slice(start, stop), slice(start + lag, stop + lag))
     windows = frames * (frames - 1) // 2 * channels * mean[0, 0].numel()
-    if gradient is not None:
-        by_mean.addcmul_(by_energy, level).addcmul_(by_variance, mean, value=-1)
-        by_centred.addcmul_(_windows(by_variance, kernel, border=WINDOW - 1), centred)
-        by_centred.add_(_windows(by_mean, kernel, border=WINDOW - 1)).mul_(2 / windows)
-        gradient.copy_(by_centred.unflatten(1, (batch, channels)).transpose(0, 1))
-    return similarity.sum(dim=(0, 2, 3)).unflatten(0, (batch, channels)).sum(dim=1) / windows
+    scores = similarity.sum(dim=(0, 2, 3)).unflatten(0, (batch, channels)).sum(dim=1) / windows
+    if not with_gradient:
+        return scores, None
+    by_mean.addcmul_(by_energy, level).addcmul_(by_variance, mean, value=-1)
+    by_centred.addcmul_(_windows(by_variance, kernel, border=WINDOW - 1), centred)
+    by_centred.add_(_windows(by_mean, kernel, border=WINDOW - 1)).mul_(2 / windows)
+    return scores, by_centred.unflatten(1, (batch, channels)).transpose(0, 1)
 
 
 def _windows(x: torch.Tensor, kernel: torch.Tensor, border: int = 0) -> torch.Tensor:

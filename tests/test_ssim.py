@@ -7,9 +7,16 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from lipinc import ssim
+from lipinc import ssim, ssim_cpu
 from lipinc.ssim import mean_ssim
 from tests.plain_ssim import pairwise_ssim, similar_maps
+
+
+@pytest.fixture(autouse=True, params=["cpu", "cuda"])
+def implementation(request, monkeypatch):
+    """Every test is of both; here, that of CUDA runs on the CPU."""
+    if request.param == "cuda":
+        monkeypatch.setattr(ssim_cpu, "compare", ssim._compare)
 
 
 def by_scikit_image(maps: torch.Tensor) -> np.ndarray:
@@ -52,10 +59,8 @@ def test_identical_frames_give_one(scale):
     assert torch.equal(mean_ssim(maps), torch.ones(2))
 
 
-@pytest.mark.parametrize("at_once", [1, 2**18])
 @pytest.mark.parametrize("shape", [(5, 4, 3, 16, 24), (2, 8, 8, 12, 20), (3, 2, 1, 7, 12)])
-def test_value_and_gradient_are_those_of_the_plain_definition(monkeypatch, shape, at_once):
-    monkeypatch.setattr(ssim, "AT_ONCE", at_once)  # clip by clip, and several together
+def test_value_and_gradient_are_those_of_the_plain_definition(shape):
     maps, weights = similar_maps(*shape), torch.linspace(-1, 2, shape[0], dtype=torch.float64)
     maps[:, :, :, :10, :10] = maps[:, :1, :1, :1, :1]  # flat in part, and the same in all frames
     expected = gradient_of(lambda maps: pairwise_ssim(maps).mean(dim=1), maps, weights)
@@ -67,13 +72,27 @@ def test_value_and_gradient_are_those_of_the_plain_definition(monkeypatch, shape
         assert (gradient_of(mean_ssim, single, weights.float()) - expected).abs().max() < 1e-5 * largest
 
 
-def test_pairs_compared_together_give_the_same():
-    """As on CUDA, where all pairs of one distance are."""
-    maps, one_by_one, together = (similar_maps(2, 5, 3, 12, 14) for _ in range(3))
-    np.testing.assert_allclose(
-        ssim._compare(maps, together, pairs=5), ssim._compare(maps, one_by_one, pairs=1), atol=1e-12
-    )
-    np.testing.assert_allclose(together, one_by_one, atol=1e-12)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_threads_change_nothing_nor_do_the_maps_change(channels):
+    maps, results = similar_maps(2, 4, channels, 12, 14), []
+    given, threads = maps.clone(), torch.get_num_threads()
+    try:
+        for some in (1, 4, 9):
+            torch.set_num_threads(some)
+            results.append((mean_ssim(maps), gradient_of(mean_ssim, maps, torch.ones(2))))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(maps, given)
+    for scores, gradient in results[1:]:
+        assert torch.equal(scores, results[0][0])
+        assert torch.equal(gradient, results[0][1])
+
+
+def test_what_is_not_a_number_stays_visible():
+    maps = similar_maps(2, 4, 3, 12, 14).float()
+    maps[0, 1, 2, 5, 5] = torch.nan
+    scores = mean_ssim(maps)
+    assert scores.isnan().tolist() == [True, False]
 
 
 def test_gradient_against_finite_differences():
