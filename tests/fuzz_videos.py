@@ -463,4 +463,6 @@ def main(arguments: Arguments) -> int:
 
 
 if __name__ == "__main__":
+    from tests.fuzz_videos import Arguments, main  # under the name that its processes can import
+
     sys.exit(main(tyro.cli(Arguments, description=__doc__)))
