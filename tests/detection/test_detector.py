@@ -118,7 +118,7 @@ def test_checkpoint_is_loaded_once_for_many_calls(tmp_path, checkpoint, make_che
         return load_checkpoint(file, device)
 
     monkeypatch.setattr(detection, "load_checkpoint", load)
-    detection._detector.cache_clear()
+    detection.load_detector.cache_clear()
     for _ in range(3):
         lipinc.detect(tmp_path / "nowhere.mp4", checkpoint=checkpoint)
         lipinc.detect(str(tmp_path / "nowhere.mp4"), checkpoint=str(checkpoint))
