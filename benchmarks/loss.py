@@ -5,8 +5,8 @@
 A step is forward, total loss, backward and Adam, on random clips of the published size. `cpu` is the time of all cores,
 `wall` the clock's, `x` the ratio to the step of the same network without the loss; the cases of a network take turns,
 step by step, so that whatever else the machine does meets all of them. `plain` is the same loss on the full maps,
-written down plainly and left to autograd. Its turns come after all others: between them a step spends hardly any time in
-the system, which clears the pages of new tensors, and in training it does.
+written down plainly and left to autograd. Its turns come after all others: between them a step spends hardly any time
+in the system, which clears the pages of new tensors, and in training it does.
 """
 
 import time
