@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import matplotlib
@@ -110,6 +110,9 @@ def _watch(folder: Path, arguments: Arguments) -> list[Look]:
             looks.append(Look(time.monotonic() - started, done, main[0], largest, files))
     if script.returncode:
         sys.exit(f"error: {' '.join(command)} ends with status {script.returncode}")
+    if looks:  # the last videos come between two looks
+        seconds, done = time.monotonic() - started, _lines(folder / "cache" / "manifest.csv")
+        looks.append(replace(looks[-1], seconds=seconds, done=done))
     return looks
 
 
