@@ -11,6 +11,7 @@ import pytest
 from lipinc.config import MouthConfig, SamplingConfig
 from lipinc.demo.videos import render_video, talking_frames
 from lipinc.video.extract import Clips, extract
+from lipinc.video.follow import follow_faces
 from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
 from lipinc.video.mouth import cut_mouth, measure, residues, resize_mouth
 from lipinc.video.rejection import Reason, Rejection
@@ -244,3 +245,13 @@ def test_real_clip_is_cut_from_the_frames_it_names(clips_root, name, side, worki
             again = to_68(anew(aligned)[0])
             assert np.hypot(*(again[36:42].mean(axis=0) - (102.4, 102.4))) < 3
             assert np.hypot(*(again[42:48].mean(axis=0) - (153.6, 102.4))) < 3
+
+
+def test_a_frame_reduced_by_two_gives_nearly_the_same_poses(clips_root) -> None:
+    def ratios(working_width: int) -> tuple[np.ndarray, np.ndarray]:
+        with follow_faces(clips_root / "real/hdtf02.mp4", replace(MOUTH, working_width=working_width)) as video:
+            return video.faces[0].frame_ids, video.faces[0].ratios
+
+    (ids, full), (halved_ids, halved) = ratios(1024), ratios(512)
+    assert np.array_equal(ids, halved_ids)
+    assert np.abs(full - halved).mean() < 0.005  # of the face: half a percent; see docs/performance.md
