@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -27,6 +28,11 @@ def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> l
     for process in started:
         process.join()
     return results
+
+
+def heed_interrupts() -> None:
+    """For a new process: what a shell starts in the background ignores Ctrl-C, and so would all that this starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> BaseProcess:

@@ -15,7 +15,7 @@ import pytest
 
 from lipinc.config import Config
 from lipinc.pipeline import run_experiment
-from tests.processes import start
+from tests.processes import heed_interrupts, start
 from tests.synthetic_cache import make_cache, tiny_config
 
 KILLS = 20
@@ -53,14 +53,21 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(tmp_path):
 
     draw = random.Random(0)
     results = Path(config.output, config.name, "results.csv")
+
+    def epochs() -> int:
+        return len(results.read_text().splitlines()) - 1 if results.exists() else 0
+
     killed_at = []
     for _ in range(KILLS):
+        wanted = epochs() + draw.choice((0, 0, 1))  # some die before they come to anything, some after an epoch
         process = start(experiment, config)
-        process.join(draw.uniform(0, 0.3 * seconds))
+        while epochs() < wanted and process.is_alive():
+            time.sleep(0.001)
+        process.join(draw.uniform(0, seconds / config.train.epochs))
         if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
             process.join()
-            killed_at.append(len(results.read_text().splitlines()) - 1 if results.exists() else 0)
+            killed_at.append(epochs())
     start(experiment, config).join()
     assert outcome(config) == undisturbed
     assert len(set(killed_at)) > 3  # in several epochs
@@ -80,6 +87,7 @@ def test_ctrl_c_in_the_middle_of_an_epoch_ends_the_run_which_goes_on(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a terminal tells all processes of the command
+        preexec_fn=heed_interrupts,
     )
     results = Path(config.output, config.name, "results.csv")
     try:

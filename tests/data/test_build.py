@@ -29,6 +29,7 @@ from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
 from lipinc.video.extract import extract
 from lipinc.video.reencode import reencode
+from tests.processes import heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -449,7 +450,9 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
         *("--data.kind", "folder", "--data.root", str(videos), "--sampling.windows", "3"),
         *("--cache.path", str(tmp_path / "cache"), "--cache.workers", "2"),
     ]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts
+    )
     journal = tmp_path / "cache" / "manifest.unfinished.csv"
     deadline = time.monotonic() + 60
     while not (journal.exists() and journal.read_text().count("\n") > 1) and time.monotonic() < deadline:
