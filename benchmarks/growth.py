@@ -13,7 +13,6 @@ names as there are videos (hard links), so that they need no more than 50 MB of 
 """
 
 import csv
-import json
 import os
 import tempfile
 import time
@@ -30,7 +29,7 @@ from benchmarks.memory import peak_memory
 from benchmarks.steady_state import LOOKS
 from lipinc import plots
 from lipinc.config import CacheConfig, Config, DataConfig, LossConfig, ModelConfig, TrainConfig
-from lipinc.data.cache import OK, Cache, ManifestRow, catalogue_settings, write_atomically, write_clips, write_manifest
+from lipinc.data.cache import OK, Cache, ManifestRow, write_clips
 from lipinc.data.catalog import Label, VideoRecord
 from lipinc.data.dataset import ClipDataset, training_loader
 from lipinc.data.selection import select
@@ -148,8 +147,7 @@ def fill(config: Config, videos: int) -> None:
             clips = make_clips(np.random.default_rng(copy), fake=label == Label.FAKE, config=config, windows=1)
             written[copy] = file, write_clips(file, clips, cache.settings, record.key, size=1)
         rows.append(ManifestRow(record, OK, **written[copy][1]))
-    write_manifest(cache.manifest_file, rows)
-    write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data)).encode())
+    cache.finish(rows, config.data)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ machine with several GPUs each process takes one. Of the second epoch: the first
 """
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import tyro
 
 from benchmarks.loader import fill
 from lipinc.config import REPOSITORY, Config, load_config
-from lipinc.data.cache import Cache, catalogue_settings, write_atomically, write_manifest
+from lipinc.data.cache import Cache
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ def main(arguments: Arguments) -> None:
         )
         cache = Cache.of(config)
         cache.prepare()
-        write_manifest(cache.manifest_file, fill(cache, arguments.videos))
-        write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data)).encode())
+        cache.finish(fill(cache, arguments.videos), config.data)
         alone = 0.0
         for count in arguments.processes:
             threads = max(1, (os.cpu_count() or 1) // count)

@@ -28,8 +28,7 @@ from lipinc.errors import UserError
 MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
     *("data.root", "data.max_missing", "data.note", "cache.path", "cache.workers", "cache.scheduler", "cache.retry"),
-    "cache.time_limit",
-    *("evaluate.bootstrap", "evaluate.seed", "split.file"),
+    *("cache.time_limit", "evaluate.bootstrap", "evaluate.seed", "split.file"),
 )
 """Settings in which a resumed run may differ from its beginning: they change no number of the epochs already run (what
 the split and the cache hold is compared apart, by the training state). A cosine schedule is planned over train.epochs;

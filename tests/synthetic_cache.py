@@ -1,6 +1,5 @@
 """A small cache of made-up clips, for tests of everything that comes after extraction."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +21,7 @@ from lipinc.data.cache import (
     OK,
     Cache,
     ManifestRow,
-    catalogue_settings,
-    write_atomically,
     write_clips,
-    write_manifest,
 )
 from lipinc.data.catalog import Label, VideoRecord
 from lipinc.video.extract import Clips
@@ -100,6 +96,5 @@ def make_cache(config: Config, people: int = 10, refused: tuple[str, ...] = ()) 
             clips = make_clips(np.random.default_rng((person, label)), fake=label == Label.FAKE, config=config)
             about = write_clips(cache.clips_file(key), clips, cache.settings, key, size=1)
             rows.append(ManifestRow(record, OK, **about))
-    write_manifest(cache.manifest_file, rows)
-    write_atomically(cache.path / "catalogue.json", json.dumps(catalogue_settings(config.data)).encode())
+    cache.finish(rows, config.data)
     return rows

@@ -1,6 +1,5 @@
 """A catalogue to a cache: extraction of every video on worker processes, continued where it was interrupted."""
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -16,14 +15,10 @@ from lipinc.data.cache import (
     Cache,
     Journal,
     ManifestRow,
-    catalogue_settings,
-    index_digest,
     is_whole,
     read_manifest,
     read_summary,
     versions,
-    write_atomically,
-    write_manifest,
 )
 from lipinc.data.catalog import Label, VideoRecord, check_present
 from lipinc.data.workers import extract_all
@@ -66,9 +61,7 @@ def build_cache(
             finally:
                 journal.close()
         manifest = [rows[record.key] for record in records]
-        write_manifest(cache.manifest_file, manifest)
-        about = {**catalogue_settings(config.data), "index_sha256": index_digest(config.data)}
-        write_atomically(cache.path / "catalogue.json", json.dumps(about, indent=2).encode() + b"\n")
+        cache.finish(manifest, config.data)
         cache.journal_file.unlink(missing_ok=True)
     return manifest
 

@@ -165,9 +165,15 @@ class Cache:
                 "Use these, or another folder by --cache.path"
             )
 
+    def finish(self, manifest: Iterable[ManifestRow], data: DataConfig) -> None:
+        """Write the manifest, and the settings that chose and labelled its videos."""
+        write_manifest(self.manifest_file, manifest)
+        about = {**catalogue_settings(data), "index_sha256": index_digest(data)}
+        write_atomically(self.catalogue_file, json.dumps(about, indent=2).encode() + b"\n")
+
     def check_catalogue(self, data: DataConfig) -> None:
         """Raise UserError if the manifest was made with other settings of what is taken and how it is labelled."""
-        file = self.path / "catalogue.json"
+        file = self.catalogue_file
         try:
             found = json.loads(file.read_text())
         except (OSError, ValueError):
@@ -204,6 +210,10 @@ class Cache:
     @property
     def manifest_file(self) -> Path:
         return self.path / "manifest.csv"
+
+    @property
+    def catalogue_file(self) -> Path:
+        return self.path / "catalogue.json"
 
     @property
     def journal_file(self) -> Path:

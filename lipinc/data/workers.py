@@ -20,7 +20,7 @@ from pathlib import Path
 from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.data.cache import OK, Cache, ManifestRow, write_clips
 from lipinc.data.catalog import VideoRecord, forgery_seed, seed_of
-from lipinc.errors import UserError
+from lipinc.errors import UserError, named
 from lipinc.isolation import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 from lipinc.video.conditions import crf_of, perturb
 from lipinc.video.extract import Clips, extract
@@ -131,7 +131,7 @@ def extract_to_cache(
     except Exception as error:
         if isinstance(error, ImportError) or getattr(error, "errno", None) in FATAL:
             raise  # not the video's fault: the next one would fail too
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        detail = named(error)
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             detail = "needs more memory than there is"
         return ManifestRow(record, Reason.CRASHED.value, detail, size)

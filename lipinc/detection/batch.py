@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipinc.data.catalog import VIDEO_SUFFIXES
-from lipinc.errors import UserError
+from lipinc.errors import UserError, named
 from lipinc.isolation import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 from lipinc.video.rejection import Reason, Rejection
 
@@ -116,7 +116,7 @@ def judge_one(settings: Settings, file: Path) -> Result:
     try:
         verdict = detector(file, evidence=settings.report is not None)
     except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on
-        return _refuse(settings, file, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return _refuse(settings, file, named(error))
     return _keep(verdict, settings)
 
 
