@@ -19,10 +19,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lipinc.config import DEFAULT_CHECKPOINT
-from lipinc.data.cache import write_atomically
 from lipinc.data.table import guard_formula
 from lipinc.detection.batch import Result, Settings, find_videos, judge
 from lipinc.errors import UserError, printable
+from lipinc.files import write_atomically
 from lipinc.scripts import run_script
 
 COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage", "reason", "detail", "sha256")

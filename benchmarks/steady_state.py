@@ -15,10 +15,10 @@ import time
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-import matplotlib
 import psutil
 import tyro
 
+from lipinc import plots
 from lipinc.config import REPOSITORY
 from lipinc.demo.videos import render_video
 
@@ -147,26 +147,17 @@ def _rate(looks: list[Look], start: int, stop: int) -> float:
 
 
 def _draw(looks: list[Look], file: Path) -> None:
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (memory, files, speed) = pyplot.subplots(3, 1, sharex=True, figsize=(8, 8), layout="constrained")
-    done = [look.done for look in looks]
-    memory.plot(done, [look.main for look in looks], label="script")
-    memory.plot(done, [look.worker for look in looks], label="largest worker")
-    memory.axhline(400, color="grey", linestyle=":")
-    memory.set(ylabel="resident memory (MB)", ylim=(0, None))
-    memory.legend()
-    files.plot(done, [look.files for look in looks])
-    files.set(ylabel="open files", ylim=(0, None))
     window = max(1, len(looks) // 50)
     pairs = list(zip(looks, looks[window:], strict=False))
-    speed.plot(
-        [after.done for _, after in pairs],
-        [(after.done - before.done) / (after.seconds - before.seconds) for before, after in pairs],
+    speed = [(after.done - before.done) / (after.seconds - before.seconds) for before, after in pairs]
+    plots.plot_steady_state(
+        [look.done for look in looks],
+        {"script": [look.main for look in looks], "largest worker": [look.worker for look in looks]},
+        [look.files for look in looks],
+        ([after.done for _, after in pairs], speed),
+        file,
+        title="One run of preprocess_extract_lips.py",
     )
-    speed.set(ylabel="videos/s", xlabel="videos done", ylim=(0, None))
-    figure.savefig(file, dpi=120)
     print(file)
 
 

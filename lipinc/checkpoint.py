@@ -23,8 +23,9 @@ from torch import nn
 
 from lipinc.calibration import Calibration
 from lipinc.config import Config, from_json, to_json
-from lipinc.data.cache import ManifestRow, write_atomically
+from lipinc.data.cache import ManifestRow
 from lipinc.errors import UserError
+from lipinc.files import write_atomically
 from lipinc.models import build_model
 
 CLIP_FIELDS = {

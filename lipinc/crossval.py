@@ -20,11 +20,12 @@ import numpy as np
 
 from lipinc.calibration import Calibration
 from lipinc.config import Config, experiment, parse_command_line
-from lipinc.data.cache import Cache, read_manifest, write_atomically
+from lipinc.data.cache import Cache, read_manifest
 from lipinc.data.catalog import Label
 from lipinc.data.selection import ALL, generators, select
 from lipinc.errors import UserError
 from lipinc.evaluation import TestResult, judge, pool, write_result
+from lipinc.files import write_atomically
 from lipinc.metrics import auc
 from lipinc.pipeline import run_experiment
 from lipinc.report import spread_table

@@ -13,8 +13,9 @@ from lipinc import plots
 from lipinc.calibration import Calibration
 from lipinc.checkpoint import Checkpoint
 from lipinc.config import Config, EvaluateConfig
-from lipinc.data.cache import Cache, ManifestRow, write_atomically
+from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import ClipDataset
+from lipinc.files import write_atomically
 from lipinc.metrics import Interval, Predictions, break_down, evaluate
 from lipinc.report import break_down_table, metrics_json, metrics_table
 from lipinc.training import predict

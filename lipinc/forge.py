@@ -24,9 +24,9 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from lipinc.data.cache import write_atomically
 from lipinc.data.catalog import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES, PSEUDO, as_key, forgery_seed
 from lipinc.errors import UserError
+from lipinc.files import write_atomically
 from lipinc.scripts import run_script
 from lipinc.video.forge import Recipe, draw_recipe, forge_video
 from lipinc.video.landmarks import quiet_native_logs

@@ -5,7 +5,7 @@ fake from the threshold on (score >= threshold).
 """
 
 import csv
-import os
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ import numpy as np
 from lipinc.data.catalog import version_suffix
 from lipinc.data.table import guard_formula, unguard_formula
 from lipinc.errors import UserError
+from lipinc.files import write_atomically
 
 CSV_COLUMNS = (
     "key", "label", "fake_probability", "score", "prediction", "windows", "identity", "generator", "race", "gender",
@@ -81,21 +82,19 @@ class Predictions:
         fake_probability is the sigmoid of (score - threshold) / temperature; prediction is 1 from the threshold on. A
         text that a spreadsheet would run as a formula gets a leading apostrophe.
         """
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
         # The sigmoid, in a form that cannot overflow.
         probability = (1 + np.tanh((self.score - threshold) / temperature / 2)) / 2
         prediction = (self.score >= threshold).astype(int)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(CSV_COLUMNS)
+        for i in range(len(self)):
+            numbers = [int(self.label[i]), repr(float(probability[i])), repr(float(self.score[i]))]
+            numbers += [int(prediction[i]), int(self.windows[i])]
+            texts = [guard_formula(str(getattr(self, name)[i])) for name in TEXT_COLUMNS[1:]]
+            writer.writerow([guard_formula(str(self.key[i])), *numbers, *texts])
         # surrogateescape: a path on Linux is bytes, and need not be UTF-8.
-        with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file)
-            writer.writerow(CSV_COLUMNS)
-            for i in range(len(self)):
-                numbers = [int(self.label[i]), repr(float(probability[i])), repr(float(self.score[i]))]
-                numbers += [int(prediction[i]), int(self.windows[i])]
-                texts = [guard_formula(str(getattr(self, name)[i])) for name in TEXT_COLUMNS[1:]]
-                writer.writerow([guard_formula(str(self.key[i])), *numbers, *texts])
-        os.replace(temporary, path)
+        write_atomically(Path(path), text.getvalue().encode("utf-8", "surrogateescape"))
 
     @staticmethod
     def read(path: Path) -> "Predictions":

@@ -6,11 +6,12 @@ from pathlib import Path
 from lipinc import plots
 from lipinc.checkpoint import Checkpoint, load_checkpoint
 from lipinc.config import Config, to_json
-from lipinc.data.cache import Cache, ManifestRow, write_atomically
+from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.selection import select
 from lipinc.data.splits import SPLITS, summary, write_splits
 from lipinc.distributed import is_main, main_first
 from lipinc.evaluation import TestResult, report, test
+from lipinc.files import write_atomically
 from lipinc.run import Run
 from lipinc.training import best_epoch, choose_device, train
 

@@ -1,10 +1,10 @@
 """The pictures of a run, as PNG files: ROC, precision-recall, scores, confusion, learning curves, mouth strips.
 
 Every plot takes a title and a note, which stands small below it. Figures never touch pyplot's global state, so they
-can be drawn in any thread and without a display. A file is written under a temporary name, then renamed.
+can be drawn in any thread and without a display.
 """
 
-import os
+import io
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lipinc.files import write_atomically
 from lipinc.metrics import Interval, Predictions, auc, average_precision, roc_counts
 from lipinc.video.conditions import LEVELS, RAW, crf_of, series
 
@@ -207,6 +208,29 @@ def plot_growth(
     _save(figure, path, title, note)
 
 
+def plot_steady_state(
+    done: list[int],
+    megabytes: dict[str, list[float]],
+    files: list[int],
+    speed: tuple[list[int], list[float]],
+    path: Path,
+    title: str,
+    note: str = "",
+) -> None:
+    """Memory of processes by name, open files and speed below each other over the number of videos done: `done` is that
+    of memory and files, `speed` has its own."""
+    figure, (memory_axes, files_axes, speed_axes) = _figure(8, 8, rows=3)
+    for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
+        memory_axes.plot(done, values, color=colour, label=name)
+    memory_axes.legend(frameon=False, fontsize=8)
+    files_axes.plot(done, files, color=CURVE)
+    speed_axes.plot(*speed, color=CURVE)
+    memory_axes.set(ylabel="resident memory (MB)", ylim=(0, None))
+    files_axes.set(ylabel="open files", ylim=(0, None))
+    speed_axes.set(ylabel="videos/s", xlabel="videos done", ylim=(0, None))
+    _save(figure, path, title, note)
+
+
 def mouth_strip(frames: np.ndarray, residues: np.ndarray, local_frames: int) -> np.ndarray:
     """One clip as a picture: its frames in a row, and below the second frame of each pair that pair's residue.
 
@@ -259,11 +283,11 @@ def contact_sheet(
     _write(figure, path)
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
-    """A figure of width x height inches, and its axes (an array of them if there are several columns)."""
+def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
+    """A figure of width x height inches, and its axes (an array of them if there are several)."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    axes = figure.subplots(1, columns)
+    axes = figure.subplots(rows, columns, sharex=rows > 1)
     for each in figure.axes:
         each.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -284,7 +308,6 @@ def _save(figure: Figure, path: Path, title: str, note: str) -> None:
 
 
 def _write(figure: Figure, path: Path) -> None:
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    FigureCanvasAgg(figure).print_png(temporary)
-    os.replace(temporary, path)
+    png = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(png)
+    write_atomically(Path(path), png.getvalue())

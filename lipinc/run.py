@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 
 from lipinc.config import Config, to_json
-from lipinc.data.cache import write_atomically
 from lipinc.distributed import is_main, processes
 from lipinc.errors import UserError
+from lipinc.files import write_atomically
 
 MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),

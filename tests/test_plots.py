@@ -18,6 +18,7 @@ from lipinc.plots import (
     plot_precision_recall,
     plot_roc,
     plot_score_histogram,
+    plot_steady_state,
 )
 from lipinc.video.conditions import expand
 
@@ -121,6 +122,14 @@ def test_growth_has_a_curve_a_step_of_the_work(tmp_path, videos):
     image = cv2.imread(str(tmp_path / "growth.png"))
     assert pixels(image, CURVE_BGR) > 20
     assert pixels(image, SECOND_CURVE_BGR) > 10
+
+
+def test_steady_state_draws_every_process_over_the_videos_done(tmp_path):
+    done, memory = [0, 50, 100], {"script": [130.0, 131.0, 131.0], "worker": [200.0, 210.0, 205.0]}
+    plot_steady_state(done, memory, [23, 23, 24], ([50, 100], [2.0, 2.1]), tmp_path / "steady.png", "title", "note")
+    image = cv2.imread(str(tmp_path / "steady.png"))
+    assert pixels(image, CURVE_BGR) > 60  # in each of the three pictures
+    assert pixels(image, SECOND_CURVE_BGR) > 20
 
 
 def test_pyplot_is_left_alone(tmp_path):

@@ -19,7 +19,6 @@ import io
 import json
 import logging
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
 from lipinc.data.catalog import Label, VideoRecord, index_file, version_suffix
 from lipinc.data.table import guard_formula, unguard_formula
 from lipinc.errors import UserError
+from lipinc.files import naming, write_atomically
 from lipinc.video.extract import Clips
 
 log = logging.getLogger(__name__)
@@ -330,7 +330,7 @@ class Journal:
 
     def add(self, row: ManifestRow) -> None:
         """Write a row through to the disk's cache. Raises OSError, naming the file, if the disk is full."""
-        with _naming(self._file):
+        with naming(self._file):
             self._writer.writerow(_line_of(row))
             self._stream.flush()
 
@@ -359,35 +359,6 @@ def catalogue_settings(data: DataConfig) -> dict:
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide what a mouth looks like."""
     return {name: metadata.version(name) for name in ("mediapipe", "opencv-python", "numpy")}
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write a file under a temporary name, bring it to the disk, then rename it. Makes its folder.
-
-    Raises OSError, naming the file.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Unique on all machines of a cluster, and short: a key may be nearly as long as a file name can be.
-    temporary = file.with_name(f"{secrets.token_hex(8)}.tmp")
-    with _naming(file):
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())  # else a power cut can leave the new name with nothing behind it
-            os.replace(temporary, file)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """Put the name of the file into errors of writing, which have none."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 def _plain(value: dict) -> dict:

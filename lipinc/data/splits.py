@@ -6,8 +6,8 @@ Usage:
 """
 
 import csv
+import io
 import logging
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -19,6 +19,7 @@ from lipinc.config import SplitConfig
 from lipinc.data.catalog import Label, VideoRecord, as_key, nearest
 from lipinc.data.table import guard_formula, read_table, unguard_formula
 from lipinc.errors import UserError
+from lipinc.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +66,15 @@ def assign_splits(
 
 def write_splits(path: str | Path, records: Iterable[VideoRecord], splits: Mapping[str, str]) -> None:
     """Writes path,identity,label,split, a row a file; `SplitConfig.file` reads it back to the same splits."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "identity", "label", "split"))
-        for record in records:
-            if record.key != record.path:
-                continue  # a version made of a file goes with it
-            names = (guard_formula(record.path), guard_formula(record.identity))
-            writer.writerow((*names, record.label.name.lower(), splits[record.key]))
-    os.replace(temporary, path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "identity", "label", "split"))
+    for record in records:
+        if record.key != record.path:
+            continue  # a version made of a file goes with it
+        names = (guard_formula(record.path), guard_formula(record.identity))
+        writer.writerow((*names, record.label.name.lower(), splits[record.key]))
+    write_atomically(Path(path), text.getvalue().encode())
 
 
 def summary(records: Iterable[VideoRecord], splits: Mapping[str, str]) -> str:

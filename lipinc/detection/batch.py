@@ -90,10 +90,10 @@ def _judge_apart(settings: Settings, file: Path) -> Result:
     try:
         return process.call(judge_one, settings, file, time_limit=settings.time_limit)
     except ProcessDied as death:
-        detail = f"the process that reads it dies ({death})"
+        rejection = Rejection(Reason.CRASHED, f"the process that reads it dies ({death})")
     except TimeLimitExceeded:
-        detail = f"given up after {settings.time_limit:g} s"
-    return process.call(_refuse, settings, file, detail)  # its verdict names the checkpoint too
+        rejection = Rejection(Reason.TIME_LIMIT, f"given up after {settings.time_limit:g} s")
+    return process.call(_refuse, settings, file, rejection)  # its verdict names the checkpoint too
 
 
 def _prepare(settings: Settings, workers: int) -> None:
@@ -116,12 +116,12 @@ def judge_one(settings: Settings, file: Path) -> Result:
     try:
         verdict = detector(file, evidence=settings.report is not None)
     except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on
-        return _refuse(settings, file, named(error))
+        return _refuse(settings, file, Rejection(Reason.CRASHED, named(error)))
     return _keep(verdict, settings)
 
 
-def _refuse(settings: Settings, file: Path, detail: str) -> Result:
-    return _keep(load(settings).refuse(file, Rejection(Reason.CRASHED, detail)), settings)
+def _refuse(settings: Settings, file: Path, rejection: Rejection) -> Result:
+    return _keep(load(settings).refuse(file, rejection), settings)
 
 
 def _keep(verdict: "Verdict", settings: Settings) -> Result:

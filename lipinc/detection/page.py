@@ -19,9 +19,9 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lipinc.data.cache import write_atomically
 from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Source, Verdict, WindowScore
 from lipinc.errors import UserError, printable
+from lipinc.files import write_atomically
 from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")

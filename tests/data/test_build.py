@@ -22,11 +22,12 @@ import pytest
 from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig, parse_command_line
 from lipinc.data import build, workers
 from lipinc.data.build import build_cache, count_line, coverage
-from lipinc.data.cache import OK, Cache, Journal, ManifestRow, read_clips, read_manifest, write_atomically
+from lipinc.data.cache import OK, Cache, Journal, ManifestRow, read_clips, read_manifest
 from lipinc.data.catalog import Label, load_catalog
 from lipinc.data.verify import verify_with_progress
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
+from lipinc.files import write_atomically
 from lipinc.video.extract import extract
 from lipinc.video.reencode import reencode
 from tests.processes import heed_interrupts
