@@ -60,6 +60,7 @@ def fill(cache: Cache, videos: int) -> list[ManifestRow]:
         clips = Clips(
             frames=frames,
             residues=residues(frames[0], "wrapped")[None],
+            sizes=np.array([[64, 144]], np.int32),
             frame_ids=np.arange(8, dtype=np.int32)[None],
             times=np.arange(8)[None] / 25,
             pose_ratios=np.zeros((1, 8, 4), np.float32),

@@ -15,9 +15,10 @@ config = replace(
     own_clips,
     name="robust",
     data=replace(own_clips.data, conditions=("crf28",), forgeries=3),
+    mouth=replace(own_clips.mouth, cut="native", margin=0.15),
     sampling=replace(own_clips.sampling, windows=12),
     cache=CacheConfig(path="cache/robust"),
-    model=ModelConfig(name="statistics", batch_norm_momentum=0.05),
+    model=ModelConfig(name="statistics", levels=3, batch_norm_momentum=0.05),
     loss=replace(own_clips.loss, label_smoothing=0.1),
     augment=AugmentConfig(flip=0.0),
     train=replace(

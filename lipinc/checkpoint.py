@@ -27,6 +27,7 @@ from lipinc.data.cache import ManifestRow
 from lipinc.errors import UserError
 from lipinc.files import write_atomically
 from lipinc.models import build_model
+from lipinc.video.mouth import LEAST_SIDE
 
 CLIP_FIELDS = {
     "mouth": ("aligned_size", "eye", "margin", "height", "width", "residue"),
@@ -190,7 +191,9 @@ def identity_digest(identity: str) -> str:
 def model_for(config: Config) -> nn.Module:
     """A fresh network for the clips of a config."""
     frames = {name: getattr(config.sampling, name) for name in ("local_frames", "global_frames")}
-    return build_model(config.model, **frames, height=config.mouth.height, width=config.mouth.width)
+    native = config.mouth.cut == "native"
+    height, width = (LEAST_SIDE, LEAST_SIDE) if native else (config.mouth.height, config.mouth.width)
+    return build_model(config.model, **frames, height=height, width=width)
 
 
 def save_state(file: Path, state: dict[str, Any]) -> None:

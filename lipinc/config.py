@@ -56,7 +56,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class MouthConfig:
-    """From a frame to an aligned mouth."""
+    """From a frame to a mouth."""
 
     working_width: int = 800
     """Frames at least twice as wide are reduced by the largest whole factor that leaves them so wide, in px. The
@@ -68,6 +68,11 @@ class MouthConfig:
     """How many faces are followed where there are several."""
     refine_landmarks: bool = True
     """MediaPipe's attention mesh: more exact lips, for some 10-40 % more time a frame."""
+    cut: Literal["aligned", "native"] = "aligned"
+    """aligned (published): turned upright by the eyes and scaled to height x width. native: the pixels of the frame
+    itself, never resampled, in a box around the lips of one size a window, at its own size. Interpolation blurs what
+    the camera left and a generator did not (docs/experiments.md). For model.name statistics alone: the networks want
+    one size."""
     aligned_size: int = 256
     """Side of the aligned face, in px (published)."""
     eye: tuple[float, float] = (0.40, 0.40)
@@ -172,6 +177,8 @@ class ModelConfig:
     """statistics only: standard deviation of what training adds to each, in its own standard deviations."""
     input_dropout: float = 0.3
     """statistics only: share of them that training hides."""
+    levels: int = 4
+    """statistics only: bands of the pyramid that is measured, each at half the size; 3 at most for mouth.cut native."""
     hidden: int = 0
     """Width of the dense layers at the end; 0: as published, 4096 (lipinc) and 1024 (lipinc_v2); 64 (statistics)."""
     batch_norm_momentum: float = 0.01
@@ -390,6 +397,7 @@ def check(config: Config) -> None:
             for name, value, least in (
                 ("mouth.working_width", m.working_width, 16),
                 ("mouth.max_faces", m.max_faces, 1),
+                ("model.levels", config.model.levels, 1),
                 ("mouth.aligned_size", m.aligned_size, 16),
                 ("mouth.height", m.height, 8),
                 ("mouth.width", m.width, 8),
@@ -434,6 +442,8 @@ def check(config: Config) -> None:
     augmented = [name for name in AUGMENTATIONS if getattr(a, name)]
     if config.model.name == "statistics" and augmented:
         problems.append(f"statistics are measured once, before augmentation; give --augment.{augmented[0]} 0")
+    if config.model.name != "statistics" and m.cut == "native":
+        problems.append("mouth.cut native gives mouths of any size, which model.name statistics alone can take")
     if config.model.name != "statistics" and t.bag > 1:
         problems.append("train.bag is a setting of model.name statistics")
     if config.model.name == "lipinc_v2" and config.loss.features != "full":

@@ -14,7 +14,7 @@ from lipinc.calibration import Calibration
 from lipinc.checkpoint import Checkpoint
 from lipinc.config import Config, EvaluateConfig
 from lipinc.data.cache import Cache, ManifestRow
-from lipinc.data.dataset import ClipDataset
+from lipinc.data.measured import clips_for
 from lipinc.files import write_atomically
 from lipinc.metrics import Interval, Predictions, break_down, evaluate
 from lipinc.report import break_down_table, metrics_json, metrics_table
@@ -53,7 +53,8 @@ def test(
     checkpoint: Checkpoint, config: Config, cache: Cache, rows: Sequence[ManifestRow], device: torch.device
 ) -> TestResult:
     """Judge the videos `rows` as they read by its calibration on validation."""
-    predictions, _ = predict(checkpoint.model, ClipDataset(cache, rows), config.train, device, description="test")
+    clips = clips_for(checkpoint.model, cache, rows, device)
+    predictions, _ = predict(checkpoint.model, clips, config.train, device, description="test")
     return judge(predictions, checkpoint.calibration, config.evaluate)
 
 

@@ -19,7 +19,7 @@ from lipinc.checkpoint import identity_digest, load_checkpoint, load_state, mode
 from lipinc.config import Config, LossConfig, TrainConfig
 from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import ClipDataset, evaluation_loader, training_loader
-from lipinc.data.measured import MeasuredDataset
+from lipinc.data.measured import MeasuredDataset, clips_for
 from lipinc.distributed import gather, is_main, parallelise, processes, rank, total
 from lipinc.errors import UserError
 from lipinc.losses import total_loss
@@ -281,11 +281,11 @@ def _datasets(
     config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], model: nn.Module, device: torch.device
 ) -> tuple[DataLoader, Dataset]:
     """The loader that is trained from, and the clips that are validated on."""
-    clips, validation = ClipDataset(cache, rows["train"], config.augment), ClipDataset(cache, rows["validation"])
+    clips = ClipDataset(cache, rows["train"], config.augment)
     if isinstance(model, MouthStatistics):
         clips = MeasuredDataset(clips, model, device=device, bag=config.train.bag)
-        validation = MeasuredDataset(validation, model, device=device)
-    return training_loader(clips, config.train, pin=device.type == "cuda"), validation
+    training = training_loader(clips, config.train, pin=device.type == "cuda")
+    return training, clips_for(model, cache, rows["validation"], device)
 
 
 def _forward(model: nn.Module, batch, config: LossConfig) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -70,6 +70,7 @@ def make_clips(random: np.random.Generator, *, fake: bool, config: Config, windo
     return Clips(
         frames=frames,
         residues=residues(frames, config.mouth.residue),
+        sizes=np.tile(np.int32([height, width]), (windows, 1)),
         frame_ids=np.arange(windows * count, dtype=np.int32).reshape(windows, count),
         times=np.arange(windows * count, dtype=np.float64).reshape(windows, count) / 25,
         pose_ratios=random.random((windows, count, 4)).astype(np.float32),

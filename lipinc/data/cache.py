@@ -42,7 +42,7 @@ FORMAT = 2
 """Of a cache: 2 since wide frames are reduced by whole factors and clip files have checksums."""
 OK = "ok"
 LOCK = "lock"
-CLIP_ARRAYS = ("frames", "residues", "frame_ids", "times", "pose_ratios", "nearest", "faces")
+CLIP_ARRAYS = ("frames", "residues", "sizes", "frame_ids", "times", "pose_ratios", "nearest", "faces")
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,10 @@ def read_clips(file: Path) -> Clips:
     try:
         with safe_open(file, framework="numpy") as stored:
             about = json.loads(stored.metadata()["lipinc"])
-            arrays = {name: stored.get_tensor(name) for name in CLIP_ARRAYS}
+            there = set(stored.keys())
+            arrays = {name: stored.get_tensor(name) for name in CLIP_ARRAYS if name != "sizes" or name in there}
+            # Clips from before there were other sizes than one have none.
+            arrays.setdefault("sizes", np.tile(np.int32(arrays["frames"].shape[2:4]), (len(arrays["frames"]), 1)))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise damaged(file, error) from error
     return Clips(**arrays, video_frames=about["summary"]["frames"], face_frames=about["summary"]["face_frames"])
@@ -370,7 +373,11 @@ def _differences(found: dict, wanted: dict) -> Iterator[str]:
         if section == "format":
             there, here = {"format": found.get("format")}, {"format": wanted["format"]}
         else:
-            there, here = ({f"{section}.{k}": v for k, v in x.get(section, {}).items()} for x in (found, wanted))
+            # A cache from before a setting was there was made by what became its default.
+            default = _plain(dataclasses.asdict(MouthConfig() if section == "mouth" else SamplingConfig()))
+            there, here = (
+                {f"{section}.{k}": v for k, v in {**default, **x.get(section, {})}.items()} for x in (found, wanted)
+            )
         for name in sorted(there.keys() | here.keys()):
             if there.get(name) != here.get(name):
                 yield f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"

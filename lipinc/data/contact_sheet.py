@@ -23,7 +23,7 @@ def write_contact_sheet(cache: Cache, manifest: list[ManifestRow], config: Confi
         for position in np.unique(np.linspace(0, len(rows) - 1, min(len(rows), VIDEOS_PER_LABEL)).round().astype(int)):
             key = rows[position].record.key
             clips = read_clips(cache.clips_file(key))
-            items.append((f"{label.name.lower()}  {key}  window 0", clips.frames[0], clips.residues[0]))
+            items.append((f"{label.name.lower()}  {key}  window 0", *clips.window(0)))
     if not items:
         return None
     path = cache.path / "contact_sheet.png"

@@ -10,7 +10,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from lipinc.config import AugmentConfig, TrainConfig
 from lipinc.data.augment import augment, changes_pixels
-from lipinc.data.cache import Cache, ManifestRow, check_clips
+from lipinc.data.cache import Cache, ManifestRow, check_clips, read_clips
 from lipinc.data.clip_file import Frames, read_window
 from lipinc.distributed import processes, share
 from lipinc.errors import UserError
@@ -87,6 +87,13 @@ class ClipDataset(Dataset):
             if self._augmentation is not None:
                 into.copy_(augment(into, self._augmentation, np.random.default_rng(draw.seed)))
         return frames
+
+    def of_video(self, video: int) -> list[torch.Tensor]:
+        """The frames of each window of a video, in order and at its own size: [N, h, w, 3] uint8. Raises UserError as
+        above."""
+        check_clips(self._files[video], self.rows[video])
+        clips = read_clips(self._files[video])
+        return [torch.from_numpy(clips.window(number)[0]) for number in range(len(clips.frames))]
 
 
 class TrainingSampler(Sampler):

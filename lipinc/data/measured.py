@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import Batch, ClipDataset, Draw
 from lipinc.distributed import gather, is_main, share
 from lipinc.models import MouthStatistics
-
-AT_ONCE = 32
-"""Clips measured together."""
 
 
 class MeasuredDataset(Dataset):
@@ -28,10 +27,10 @@ class MeasuredDataset(Dataset):
         self._windows = np.bincount(self._videos, minlength=len(self.rows))
         found = []
         with torch.inference_mode():
-            starts = share(range(0, len(clips), AT_ONCE))
-            for start in tqdm(starts, desc="measure", unit="step", leave=False, disable=not is_main()):
-                some = clips.frames([Draw(clip, ()) for clip in range(start, min(start + AT_ONCE, len(clips)))])
-                found.append(model.statistics(some.to(device)).cpu())
+            videos = share(range(len(self.rows)))
+            for video in tqdm(videos, desc="measure", unit="video", leave=False, disable=not is_main()):
+                windows = [model.statistics(window[None].to(device)) for window in clips.of_video(video)]
+                found.append(torch.cat(windows).cpu())
         self.statistics = torch.cat(gather(found)).clone()  # a tensor of inference mode could not be trained on
 
     def __len__(self) -> int:
@@ -50,3 +49,11 @@ class MeasuredDataset(Dataset):
         video = self._videos[draw.clip]
         others = np.random.default_rng(draw.seed).integers(self._windows[video], size=self._bag - 1)
         return self.statistics[[draw.clip, *(self._first[video] + others)]].mean(dim=0)
+
+
+def clips_for(
+    model: nn.Module, cache: Cache, rows: Sequence[ManifestRow], device: torch.device
+) -> ClipDataset | MeasuredDataset:
+    """The clips of some videos as a network takes them, to be scored: pixels, or what was measured of them."""
+    clips = ClipDataset(cache, rows)
+    return MeasuredDataset(clips, model, device=device) if isinstance(model, MouthStatistics) else clips

@@ -18,7 +18,7 @@ import torch
 from lipinc.checkpoint import Checkpoint, load_checkpoint
 from lipinc.config import DEFAULT_CHECKPOINT, MouthConfig, check
 from lipinc.detection.evidence import gather_evidence
-from lipinc.detection.verdict import Decision, FaceVerdict, Judgement, Source, Verdict, WindowScore
+from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Judgement, Source, Verdict, WindowScore
 from lipinc.errors import UserError
 from lipinc.run import PACKAGES
 from lipinc.video.extract import SampledFace, sample_faces
@@ -125,16 +125,19 @@ class Detector:
         shown = ()
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
-            clips = self._clips(sampled, [windows[position] for position in chosen])
-            shown = gather_evidence(self.checkpoint.model, list(chosen), *next(clips), self._device)
+            shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
         return FaceVerdict(sampled.rank, face.thumbnail, judgement, scored, shown)
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Frames and residues of the windows, some at a time."""
+        """Frames and residues of the windows, some at a time: one, where each may have another size."""
         waiting = iter(windows)
-        while some := list(islice(waiting, CLIPS_AT_ONCE)):
+        while some := list(islice(waiting, 1 if self._mouth.cut == "native" else CLIPS_AT_ONCE)):
             frames = np.stack([sampled.face.mouths(window.positions, self._mouth) for window in some])
             yield frames, residues(frames, self._mouth.residue)
+
+    def _evidence(self, sampled: SampledFace, windows: list[Window], position: int) -> Evidence:
+        frames, residue = next(self._clips(sampled, [windows[position]]))
+        return gather_evidence(self.checkpoint.model, position, frames[0], residue[0], self._device)
 
     @torch.inference_mode()
     def _score(self, frames: np.ndarray, residue: np.ndarray) -> np.ndarray:

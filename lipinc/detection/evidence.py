@@ -7,16 +7,15 @@ from torch import nn
 
 from lipinc.detection.verdict import Evidence
 
-SMOOTHING = 3.0
-"""Sigma in px of the Gaussian over the raw map, which is as grainy as the gradient."""
+SMOOTHING = 1 / 48
+"""Sigma of the Gaussian over the raw map, which is as grainy as the gradient: a share of the mouth's width."""
 
 
 def gather_evidence(
-    model: nn.Module, windows: list[int], frames: np.ndarray, residue: np.ndarray, device: torch.device
-) -> tuple[Evidence, ...]:
-    """Evidence of K clips, numbered by `windows`: frames [K, N, H, W, 3] and residues [K, N - 1, H, W, 3] uint8."""
-    heat = heat_map(model, frames, residue, device)
-    return tuple(Evidence(window, frames[k], residue[k], heat[k]) for k, window in enumerate(windows))
+    model: nn.Module, window: int, frames: np.ndarray, residue: np.ndarray, device: torch.device
+) -> Evidence:
+    """Evidence of a clip, the window of that number: frames [N, H, W, 3] and residues [N - 1, H, W, 3] uint8."""
+    return Evidence(window, frames, residue, heat_map(model, frames[None], residue[None], device)[0])
 
 
 def heat_map(model: nn.Module, frames: np.ndarray, residue: np.ndarray, device: torch.device) -> np.ndarray:
@@ -38,5 +37,5 @@ def heat_map(model: nn.Module, frames: np.ndarray, residue: np.ndarray, device: 
     heat[:, 1:] += of_residues / 2
     for clip in heat:
         for mouth in clip:
-            cv2.GaussianBlur(mouth, (0, 0), SMOOTHING, dst=mouth)
+            cv2.GaussianBlur(mouth, (0, 0), SMOOTHING * mouth.shape[1], dst=mouth)
     return heat / heat.max(axis=(1, 2, 3), keepdims=True).clip(min=np.finfo(np.float32).tiny)

@@ -21,7 +21,7 @@ def build_model(
         if config.name == "lipinc":
             return LIPINC(frames=frames, dropout=config.dropout, input_scale=config.input_scale, **shared)
         if config.name == "statistics":
-            names = ("dropout", "input_dropout", "noise")
+            names = ("dropout", "input_dropout", "noise", "levels")
             return MouthStatistics(local_frames=local_frames, **{n: getattr(config, n) for n in names}, **shared)
         return LIPINCV2(attention=config.attention, input_scale=config.input_scale, **shared)
     except ValueError as error:

@@ -19,9 +19,12 @@ class Clips:
     """The clips of one video: K windows of N = L + G mouths, local frames first."""
 
     frames: np.ndarray
-    """[K, N, H, W, 3] uint8 BGR."""
+    """[K, N, H, W, 3] uint8 BGR; 0 beyond a window's size."""
     residues: np.ndarray
     """[K, N - 1, H, W, 3] uint8."""
+    sizes: np.ndarray
+    """[K, 2] int32: height and width of each window's mouths, from the upper left corner. They are H and W, but for
+    mouths cut natively."""
     frame_ids: np.ndarray
     """[K, N] int32: which frames of the file, counted from 0."""
     times: np.ndarray
@@ -36,6 +39,11 @@ class Clips:
     """Frames decoded."""
     face_frames: int
     """Of these, frames with a usable mouth of the (largest of the) faces asked for."""
+
+    def window(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Frames [N, h, w, 3] and residues [N - 1, h, w, 3] of a window, at its own size."""
+        height, width = self.sizes[number]
+        return self.frames[number, :, :height, :width], self.residues[number, :, :height, :width]
 
 
 @dataclass(frozen=True)
@@ -90,10 +98,11 @@ def _clips(video: FollowedVideo, sampled: list[SampledFace], mouth: MouthConfig)
     if not chosen:
         refusal = sampled[0].windows
         return Rejection(refusal.reason, refusal.detail, video.frames, face_frames)
-    frames = np.stack([one.face.mouths(window.positions, mouth) for one, window in chosen])
+    frames, sizes = _in_one_array([one.face.mouths(window.positions, mouth) for one, window in chosen])
     return Clips(
         frames=frames,
         residues=residues(frames, mouth.residue),
+        sizes=sizes,
         frame_ids=np.stack([one.face.frame_ids[window.positions] for one, window in chosen]).astype(np.int32),
         times=np.stack([one.face.times[window.positions] for one, window in chosen]),
         pose_ratios=np.stack([one.face.ratios[window.positions] for one, window in chosen]).astype(np.float32),
@@ -102,6 +111,15 @@ def _clips(video: FollowedVideo, sampled: list[SampledFace], mouth: MouthConfig)
         video_frames=video.frames,
         face_frames=face_frames,
     )
+
+
+def _in_one_array(windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """K windows [N, h, w, 3] as [K, N, H, W, 3], filled up with 0, and their sizes [K, 2]."""
+    sizes = np.array([window.shape[1:3] for window in windows], dtype=np.int32)
+    frames = np.zeros((len(windows), len(windows[0]), *sizes.max(axis=0), 3), dtype=np.uint8)
+    for into, window, (height, width) in zip(frames, windows, sizes, strict=True):
+        into[:, :height, :width] = window
+    return frames, sizes
 
 
 def _frames(count: int) -> str:

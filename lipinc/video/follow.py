@@ -12,7 +12,7 @@ import numpy as np
 
 from lipinc.config import MouthConfig
 from lipinc.video.landmarks import FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
-from lipinc.video.mouth import cut_mouth, is_in_picture, measure, resize_mouth
+from lipinc.video.mouth import cut_mouth, cut_native, is_in_picture, measure, resize_mouth, to_one_size
 from lipinc.video.reader import read_frames
 from lipinc.video.tracks import FaceTracks
 
@@ -54,14 +54,17 @@ class Face:
         return self._seen["ratios"]
 
     def mouths(self, positions: np.ndarray, config: MouthConfig) -> np.ndarray:
-        """The mouths at some positions [N] of the arrays above: [N, H, W, 3] uint8 BGR."""
-        return np.stack([self._mouth(self._seen[position], config) for position in positions])
+        """The mouths of a window, at some positions [N] of the arrays above: [N, H, W, 3] uint8 BGR. Cut natively, they
+        have the least height and width of them all."""
+        mouths = [self._mouth(self._seen[position]) for position in positions]
+        if config.cut == "native":
+            return to_one_size(mouths)
+        return np.stack([resize_mouth(mouth, config) for mouth in mouths])
 
-    def _mouth(self, seen: np.void, config: MouthConfig) -> np.ndarray:
+    def _mouth(self, seen: np.void) -> np.ndarray:
         shape = (int(seen["height"]), int(seen["width"]), 3)
         self._store.seek(int(seen["offset"]))
-        mouth = np.frombuffer(self._store.read(int(np.prod(shape))), dtype=np.uint8).reshape(shape)
-        return resize_mouth(mouth, config)
+        return np.frombuffer(self._store.read(int(np.prod(shape))), dtype=np.uint8).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -123,9 +126,12 @@ def _follow(
                 pose = measure(to_68(face), lips, config) if is_in_picture(lips, frame.image) else None
                 if pose is None:
                     continue
+                native = config.cut == "native"
+                mouth = cut_native(frame.image, lips, config.margin) if native else cut_mouth(frame.image, pose)
+                if mouth is None:
+                    continue
                 if track.thumbnail is None:
                     track.thumbnail = _thumbnail(frame.image, box)
-                mouth = cut_mouth(frame.image, pose)
                 seen = (frame.index, frame.time, pose.ratios, store.tell(), *mouth.shape[:2])
                 track.seen += np.array(seen, dtype=_SEEN).tobytes()
                 store.write(mouth.tobytes())

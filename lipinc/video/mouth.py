@@ -1,7 +1,8 @@
-"""From the landmarks of a face to its aligned mouth and its four pose ratios (pure functions).
+"""From the landmarks of a face to its mouth and its four pose ratios (pure functions).
 
 Points are (x, y) in px. A face is aligned as the papers' code does it: a rotation and one scale bring the eye centres
-to fixed places of a square; the mouth is the tight box of the lips there.
+to fixed places of a square; the mouth is the tight box of the lips there. Or it is cut from the frame as it stands, so
+that every pixel is one that was decoded.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import numpy as np
 from lipinc.config import MouthConfig
 
 POSE_RATIOS = ("openness", "width", "left_cheek", "right_cheek")
+LEAST_SIDE = 18
+"""Of a mouth cut from the frame as it stands, in px: smaller ones get more of the skin around them."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,27 @@ def cut_mouth(image: np.ndarray, pose: Pose) -> np.ndarray:
 def resize_mouth(mouth: np.ndarray, config: MouthConfig) -> np.ndarray:
     """To the network's size: [config.height, config.width, 3] uint8. Bilinear, as published."""
     return cv2.resize(mouth, (config.width, config.height), interpolation=cv2.INTER_LINEAR)
+
+
+def cut_native(image: np.ndarray, lips: np.ndarray, margin: float) -> np.ndarray | None:
+    """The pixels [h, w, 3] uint8 of an image around a lip outline [P, 2] in px, as they are: its tight box widened by
+    `margin` of its sides on each side, moved into the image where it would stand out. None if that has no room."""
+    low, high = lips.min(axis=0), lips.max(axis=0)
+    picture = np.array([image.shape[1], image.shape[0]])
+    side = np.minimum(np.maximum(np.ceil((high - low) * (1 + 2 * margin)), LEAST_SIDE), picture).astype(int)
+    if side.min() < LEAST_SIDE:
+        return None
+    left, top = np.clip(np.rint((low + high - side) / 2).astype(int), 0, picture - side)
+    return image[top : top + side[1], left : left + side[0]]
+
+
+def to_one_size(mouths: list[np.ndarray]) -> np.ndarray:
+    """Mouths [h, w, 3] of N frames, cut to the least of their heights and widths around their centres: [N, H, W, 3]."""
+    height, width = (min(mouth.shape[axis] for mouth in mouths) for axis in (0, 1))
+    corners = [((mouth.shape[0] - height) // 2, (mouth.shape[1] - width) // 2) for mouth in mouths]
+    return np.stack(
+        [mouth[top : top + height, left : left + width] for mouth, (top, left) in zip(mouths, corners, strict=True)]
+    )
 
 
 def residues(frames: np.ndarray, mode: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from lipinc.detection.evidence import SMOOTHING, gather_evidence, heat_map
 
 CPU = torch.device("cpu")
 PATCH = (slice(20, 28), slice(60, 72))
-REACH = int(5 * SMOOTHING)
+REACH = int(5 * SMOOTHING * 144)
 """Of the smoothing, in px."""
 
 
@@ -78,7 +78,7 @@ def test_a_score_that_depends_on_nothing_has_no_heat(clips) -> None:
 
 def test_evidence_carries_its_window_and_its_pictures(clips) -> None:
     frames, residues = clips
-    first, second = gather_evidence(Patch("frames", 1), [7, 3], frames, residues, CPU)
-    assert (first.window, second.window) == (7, 3)
-    assert np.array_equal(second.frames, frames[1]) and np.array_equal(second.residues, residues[1])
-    assert first.heat.shape == (8, 64, 144)
+    evidence = gather_evidence(Patch("frames", 1), 3, frames[1], residues[1], CPU)
+    assert evidence.window == 3
+    assert np.array_equal(evidence.frames, frames[1]) and np.array_equal(evidence.residues, residues[1])
+    assert evidence.heat.shape == (8, 64, 144)
