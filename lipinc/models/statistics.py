@@ -42,7 +42,8 @@ class MouthStatistics(nn.Module):
     ):
         """local_frames: how many of the frames are adjacent ones; height, width: of the smallest mouth in px; levels:
         bands of the pyramid, each at half the size; input_dropout, noise: share of the standardised statistics that
-        training hides, and standard deviation of what it adds; batch_norm_momentum: weight of a new batch in the running statistics."""
+        training hides, and standard deviation of what it adds; batch_norm_momentum: weight of a new batch in the
+        running statistics."""
         super().__init__()
         if local_frames < 3:
             raise ValueError("the changes of a change need at least 3 local frames")

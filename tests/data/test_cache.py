@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from lipinc.config import DataConfig
 from lipinc.data.cache import (
@@ -97,6 +99,27 @@ def test_a_cache_of_other_settings_is_refused_by_name(config):
         Cache.of(other).prepare()
     with pytest.raises(UserError, match="sampling.windows"):
         Cache.of(replace(config, sampling=replace(config.sampling, windows=9))).check()
+
+
+def test_a_cache_from_before_a_setting_was_there_has_its_default(config):
+    make_cache(config, people=1)
+    cache = Cache.of(config)
+    settings = json.loads(cache.settings_file.read_text())
+    del settings["mouth"]["cut"]
+    cache.settings_file.write_text(json.dumps(settings))
+    cache.check()
+    native = replace(config, mouth=replace(config.mouth, cut="native"))
+    with pytest.raises(UserError, match="mouth.cut is 'aligned' there and 'native' here"):
+        Cache.of(native).check()
+
+
+def test_clips_from_before_there_were_sizes_fill_their_arrays(tmp_path, config):
+    clips, file = make_clips(np.random.default_rng(0), fake=True, config=config), tmp_path / "a.safetensors"
+    write_clips(file, clips, {"format": 1}, "a.mp4", 5)
+    with safe_open(file, framework="numpy") as stored:
+        arrays, about = {name: stored.get_tensor(name) for name in CLIP_ARRAYS if name != "sizes"}, stored.metadata()
+    file.write_bytes(save(arrays, about))
+    np.testing.assert_array_equal(read_clips(file).sizes, clips.sizes)
 
 
 def test_a_folder_that_is_no_cache_is_not_written_to(config, tmp_path):

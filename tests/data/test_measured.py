@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lipinc.config import AugmentConfig, LossConfig, ModelConfig, MouthConfig
-from lipinc.data.cache import Cache
+from lipinc.data.cache import Cache, read_clips, write_clips
 from lipinc.data.dataset import ClipDataset, Draw
 from lipinc.data.measured import MeasuredDataset
 from lipinc.models import MouthStatistics
@@ -41,6 +41,19 @@ def test_a_clip_is_its_statistics(clips):
     torch.testing.assert_close(batch.frames, model.statistics(expected.frames))
     assert torch.equal(batch.labels, expected.labels) and torch.equal(batch.videos, expected.videos)
     assert batch.residues.numel() == 0
+
+
+def test_windows_of_several_sizes_are_measured_at_their_own(config):
+    cache, rows = Cache.of(config), make_cache(config, people=1)
+    file = cache.clips_file(rows[0].record.key)
+    clips = read_clips(file)
+    sizes = np.array([[20, 30], [32, 48], [25, 19]], dtype=np.int32)
+    about = write_clips(file, replace(clips, sizes=sizes), cache.settings, rows[0].record.key, size=1)
+    model = MouthStatistics(height=18, width=18, levels=3)
+    measured = MeasuredDataset(ClipDataset(cache, [replace(rows[0], **about)]), model, device=CPU)
+    for number, (height, width) in enumerate(sizes):
+        expected = model.statistics(torch.from_numpy(clips.frames[number : number + 1, :, :height, :width]))
+        torch.testing.assert_close(measured.statistics[number : number + 1], expected)
 
 
 def test_a_bag_averages_windows_of_the_same_video(clips):

@@ -11,7 +11,7 @@ import torch
 
 from lipinc.calibration import Calibration
 from lipinc.checkpoint import model_for, save_checkpoint
-from lipinc.config import Config, ModelConfig, TrainConfig
+from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
 from lipinc.demo.videos import talking_frames
 
 
@@ -29,7 +29,7 @@ def talk(tmp_path_factory, write_video, talking) -> Path:
 
 @pytest.fixture(scope="session")
 def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
-    """make_checkpoint(calibration=None, score=None, half=False, name="lipinc_v2"): its file.
+    """make_checkpoint(calibration=None, score=None, half=False, name="lipinc_v2", mouth=None): its file.
 
     score: what it says of every clip; None: random weights, whose scores differ from clip to clip.
     """
@@ -39,9 +39,17 @@ def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
         score: float | None = None,
         half: bool = False,
         name: str = "lipinc_v2",
+        mouth: MouthConfig | None = None,
     ) -> Path:
         file = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-        config = Config(model=ModelConfig(name=name, hidden=16, input_scale=1 / 255), train=TrainConfig(device="cpu"))
+        network = ModelConfig(name=name, hidden=16, input_scale=1 / 255, levels=3)
+        config = Config(
+            mouth=mouth or MouthConfig(),
+            model=network,
+            loss=LossConfig(inconsistency=0.0),
+            augment=AugmentConfig(flip=0.0),
+            train=TrainConfig(device="cpu"),
+        )
         torch.manual_seed(0)
         model = model_for(config)
         if name == "lipinc_v2":

@@ -244,6 +244,26 @@ def test_evidence_is_given_if_asked_for(talk, judge, followed) -> None:
         assert one.heat.min() >= 0 and one.heat.max() == 1
 
 
+def test_native_mouths_are_judged_each_window_at_its_size(talk, make_checkpoint) -> None:
+    mouth = MouthConfig(cut="native", margin=0.15)
+    judge = Detector(make_checkpoint(name="statistics", mouth=mouth))
+    verdict = judge(talk, evidence=True)
+    (face,) = verdict.faces
+    model, sampling = judge.checkpoint.model, replace(judge.checkpoint.config.sampling, windows=sys.maxsize)
+    clips = extract(talk, mouth, sampling)
+    scores = []
+    for number, window in enumerate(face.windows):
+        frames, residues = (torch.from_numpy(part)[None] for part in clips.window(number))
+        with torch.inference_mode():
+            real, fake = model(frames, residues)[0].tolist()
+        scores.append(fake - real)
+        assert window.probability == pytest.approx(judge.checkpoint.calibration.probability(scores[-1]), abs=1e-6)
+    assert verdict.probability == pytest.approx(judge.checkpoint.calibration.probability(np.mean(scores)), abs=1e-6)
+    for one in face.evidence:
+        assert np.array_equal(one.frames, clips.window(one.window)[0])
+        assert one.heat.shape == one.frames.shape[:3] and one.heat.max() == 1
+
+
 def test_evidence_of_windows_that_are_all_alike_is_one_window(talk, make_checkpoint, followed) -> None:
     (face,) = Detector(make_checkpoint(score=1.0))(talk, evidence=True).faces
     assert len(face.windows) > 1 and len(face.evidence) == 1

@@ -247,6 +247,24 @@ def test_real_clip_is_cut_from_the_frames_it_names(clips_root, name, side, worki
             assert np.hypot(*(again[42:48].mean(axis=0) - (153.6, 102.4))) < 3
 
 
+def test_native_mouths_are_the_pixels_of_the_frames(talk) -> None:
+    native = replace(MOUTH, cut="native", margin=0.15)
+    clips, aligned = (clips_of(talk, mouth, replace(SAMPLING, windows=4)) for mouth in (native, MOUTH))
+    assert np.array_equal(clips.frame_ids, aligned.frame_ids) and np.array_equal(clips.pose_ratios, aligned.pose_ratios)
+    assert clips.frames.shape[2:4] == tuple(clips.sizes.max(axis=0))
+    assert len(np.unique(clips.sizes, axis=0)) > 1  # each window its own
+    images = decoded(talk)
+    for number, ids in enumerate(clips.frame_ids):
+        frames, residue = clips.window(number)
+        height, width = clips.sizes[number]
+        assert frames.shape == (8, height, width, 3) and np.array_equal(residue, residues(frames, "wrapped"))
+        assert not clips.frames[number, :, height:].any() and not clips.frames[number, :, :, width:].any()
+        for mouth, frame in zip(frames, ids, strict=True):
+            match = cv2.matchTemplate(images[frame], mouth, cv2.TM_SQDIFF)
+            _, _, (left, top), _ = cv2.minMaxLoc(match)
+            assert np.array_equal(images[frame][top : top + height, left : left + width], mouth)
+
+
 def test_a_frame_reduced_by_two_gives_nearly_the_same_poses(clips_root) -> None:
     def ratios(working_width: int) -> tuple[np.ndarray, np.ndarray]:
         with follow_faces(clips_root / "real/hdtf02.mp4", replace(MOUTH, working_width=working_width)) as video:

@@ -9,7 +9,18 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from lipinc.config import MouthConfig
 from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
-from lipinc.video.mouth import alignment, cut_mouth, lip_box, measure, pose_ratios, residues, resize_mouth
+from lipinc.video.mouth import (
+    LEAST_SIDE,
+    alignment,
+    cut_mouth,
+    cut_native,
+    lip_box,
+    measure,
+    pose_ratios,
+    residues,
+    resize_mouth,
+    to_one_size,
+)
 
 DEFAULT = MouthConfig()
 
@@ -142,6 +153,42 @@ def test_cut_shows_the_mouth(landmarks) -> None:
     blue, _, red = mouth[-20:, 40:104].mean(axis=(0, 1))
     assert red > 1.3 * blue  # the lower lip
     assert mouth[15:40, 30:114].std() > 30  # teeth and the dark between them
+
+
+# Mouths in the frame's own pixels
+
+
+def lips_at(left: float, top: float, width: float, height: float) -> np.ndarray:
+    return np.array([(left, top + height / 2), (left + width / 2, top), (left + width, top), (left, top + height)])
+
+
+def test_a_native_mouth_is_a_piece_of_the_picture() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+    assert np.array_equal(cut_native(image, lips_at(60, 50, 40, 20), 0.0), image[50:70, 60:100])
+    assert np.array_equal(cut_native(image, lips_at(60, 50, 40, 20), 0.25), image[45:75, 50:110])
+
+
+@given(st.floats(0, 180), st.floats(0, 100), st.floats(1, 60), st.floats(1, 60), st.floats(0, 1))
+def test_a_native_mouth_lies_in_the_picture_and_has_the_size_asked_for(left, top, width, height, margin) -> None:
+    # A picture whose pixels say where they are.
+    image = np.dstack([*np.mgrid[:100, :180], np.zeros((100, 180))]).astype(np.uint8)
+    mouth = cut_native(image, lips_at(left, top, width, height), margin)
+    wanted = [max(LEAST_SIDE, np.ceil(side * (1 + 2 * margin) - 1e-9)) for side in (height, width)]
+    assert np.abs(np.array(mouth.shape[:2]) - np.minimum(wanted, (100, 180))).max() <= 1
+    rows, columns = mouth[..., 0].astype(int), mouth[..., 1].astype(int)
+    assert (np.diff(rows, axis=0) == 1).all() and (np.diff(columns, axis=1) == 1).all()
+
+
+def test_a_picture_smaller_than_the_smallest_mouth_has_none() -> None:
+    assert cut_native(np.zeros((17, 90, 3), np.uint8), lips_at(30, 4, 20, 8), 0.1) is None
+
+
+def test_mouths_of_a_window_keep_their_centres() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    mouths = to_one_size([picture, picture[5:35, 10:50], picture[2:38, 3:57]])
+    assert mouths.shape == (3, 30, 40, 3)
+    for mouth in mouths:
+        assert np.array_equal(mouth, picture[5:35, 10:50])
 
 
 # Residues
