@@ -26,7 +26,7 @@ from lipinc.data.build import build_cache
 from lipinc.data.catalog import Label, VideoRecord
 from lipinc.video.extract import extract
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
-from lipinc.video.reader import Frame, read_frames
+from lipinc.video.reader import Frame, fit, read_frames
 from lipinc.video.writer import encode
 
 SIZES = {"224p": (224, 224), "480p": (480, 854), "1080p": (1080, 1920)}
@@ -100,14 +100,14 @@ def _processor_seconds(repeats: int, work: Callable[[Path], None], video: Path) 
 
 
 def _decode(video: Path) -> None:
-    for _ in read_frames(video, working_width=MouthConfig.working_width):
-        pass
+    for frame in read_frames(video):
+        fit(frame.image, MouthConfig.working_width)
 
 
 def _floor(video: Path) -> None:
     with FaceMesh() as mesh:
-        for frame in read_frames(video, working_width=MouthConfig.working_width):
-            mesh(frame.image)
+        for frame in read_frames(video):
+            mesh(fit(frame.image, MouthConfig.working_width))
 
 
 def _extract(video: Path) -> None:

@@ -1,4 +1,5 @@
-"""For people, generators and compression that it was not trained on: measured inconsistencies, pseudo-fakes, H.264.
+"""For people, generators and compression that it was not trained on: measured inconsistencies of the frame's own pixels,
+pseudo-fakes, H.264.
 
 python preprocess_extract_lips.py --config configs/robust.py --data.root CLIPS --data.index CLIPS/clips.csv
 python train_pipeline.py --config configs/robust.py

@@ -168,7 +168,7 @@ class ModelConfig:
 
     name: Literal["lipinc", "lipinc_v2", "statistics"] = "lipinc"
     """V1 (3D convolutions, 42 M parameters), V2 (vision temporal transformers, 4.6 M), or measured inconsistencies and
-    a small network that reads them (21 thousand; not in the papers, see lipinc/models/statistics.py)."""
+    a small network that reads them (20 thousand; not in the papers, see lipinc/models/statistics.py)."""
     attention: Literal["published", "projected"] = "published"
     """lipinc_v2 only. published: no projections, no heads; projected: learned projections and real heads."""
     dropout: float = 0.5

@@ -2,7 +2,8 @@
 
 Not in the papers. Their networks have to find out from pixels that a generated mouth is smoother than the camera's
 noise, that its texture does not go with the skin from frame to frame, and that its colours change together. On a
-hundred videos they cannot; here 258 numbers say it, and 21 thousand weights are left to learn.
+hundred videos they cannot; here 258 numbers say it (216 with three bands), and some 20 thousand weights are left to
+learn. Interpolation changes most of them, so that they say most of mouths cut natively (`mouth.cut`).
 
 >>> model = MouthStatistics()
 >>> logits = model(frames, residues)  # (B, 8, 64, 144, 3) and (B, 7, 64, 144, 3), 0..255, BGR -> (B, 2), 1 = fake

@@ -13,7 +13,7 @@ import numpy as np
 from lipinc.config import MouthConfig
 from lipinc.video.landmarks import FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
 from lipinc.video.mouth import cut_mouth, cut_native, is_in_picture, measure, resize_mouth, to_one_size
-from lipinc.video.reader import read_frames
+from lipinc.video.reader import fit, read_frames
 from lipinc.video.tracks import FaceTracks
 
 LOOK_EVERY = 12
@@ -114,24 +114,28 @@ def _follow(
         FaceMesh(max_faces=config.max_faces if several else 1, refine=config.refine_landmarks) as mesh,
         FaceCounter() as counter,
     ):
-        for frame in read_frames(path, working_width=config.working_width, perturb=perturb):
-            if not several and frame.index % LOOK_EVERY == 0 and counter(frame.image) > 1:
+        for frame in read_frames(path, perturb=perturb):
+            image = fit(frame.image, config.working_width)
+            if not several and frame.index % LOOK_EVERY == 0 and counter(image) > 1:
                 return None
             frames, duration = frames + 1, frame.time
-            faces = mesh(frame.image)
+            faces = mesh(image)
             boxes = np.array([np.concatenate([face.min(axis=0), face.max(axis=0)]) for face in faces])
             for face, box, track in zip(faces, boxes, tracks.assign(frame.index, boxes), strict=True):
                 face = face.astype(np.float64)
                 lips = lip_outline(face)
-                pose = measure(to_68(face), lips, config) if is_in_picture(lips, frame.image) else None
+                pose = measure(to_68(face), lips, config) if is_in_picture(lips, image) else None
                 if pose is None:
                     continue
-                native = config.cut == "native"
-                mouth = cut_native(frame.image, lips, config.margin) if native else cut_mouth(frame.image, pose)
+                if config.cut == "native":
+                    # From the frame before it was reduced: half as many pixels say much less (docs/experiments.md).
+                    mouth = cut_native(frame.image, lips * (frame.image.shape[1] // image.shape[1]), config.margin)
+                else:
+                    mouth = cut_mouth(image, pose)
                 if mouth is None:
                     continue
                 if track.thumbnail is None:
-                    track.thumbnail = _thumbnail(frame.image, box)
+                    track.thumbnail = _thumbnail(image, box)
                 seen = (frame.index, frame.time, pose.ratios, store.tell(), *mouth.shape[:2])
                 track.seen += np.array(seen, dtype=_SEEN).tobytes()
                 store.write(mouth.tobytes())

@@ -94,7 +94,7 @@ def forge_video(source: Path, target: Path, *, seed: int) -> Recipe:
 def _forged(source: Path, recipe: Recipe, random: np.random.Generator) -> Iterator[Frame]:
     past: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=recipe.delay + 1)
     with FaceMesh() as mesh:
-        for frame in read_frames(source, working_width=1 << 30):
+        for frame in read_frames(source):
             image = frame.image
             small = fit(image, WORKING_WIDTH)
             faces = mesh(small)

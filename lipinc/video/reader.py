@@ -1,4 +1,4 @@
-"""The frames of a video file, in order, at working width."""
+"""The frames of a video file, in order, and how wide ones are reduced."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,18 +26,15 @@ class Frame:
     time: float
     """Presentation time in s, as the container gives it."""
     image: np.ndarray
-    """[H, W, 3] uint8 BGR, upright (rotation metadata is honoured), narrower than twice the working width."""
+    """[H, W, 3] uint8 BGR, as the file has it, upright (rotation metadata is honoured)."""
 
 
 def read_frames(
-    path: str | os.PathLike,
-    *,
-    working_width: int = 800,
-    perturb: Callable[[int, np.ndarray], np.ndarray] | None = None,
+    path: str | os.PathLike, *, perturb: Callable[[int, np.ndarray], np.ndarray] | None = None
 ) -> Iterator[Frame]:
     """Decode a video from its first frame on. A file that breaks off gives the frames before the break.
 
-    perturb: gives for the index and the image of a frame, at its full size, the image to go on with.
+    perturb: gives for the index and the image of a frame the image to go on with.
     Raises Unreadable if there is not one.
     """
     # An absolute path and a named backend: a file name is never taken for a URL or an image-sequence pattern.
@@ -63,7 +60,7 @@ def read_frames(
                 break
             if perturb is not None:
                 image = perturb(index, image)
-            yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, fit(image, working_width))
+            yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, image)
             index += 1
         if index == 0:
             raise Unreadable("it opens as a video, but no frame of it decodes")

@@ -23,7 +23,7 @@ from lipinc.video.writer import encode
 
 def reencode(source: Path, target: Path, *, crf: int, preset: str = "medium") -> int:
     """Decode a video and encode it at a constant rate factor; returns its frames. Raises reader.Unreadable."""
-    return encode(read_frames(source, working_width=1 << 30), target, crf=crf, preset=preset)
+    return encode(read_frames(source), target, crf=crf, preset=preset)
 
 
 def videos_to_convert(root: Path, out: Path) -> list[Path]:

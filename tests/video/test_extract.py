@@ -247,9 +247,14 @@ def test_real_clip_is_cut_from_the_frames_it_names(clips_root, name, side, worki
             assert np.hypot(*(again[42:48].mean(axis=0) - (153.6, 102.4))) < 3
 
 
-def test_native_mouths_are_the_pixels_of_the_frames(talk) -> None:
-    native = replace(MOUTH, cut="native", margin=0.15)
-    clips, aligned = (clips_of(talk, mouth, replace(SAMPLING, windows=4)) for mouth in (native, MOUTH))
+@pytest.mark.parametrize("working_width", [800, 100])
+def test_native_mouths_are_the_pixels_of_the_frames(talk, working_width) -> None:
+    # Also of frames that are reduced before their faces are sought.
+    at_work = replace(MOUTH, working_width=working_width)
+    native = replace(at_work, cut="native", margin=0.15)
+    clips, aligned = (clips_of(talk, mouth, replace(SAMPLING, windows=4)) for mouth in (native, at_work))
+    whole = clips_of(talk, replace(native, working_width=800), replace(SAMPLING, windows=4))
+    assert np.abs(clips.sizes.mean(axis=0) / whole.sizes.mean(axis=0) - 1).max() < 0.15
     assert np.array_equal(clips.frame_ids, aligned.frame_ids) and np.array_equal(clips.pose_ratios, aligned.pose_ratios)
     assert clips.frames.shape[2:4] == tuple(clips.sizes.max(axis=0))
     assert len(np.unique(clips.sizes, axis=0)) > 1  # each window its own

@@ -63,22 +63,12 @@ def test_frame_numbers_do_not_wrap_at_256(tmp_path, write_video) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "working_width", "shape"),
-    [
-        (80, 800, (64, 80, 3)),
-        (80, 41, (64, 80, 3)),
-        (80, 40, (32, 40, 3)),
-        (80, 26, (21, 26, 3)),
-        (80, 20, (16, 20, 3)),
-    ],
+    ("width", "shape"), [(800, (64, 80, 3)), (41, (64, 80, 3)), (40, (32, 40, 3)), (26, (21, 26, 3)), (20, (16, 20, 3))]
 )
-def test_wide_frames_are_reduced_by_a_whole_factor_and_others_left_alone(
-    tmp_path, write_video, width, working_width, shape
-) -> None:
-    path = write_video(tmp_path / "v.mp4", numbered(3, width=width))
-    frames = list(read_frames(path, working_width=working_width))
-    assert [frame.image.shape for frame in frames] == [shape] * 3
-    assert [number_of(frame.image) for frame in frames] == [0, 1, 2]
+def test_wide_frames_are_reduced_by_a_whole_factor_and_others_left_alone(tmp_path, write_video, width, shape) -> None:
+    frames = list(read_frames(write_video(tmp_path / "v.mp4", numbered(3, width=80))))
+    assert [fit(frame.image, width).shape for frame in frames] == [shape] * 3
+    assert [number_of(fit(frame.image, width)) for frame in frames] == [0, 1, 2]
 
 
 def test_reduced_frames_are_means_of_whole_pixels() -> None:
