@@ -5,14 +5,16 @@
 The video is shown at three sizes, to and fro until it has `--frames`. ms of processor time a frame, in one process:
 `decode` the file; `floor`, decoding and FaceMesh on the same frames; `extract`, a video to its clips; `HOG`, the face
 detector that the published extractor begins with, at its width of 800 px (where `pip install dlib-bin` was done): that
-one takes longer. Then frames a second through preprocessing with one worker and with two, and the peak memory of a
-process for a video, and for one ten times as long.
+one takes longer. Then frames a second through preprocessing with one worker and with two, beside them the same of the
+floor, which says what a second process is worth on this machine, and the peak memory of a process for a video, and for
+one ten times as long.
 """
 
 import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -67,10 +69,11 @@ def main(arguments: Arguments) -> None:
                 milliseconds = 1000 * _processor_seconds(1, hog, video) / HOG_FRAMES
                 published = f"{milliseconds:8.1f}{milliseconds / ours:15.1f}"
             print(f"{name:10s}{decode:8.2f}{floor:8.2f}{ours:9.2f}{ours / floor:9.2f}{published}", flush=True)
-        print(f"\n{'frames/s':10s}{'1 worker':>10s}{'2 workers':>11s}{'ratio':>8s}")
+        print(f"\n{'frames/s':10s}{'1 worker':>10s}{'2 workers':>11s}{'ratio':>8s}{'of the floor':>14s}")
         for name, video in videos.items():
             one, two = (_frames_per_second(video, arguments, workers) for workers in (1, 2))
-            print(f"{name:10s}{one:10.0f}{two:11.0f}{two / one:8.2f}", flush=True)
+            floor_one, floor_two = (_floor_frames_per_second(video, arguments, workers) for workers in (1, 2))
+            print(f"{name:10s}{one:10.0f}{two:11.0f}{two / one:8.2f}{floor_two / floor_one:14.2f}", flush=True)
         print(f"\n{'peak MB':10s}{'once':>10s}{'10 x':>11s}")
         for name in SIZES:
             long = Path(folder, f"{name}_long.mp4")
@@ -144,7 +147,25 @@ def _frames_per_second(video: Path, arguments: Arguments, workers: int) -> float
         )
         times: list[float] = []
         build_cache(config, records, lambda row, earlier: times.append(time.perf_counter()))
-        return (len(times) - workers) * arguments.frames / (times[-1] - times[workers - 1])
+        return _rate(times, workers, arguments.frames)
+
+
+def _floor_frames_per_second(video: Path, arguments: Arguments, workers: int) -> float:
+    """The same of decoding and FaceMesh alone."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(_quiet_floor, video) for _ in range(arguments.copies + workers)]
+        times = [time.perf_counter() for _ in as_completed(waiting)]
+    return _rate(times, workers, arguments.frames)
+
+
+def _quiet_floor(video: Path) -> None:
+    with quiet_native_logs():
+        _floor(video)
+
+
+def _rate(times: list[float], workers: int, frames: int) -> float:
+    """Frames a second of videos done at some times, the first of each worker apart."""
+    return (len(times) - workers) * frames / (times[-1] - times[workers - 1])
 
 
 def _peak_memory(video: Path) -> float:

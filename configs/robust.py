@@ -1,4 +1,4 @@
-"""For people, generators and compression that it was not trained on: measured inconsistencies of the frame's own pixels,
+"""For people, generators and compression that it was not trained on: inconsistencies measured on frames' own pixels,
 pseudo-fakes, H.264.
 
 python preprocess_extract_lips.py --config configs/robust.py --data.root CLIPS --data.index CLIPS/clips.csv
