@@ -452,7 +452,7 @@ def main(arguments: Arguments) -> int:
         found = list(tqdm(work, total=len(files), unit="input"))
         print(table(found))
         for one in found:
-            if one.verdict in (*LOST, Reason.CRASHED.value) or not one.is_known:
+            if one.verdict in (*LOST, Reason.CRASHED.value, Reason.TIME_LIMIT.value) or not one.is_known:
                 print(f"{one.file.name}: {one.extracted} {one.verdict}: {one.detail}")
                 if arguments.keep is not None:
                     arguments.keep.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lipinc.detection.page import IndexRow
     from lipinc.detection.verdict import Verdict
 
-NOT_READ = (Reason.MISSING, Reason.UNREADABLE, Reason.CRASHED)
+NOT_READ = (Reason.MISSING, Reason.UNREADABLE, Reason.TIME_LIMIT, Reason.CRASHED)
 """Reasons that say something of the file or the program, not of what the video shows."""
 
 
