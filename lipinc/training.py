@@ -19,12 +19,11 @@ from lipinc.checkpoint import identity_digest, load_checkpoint, load_state, mode
 from lipinc.config import Config, LossConfig, TrainConfig
 from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import ClipDataset, evaluation_loader, training_loader
-from lipinc.data.measured import MeasuredDataset, clips_for
+from lipinc.data.measured import clips_for
 from lipinc.distributed import gather, is_main, parallelise, processes, rank, total
 from lipinc.errors import UserError
 from lipinc.losses import total_loss
 from lipinc.metrics import Predictions, auc
-from lipinc.models import MouthStatistics
 from lipinc.run import Run
 
 log = logging.getLogger(__name__)
@@ -281,9 +280,7 @@ def _datasets(
     config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], model: nn.Module, device: torch.device
 ) -> tuple[DataLoader, Dataset]:
     """The loader that is trained from, and the clips that are validated on."""
-    clips = ClipDataset(cache, rows["train"], config.augment)
-    if isinstance(model, MouthStatistics):
-        clips = MeasuredDataset(clips, model, device=device, bag=config.train.bag)
+    clips = clips_for(model, cache, rows["train"], device, augmentation=config.augment, bag=config.train.bag)
     training = training_loader(clips, config.train, pin=device.type == "cuda")
     return training, clips_for(model, cache, rows["validation"], device)
 

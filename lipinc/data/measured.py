@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from lipinc.config import AugmentConfig
 from lipinc.data.cache import Cache, ManifestRow
 from lipinc.data.dataset import Batch, ClipDataset, Draw
 from lipinc.distributed import gather, is_main, share
@@ -52,8 +53,15 @@ class MeasuredDataset(Dataset):
 
 
 def clips_for(
-    model: nn.Module, cache: Cache, rows: Sequence[ManifestRow], device: torch.device
+    model: nn.Module,
+    cache: Cache,
+    rows: Sequence[ManifestRow],
+    device: torch.device,
+    *,
+    augmentation: AugmentConfig | None = None,
+    bag: int = 1,
 ) -> ClipDataset | MeasuredDataset:
-    """The clips of some videos as a network takes them, to be scored: pixels, or what was measured of them."""
-    clips = ClipDataset(cache, rows)
-    return MeasuredDataset(clips, model, device=device) if isinstance(model, MouthStatistics) else clips
+    """The clips of some videos as a network takes them: pixels, or what was measured of them. augmentation, bag: as the
+    datasets have them, to train on."""
+    clips = ClipDataset(cache, rows, augmentation)
+    return MeasuredDataset(clips, model, device=device, bag=bag) if isinstance(model, MouthStatistics) else clips
