@@ -1,6 +1,6 @@
 """The FakeAVCeleb experiment: LIPINC (V1) on its lip-sync part. The default config of all scripts.
 
-lipinc/config.py documents every knob with its unit and source; here stand those that make this experiment. Override any
+lipinc/config/schema.py documents every knob with its unit and source; here stand those that make this experiment. Override any
 of them on the command line (--train.epochs 5), or copy this file and give it by --config.
 """
 

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lipinc.commands.runner import run_script
 from lipinc.config import DEFAULT_CHECKPOINT
-from lipinc.data.table import guard_formula
 from lipinc.detection.batch import Result, Settings, find_videos, judge
 from lipinc.errors import UserError, printable
-from lipinc.files import write_atomically
-from lipinc.scripts import run_script
+from lipinc.files.atomic import write_atomically
+from lipinc.files.csv_table import guard_formula
 
 COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage", "reason", "detail", "sha256")
 

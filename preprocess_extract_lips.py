@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import tyro
 
+from lipinc.cache.build import build_with_progress, count_line, coverage
+from lipinc.cache.contact_sheet import write_contact_sheet
+from lipinc.cache.store import OK, Cache
+from lipinc.cache.verify import verify_with_progress
+from lipinc.commands.runner import run_script
 from lipinc.config import Config, experiment, parse_command_line
-from lipinc.data.build import build_with_progress, count_line, coverage
-from lipinc.data.cache import OK, Cache
-from lipinc.data.catalog import load_catalog
-from lipinc.data.contact_sheet import write_contact_sheet
-from lipinc.data.verify import verify_with_progress
+from lipinc.datasets.records import load_catalog
 from lipinc.errors import UserError
-from lipinc.scripts import run_script
 
 
 @dataclass(frozen=True)

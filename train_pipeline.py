@@ -9,10 +9,10 @@ python train_pipeline.py --config config.py --test-only outputs/fakeavceleb_lipi
 from dataclasses import dataclass
 from typing import Literal
 
+from lipinc.commands.runner import run_script
 from lipinc.config import Config, experiment, parse_command_line
-from lipinc.distributed import main_first, process_group
-from lipinc.pipeline import run_experiment, test_checkpoint
-from lipinc.scripts import run_script
+from lipinc.ddp import main_first, process_group
+from lipinc.experiment import run_experiment, test_checkpoint
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def main(arguments: Arguments) -> None:
     print(f"{'detect.py --help':44s}{help_seconds:8.2f} s")
     floor = _median(arguments.repeats, _floor_seconds, arguments.video)
     print(f"{'floor: decoding and FaceMesh':44s}{floor:8.2f} s   1.00 x")
-    for checkpoint in sorted((REPOSITORY / "weights").glob("*.safetensors")):
+    for checkpoint in sorted((REPOSITORY / "lipinc" / "detection" / "weights").glob("*.safetensors")):
         whole = _median(arguments.repeats, _script_seconds, str(arguments.video), "--checkpoint", str(checkpoint))
         detector = Detector(checkpoint)
         detector(arguments.video)

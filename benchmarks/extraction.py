@@ -23,10 +23,10 @@ import cv2
 import tyro
 
 from benchmarks.memory import peak_memory
+from lipinc.cache.build import build_cache
 from lipinc.config import CacheConfig, Config, DataConfig, MouthConfig, SamplingConfig
-from lipinc.data.build import build_cache
-from lipinc.data.catalog import Label, VideoRecord
-from lipinc.video.extract import extract
+from lipinc.datasets.records import Label, VideoRecord
+from lipinc.video.clips import extract
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
 from lipinc.video.reader import Frame, fit, read_frames
 from lipinc.video.writer import encode

@@ -27,14 +27,14 @@ import tyro
 
 from benchmarks.memory import peak_memory
 from benchmarks.steady_state import LOOKS
-from lipinc import plots
+from lipinc.batches.clip_dataset import ClipDataset, training_loader
+from lipinc.cache.selection import select
+from lipinc.cache.store import OK, Cache, ManifestRow, write_clips
 from lipinc.config import CacheConfig, Config, DataConfig, LossConfig, ModelConfig, TrainConfig
-from lipinc.data.cache import OK, Cache, ManifestRow, write_clips
-from lipinc.data.catalog import Label, VideoRecord
-from lipinc.data.dataset import ClipDataset, training_loader
-from lipinc.data.selection import select
-from lipinc.run import Run
-from lipinc.training import train
+from lipinc.datasets.records import Label, VideoRecord
+from lipinc.evaluation import plots
+from lipinc.training.loop import train
+from lipinc.training.run_folder import Run
 from tests.synthetic_cache import make_clips
 
 SIZES = (100, 1_000, 10_000)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 import tyro
 
+from lipinc.batches.clip_dataset import ClipDataset, training_loader
+from lipinc.cache.store import OK, Cache, ManifestRow, write_clips
 from lipinc.config import AugmentConfig, MouthConfig, SamplingConfig, TrainConfig
-from lipinc.data.cache import OK, Cache, ManifestRow, write_clips
-from lipinc.data.catalog import Label, VideoRecord
-from lipinc.data.dataset import ClipDataset, training_loader
-from lipinc.video.extract import Clips
+from lipinc.datasets.records import Label, VideoRecord
+from lipinc.video.clips import Clips
 from lipinc.video.mouth import residues
 
 AUGMENTATIONS = {

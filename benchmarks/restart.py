@@ -17,11 +17,11 @@ from pathlib import Path
 import tyro
 
 from benchmarks.loader import fill
+from lipinc.cache.build import build_cache
+from lipinc.cache.store import Cache, ManifestRow, write_manifest
+from lipinc.cache.verify import verify_with_progress
 from lipinc.config import CacheConfig, Config, DataConfig
-from lipinc.data.build import build_cache
-from lipinc.data.cache import Cache, ManifestRow, write_manifest
-from lipinc.data.catalog import load_catalog
-from lipinc.data.verify import verify_with_progress
+from lipinc.datasets.records import load_catalog
 
 DIFFERENT = 100
 """Clip files that are written; all others are links to them."""

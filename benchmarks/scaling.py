@@ -17,8 +17,8 @@ from pathlib import Path
 import tyro
 
 from benchmarks.loader import fill
+from lipinc.cache.store import Cache
 from lipinc.config import REPOSITORY, Config, load_config
-from lipinc.data.cache import Cache
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How far do a file's size, length and bit rate alone tell fakes from reals? What a detector has to beat.
 
     python -m benchmarks.shortcuts --config configs/own_clips.py
-    python -m lipinc.video.reencode --root data/clips --out data/clips_crf28 --crf 28
+    python -m lipinc.synthesis.compression --root data/clips --out data/clips_crf28 --crf 28
     python -m benchmarks.shortcuts --config configs/own_clips.py --data.root data/clips_crf28
 
 No picture is looked at. Five folds by identity, gradient-boosted trees and a logistic regression on bytes, frames,
@@ -19,11 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from lipinc.commands.runner import run_script
 from lipinc.config import Config, parse_command_line
-from lipinc.data.catalog import VideoRecord, load_catalog
-from lipinc.data.splits import assign_splits
-from lipinc.metrics import auc
-from lipinc.scripts import run_script
+from lipinc.datasets.records import VideoRecord, load_catalog
+from lipinc.datasets.splits import assign_splits
+from lipinc.evaluation.metrics import auc
 
 FOLDS = 5
 CLASSIFIERS = {

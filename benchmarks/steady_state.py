@@ -18,9 +18,9 @@ from pathlib import Path
 import psutil
 import tyro
 
-from lipinc import plots
 from lipinc.config import REPOSITORY
 from lipinc.demo.videos import render_video
+from lipinc.evaluation import plots
 
 LOOKS = "steady_state.csv"
 """Name of the table: a row a look."""

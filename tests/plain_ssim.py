@@ -1,4 +1,4 @@
-"""Pairwise SSIM written down plainly and left to autograd: what lipinc/ssim.py is tested and timed against."""
+"""Pairwise SSIM written down plainly and left to autograd: what lipinc/losses/ssim.py is tested and timed against."""
 
 import torch
 from torch.nn import functional

@@ -9,11 +9,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from lipinc.distributed import process_group
+from lipinc.ddp import process_group
 
 CONTEXT = multiprocessing.get_context("forkserver")
 # DistributedDataParallel imports torch._dynamo when the first one is made.
-CONTEXT.set_forkserver_preload(["lipinc.pipeline", "tests.processes", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["lipinc.experiment", "tests.processes", "torch._dynamo"])
 
 
 def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -5,6 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lipinc.cache.store import (
+    OK,
+    Cache,
+    ManifestRow,
+    write_clips,
+)
 from lipinc.config import (
     AugmentConfig,
     CacheConfig,
@@ -17,14 +23,8 @@ from lipinc.config import (
     SplitConfig,
     TrainConfig,
 )
-from lipinc.data.cache import (
-    OK,
-    Cache,
-    ManifestRow,
-    write_clips,
-)
-from lipinc.data.catalog import Label, VideoRecord
-from lipinc.video.extract import Clips
+from lipinc.datasets.records import Label, VideoRecord
+from lipinc.video.clips import Clips
 from lipinc.video.mouth import residues
 
 

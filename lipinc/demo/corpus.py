@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from lipinc.data.catalog import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
+from lipinc.datasets.records import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
 from lipinc.demo.faces import FRAME
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError

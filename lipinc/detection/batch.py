@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipinc.data.catalog import VIDEO_SUFFIXES
+from lipinc.datasets.records import VIDEO_SUFFIXES
 from lipinc.errors import UserError, named
-from lipinc.isolation import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 from lipinc.video.rejection import Reason, Rejection
+from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 
 if TYPE_CHECKING:
     from lipinc.detection.detector import Detector

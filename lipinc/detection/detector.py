@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lipinc.checkpoint import Checkpoint, load_checkpoint
 from lipinc.config import DEFAULT_CHECKPOINT, MouthConfig, check
 from lipinc.detection.evidence import gather_evidence
 from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Judgement, Source, Verdict, WindowScore
 from lipinc.errors import UserError
-from lipinc.run import PACKAGES
-from lipinc.video.extract import SampledFace, sample_faces
-from lipinc.video.follow import FollowedVideo, follow_faces
+from lipinc.models.checkpoint import Checkpoint, load_checkpoint
+from lipinc.training.run_folder import PACKAGES
+from lipinc.video.clips import SampledFace, sample_faces
+from lipinc.video.faces import FollowedVideo, follow_faces
 from lipinc.video.mouth import residues
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection

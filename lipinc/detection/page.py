@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Source, Verdict, WindowScore
 from lipinc.errors import UserError, printable
-from lipinc.files import write_atomically
+from lipinc.files.atomic import write_atomically
 from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")

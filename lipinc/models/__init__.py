@@ -4,7 +4,7 @@ from lipinc.config import ModelConfig
 from lipinc.errors import UserError
 from lipinc.models.lipinc import LIPINC
 from lipinc.models.lipinc_v2 import LIPINCV2
-from lipinc.models.statistics import MouthStatistics
+from lipinc.models.noise_features import MouthStatistics
 
 __all__ = ["LIPINC", "LIPINCV2", "MouthStatistics", "build_model"]
 

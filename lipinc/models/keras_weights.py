@@ -21,15 +21,15 @@ import h5py
 import torch
 from torch import nn
 
-from lipinc.calibration import Calibration
-from lipinc.checkpoint import model_for, save_checkpoint
+from lipinc.commands.runner import run_script
 from lipinc.config import REPOSITORY, Config, load_config
 from lipinc.errors import UserError
 from lipinc.models.attention import MultiHeadAttention
+from lipinc.models.calibration import Calibration
+from lipinc.models.checkpoint import model_for, save_checkpoint
 from lipinc.models.head import FusionHead
 from lipinc.models.lipinc import LIPINC
 from lipinc.models.lipinc_v2 import LIPINCV2, VisionTemporalTransformer
-from lipinc.scripts import run_script
 
 KINDS = ("position_embedding", "dense", "multi_head_attention", "layer_normalization")
 """What a transformer's weights are named by. No other layer of the file has weights of more than one kind."""

@@ -9,7 +9,7 @@ import pytest
 from lipinc.config import MouthConfig, SamplingConfig
 from lipinc.demo import corpus
 from lipinc.errors import UserError
-from lipinc.video.extract import extract
+from lipinc.video.clips import extract
 from lipinc.video.rejection import Rejection
 
 FAKEAVCELEB = Path(__file__).resolve().parents[2].parent / "shared" / "fakeavceleb" / "meta_data.csv"

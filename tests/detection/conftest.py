@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from lipinc.calibration import Calibration
-from lipinc.checkpoint import model_for, save_checkpoint
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
 from lipinc.demo.videos import talking_frames
+from lipinc.models.calibration import Calibration
+from lipinc.models.checkpoint import model_for, save_checkpoint
 
 
 @pytest.fixture(scope="session")

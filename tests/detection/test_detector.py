@@ -16,16 +16,16 @@ import pytest
 import torch
 
 import lipinc
-from lipinc.calibration import Calibration
-from lipinc.checkpoint import load_checkpoint
 from lipinc.config import MouthConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.detection import detector as detection
 from lipinc.detection.detector import Detector
 from lipinc.detection.verdict import Decision
 from lipinc.errors import UserError
-from lipinc.video.extract import extract
-from lipinc.video.follow import follow_faces
+from lipinc.models.calibration import Calibration
+from lipinc.models.checkpoint import load_checkpoint
+from lipinc.video.clips import extract
+from lipinc.video.faces import follow_faces
 from lipinc.video.rejection import Reason
 
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from keras_in_numpy import EPSILON, map_attention, max_pool, relu, softmax
 
-from lipinc.calibration import Calibration
-from lipinc.checkpoint import load_checkpoint
+from lipinc.commands.runner import run_script
 from lipinc.config import REPOSITORY, check, load_config
 from lipinc.errors import UserError
+from lipinc.models.calibration import Calibration
+from lipinc.models.checkpoint import load_checkpoint
 from lipinc.models.keras_weights import convert, main
-from lipinc.scripts import run_script
 
 Array = np.ndarray
 Layer = dict[str, Array]

@@ -1,0 +1,116 @@
+"""Metrics as people and programs read them: text tables for a terminal, and a dict for metrics.json."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lipinc.evaluation.metrics import Interval
+
+METRIC_NAMES = {
+    "auc": "AUC",
+    "ap": "AP",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "eer": "EER",
+    "within_pairs": "fake above its own real",
+}
+
+
+def metrics_table(metrics: dict[str, Interval]) -> str:
+    """One line a metric of `lipinc.evaluation.metrics.evaluate`: name, value, 95 % interval. ASCII; nan is "-"."""
+    rows = [
+        [METRIC_NAMES.get(name, name), _number(metric.value), _interval(metric.low, metric.high)]
+        for name, metric in metrics.items()
+    ]
+    return _table(["per video", "value", "95 % interval"], rows)
+
+
+def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
+    """One line a group of `lipinc.evaluation.metrics.break_down`, headed by what it is broken down by; "" if there are none.
+
+    "pairs" is `within_pairs`. ASCII: other characters of a group's name are escaped. nan is "-".
+    """
+    if not rows:
+        return ""
+    cells = [
+        [
+            ascii(row["group"])[1:-1],
+            str(row["real"]),
+            str(row["fake"]),
+            _number(row["auc"]),
+            _interval(row["auc_low"], row["auc_high"]),
+            _number(row["ap"]),
+            _number(row["accuracy"]),
+            _number(row["balanced_accuracy"]),
+            _number(row["eer"]),
+            _number(row["within_pairs"]),
+        ]
+        for row in rows
+    ]
+    header = [by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy", "EER", "pairs"]
+    if not any(np.isfinite(row["within_pairs"]) for row in rows):
+        header, cells = header[:-1], [line[:-1] for line in cells]
+    return _table(header, cells)
+
+
+def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:
+    """One line a group of `lipinc.cross_validation`: under each condition the mean over seeds and, of several, their standard
+    deviation. ASCII."""
+    conditions = list(next(iter(spread.values())))
+    rows = [
+        [ascii(group or "all videos")[1:-1], *(_spread(areas.get(condition, [])) for condition in conditions)]
+        for group, areas in spread.items()
+    ]
+    return _table(["left out" if len(spread) > 1 else "", *conditions], rows)
+
+
+def metrics_json(
+    metrics: dict[str, Interval], threshold: float, break_downs: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """What metrics.json holds: threshold, metrics (value, low, high), and the rows of each break-down by its name.
+
+    Only what strict JSON can say: numbers that are not finite become null.
+    """
+    return {
+        "threshold": _finite(threshold),
+        "metrics": {
+            name: {"value": _finite(metric.value), "low": _finite(metric.low), "high": _finite(metric.high)}
+            for name, metric in metrics.items()
+        },
+        "break_downs": {
+            by: [{column: _finite(value) for column, value in row.items()} for row in rows]
+            for by, rows in break_downs.items()
+        },
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "-"
+    return _number(float(np.mean(values))) + (f" +- {np.std(values):.3f}" if len(values) > 1 else "")
+
+
+def _interval(low: float, high: float) -> str:
+    return "-" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    """Columns two spaces apart: the first flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [header, *rows]
+    ]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,115 @@
+"""The run folder: everything that a run decided and found.
+
+<output>/<name>/config.json      the resolved config
+                environment.txt  command, versions, device
+                splits.csv       who is in which split
+                results.csv      a row an epoch
+                checkpoints/     best.safetensors (weights, config, threshold), last.pt (to resume from)
+                metrics.json, predictions.csv, plots/   of the test split
+"""
+
+import csv
+import io
+import json
+import os
+import platform
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from lipinc.config import Config, to_json
+from lipinc.ddp import is_main, processes
+from lipinc.errors import UserError
+from lipinc.files.atomic import write_atomically
+
+MAY_CHANGE = (
+    *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
+    *("data.root", "data.max_missing", "data.note", "cache.path", "cache.workers", "cache.scheduler", "cache.retry"),
+    *("cache.time_limit", "evaluate.bootstrap", "evaluate.seed", "split.file"),
+)
+"""Settings in which a resumed run may differ from its beginning: they change no number of the epochs already run (what
+the split and the cache hold is compared apart, by the training state). A cosine schedule is planned over train.epochs;
+there, more epochs are another run."""
+
+PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
+
+
+class Run:
+    """The folder of one run."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.best = folder / "checkpoints" / "best.safetensors"
+        self.last = folder / "checkpoints" / "last.pt"
+
+    @classmethod
+    def open(cls, config: Config, *, resume: bool) -> "Run":
+        """Begin a run, or go on with it. Raises UserError rather than overwrite one, or go on with other settings."""
+        run = cls(Path(config.output, config.name))
+        if run.last.exists():
+            if not resume:
+                raise UserError(
+                    f"{run.folder} holds a run already: continue it by --resume auto, or give another --name"
+                )
+            run._check_same(config)
+        if is_main():
+            run._begin(config)
+        return run
+
+    def write_results(self, history: list[dict]) -> None:
+        """results.csv, anew: a row an epoch."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        write_atomically(self.folder / "results.csv", text.getvalue().encode())
+
+    def _begin(self, config: Config) -> None:
+        for leftover in self.folder.rglob("*.tmp"):  # of a process that was killed while it wrote
+            leftover.unlink(missing_ok=True)
+        write_atomically(self.folder / "config.json", to_json(config).encode() + b"\n")
+        write_atomically(self.folder / "environment.txt", environment().encode())
+
+    def _check_same(self, config: Config) -> None:
+        file = self.folder / "config.json"
+        try:
+            before = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file} cannot be read ({error}); give another --name") from error
+        now = json.loads(to_json(config))
+        may_change = set(MAY_CHANGE) - ({"train.epochs"} if config.train.schedule == "cosine" else set())
+        changed = [
+            f"{name} was {old!r} and is {new!r}"
+            for name, (old, new) in _pairs(before, now)
+            if old != new and name not in may_change
+        ]
+        if changed:
+            raise UserError(
+                f"{self.folder} was begun with other settings: {'; '.join(changed)}. "
+                "Resume with those, or give another --name"
+            )
+
+
+def environment() -> str:
+    """What the numbers of a run may depend on, besides its config."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    lines = [
+        f"command: {shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])}",
+        f"python: {platform.python_version()} on {platform.system()} {platform.machine()}",
+        f"cuda device: {device}",
+        f"threads: {torch.get_num_threads()} in each of {processes()} processes",
+        *(f"{name}: {metadata.version(name)}" for name in PACKAGES),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(before: dict, now: dict, prefix: str = ""):
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict) and prefix == "":
+            yield from _pairs(old, new, f"{key}.")
+        else:
+            yield prefix + key, (old, new)

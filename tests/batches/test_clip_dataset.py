@@ -1,0 +1,168 @@
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lipinc.batches.clip_dataset import ClipDataset, Draw, TrainingSampler, evaluation_loader, training_loader
+from lipinc.cache.clip_file import read_window
+from lipinc.cache.store import OK, Cache, read_clips, write_clips
+from lipinc.config import AugmentConfig
+from lipinc.errors import UserError
+from lipinc.video.mouth import residues
+from tests.synthetic_cache import make_cache, tiny_config
+
+
+@pytest.fixture
+def config(tmp_path):
+    return tiny_config(tmp_path)
+
+
+@pytest.fixture
+def rows(config):
+    return make_cache(config, people=4)
+
+
+def test_without_augmentation_clips_are_the_cached_ones(config, rows):
+    cache = Cache.of(config)
+    batches = list(evaluation_loader(ClipDataset(cache, rows), config.train, pin=False))
+    frames, residue = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("frames", "residues"))
+    expected = [read_clips(cache.clips_file(row.record.key)) for row in rows]
+    np.testing.assert_array_equal(frames, np.concatenate([clips.frames for clips in expected]))
+    np.testing.assert_array_equal(residue, np.concatenate([clips.residues for clips in expected]))
+    assert frames.dtype == residue.dtype == torch.uint8
+    assert torch.cat([batch.labels for batch in batches]).tolist() == [0, 0, 0, 1, 1, 1] * 4
+    assert torch.cat([batch.videos for batch in batches]).tolist() == [video for video in range(8) for _ in range(3)]
+
+
+@pytest.mark.parametrize("mode", ["wrapped", "absolute"])
+def test_residues_fit_the_augmented_frames(tmp_path, mode):
+    config = tiny_config(tmp_path)
+    config = replace(config, mouth=replace(config.mouth, residue=mode))
+    dataset = ClipDataset(Cache.of(config), make_cache(config, people=1), AugmentConfig(flip=1.0, brightness=0.4))
+    batch = dataset.__getitems__([Draw(0, (1, 2, 3)), Draw(4, (1, 2, 4))])
+    np.testing.assert_array_equal(batch.residues, residues(batch.frames.numpy(), mode))
+    plain = ClipDataset(Cache.of(config), make_cache(config, people=1)).frames([Draw(0, ()), Draw(4, ())])
+    assert not any(torch.equal(one, other) for one, other in zip(batch.frames, plain, strict=True))
+
+
+def test_batches_do_not_depend_on_the_number_of_loader_processes(config, rows):
+    def load(workers: int) -> list:
+        train = replace(config.train, loader_workers=workers)
+        loader = training_loader(ClipDataset(Cache.of(config), rows, config.augment), train, pin=False)
+        loader.batch_sampler.set_epoch(3)
+        return list(loader)
+
+    for alone, parallel in zip(load(0), load(2), strict=True):
+        for name in ("frames", "residues", "labels", "videos"):
+            assert torch.equal(getattr(alone, name), getattr(parallel, name))
+
+
+def test_balanced_draws_of_few_reals_and_many_fakes():
+    labels = np.array([0] * 5 + [1] * 95)
+    sampler = TrainingSampler(labels, clips=100, balanced=True, seed=0)
+    drawn = np.array([draw.clip for draw in sampler])
+    assert (labels[drawn] == 0).sum() == (labels[drawn] == 1).sum() == 50
+    assert np.bincount(drawn, minlength=100)[:5].tolist() == [10] * 5  # each real equally often
+    assert np.bincount(drawn)[5:].max() == 1  # no fake twice before all have come
+    assert len({draw.seed for draw in sampler}) == 100
+
+
+def test_pseudo_fakes_are_drawn_as_often_as_other_fakes():
+    groups = np.array([0] * 10 + [1] * 5 + [2] * 80)
+    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=81, balanced=True, seed=0)])
+    assert np.bincount(groups[drawn]).tolist() == [41, 20, 20]
+    groups = np.array([0] * 10 + [2] * 80)  # and alone where there are no others
+    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=20, balanced=True, seed=0)])
+    assert np.bincount(groups[drawn], minlength=3).tolist() == [10, 0, 10]
+
+
+def test_groups_follow_labels_and_versions(config, rows):
+    forged = [replace(row, record=row.record.forged(0)) for row in rows if row.record.label == 0]
+    dataset = ClipDataset(Cache.of(config), [*rows, *forged])
+    assert dataset.groups.tolist() == [0, 0, 0, 1, 1, 1] * 4 + [2] * 12
+    assert dataset.labels.tolist() == [min(group, 1) for group in dataset.groups]
+
+
+def test_unbalanced_draws_are_a_permutation():
+    sampler = TrainingSampler(np.array([0, 1, 1, 1]), clips=4, balanced=False, seed=0)
+    assert sorted(draw.clip for draw in sampler) == [0, 1, 2, 3]
+
+
+def test_draws_depend_on_seed_and_epoch_alone():
+    def draws(seed: int, epoch: int) -> list[Draw]:
+        sampler = TrainingSampler(np.array([0, 1] * 50), clips=100, balanced=True, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert draws(0, 1) == draws(0, 1)
+    assert draws(0, 1) != draws(0, 2)
+    assert draws(0, 1) != draws(1, 1)
+
+
+def test_a_last_batch_of_one_clip_is_dropped(config, rows):
+    train = replace(config.train, batch_size=8, clips_per_epoch=17)
+    sizes = [len(batch.labels) for batch in training_loader(ClipDataset(Cache.of(config), rows), train, pin=False)]
+    assert sizes == [8, 8]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_file_is_named(config, rows, workers):
+    file = Cache.of(config).clips_file(rows[2].record.key)
+    file.write_bytes(file.read_bytes()[:100])
+    train = replace(config.train, loader_workers=workers)
+    with pytest.raises(UserError, match="person 1/video.mp4.safetensors is damaged or gone"):
+        list(evaluation_loader(ClipDataset(Cache.of(config), rows), train, pin=False))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-1],
+        lambda content: content[:3],
+        lambda content: (2).to_bytes(8, "little") + b"[]" + content[10:],
+        lambda content: content.replace(b'"U8","shape":[3,8,16,24,3]', b'"U8","shape":[3,8,24,16,3]', 1),
+        None,
+    ],
+    ids=["cut at the end", "cut in the header", "another header", "mouths of another size", "gone"],
+)
+def test_every_kind_of_damage_is_named(config, rows, damage):
+    file = Cache.of(config).clips_file(rows[0].record.key)
+    content = file.read_bytes()
+    file.unlink()
+    if damage is not None:
+        assert damage(content) != content
+        file.write_bytes(damage(content))
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone"):
+        read_window(file, 0, np.empty((8, 16, 24, 3), np.uint8))  # which checksums do not guard
+
+
+def test_content_that_is_not_what_was_written_is_named(config, rows):
+    file = Cache.of(config).clips_file(rows[0].record.key)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone .its SHA-256 is not"):
+        ClipDataset(Cache.of(config), rows).frames([Draw(0, ())])
+
+
+def test_a_file_made_again_meanwhile_is_read_where_its_frames_are_now(config, rows):
+    cache = Cache.of(config)
+    dataset, file = ClipDataset(cache, rows), cache.clips_file(rows[0].record.key)
+    before, clips = dataset.frames([Draw(1, ())]), read_clips(file)
+    write_clips(file, clips, cache.settings, "a longer name of the same video", size=1)
+    assert torch.equal(dataset.frames([Draw(1, ())]), before)
+
+
+def test_no_file_stays_open(config, rows):
+    dataset = ClipDataset(Cache.of(config), rows)
+    before = len(os.listdir("/proc/self/fd"))
+    dataset.frames([Draw(clip, ()) for clip in range(len(dataset))])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_refused_videos_have_no_clips(config):
+    rows = make_cache(config, people=2, refused=("real/person 0/video.mp4",))
+    dataset = ClipDataset(Cache.of(config), [row for row in rows if row.status == OK])
+    assert len(dataset) == 9

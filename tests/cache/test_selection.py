@@ -1,0 +1,89 @@
+from dataclasses import replace
+
+import pytest
+
+from lipinc.cache.selection import select
+from lipinc.cache.store import Cache, write_manifest
+from lipinc.datasets.records import Label
+from lipinc.datasets.splits import SPLITS
+from lipinc.errors import UserError
+from tests.synthetic_cache import make_cache, tiny_config
+
+
+def test_splits_share_no_person_and_hold_no_refused_video(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10, refused=("fake/person 3/video.mp4",))
+    _, _, rows = select(Cache.of(config), config)
+    people = [{row.record.identity for row in rows[split]} for split in SPLITS]
+    assert sum(len(group) for group in people) == len(set.union(*people)) == 10
+    assert sum(len(rows[split]) for split in SPLITS) == 19
+
+
+def test_refusals_do_not_move_people_between_splits(tmp_path):
+    found = []
+    for name, refused in (("a", ()), ("b", ("fake/person 3/video.mp4", "real/person 5/video.mp4"))):
+        config = tiny_config(tmp_path / name)
+        make_cache(config, people=10, refused=refused)
+        found.append(select(Cache.of(config), config)[1])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("label", list(Label))
+def test_a_class_that_extraction_emptied_is_an_error(tmp_path, label):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10, refused=tuple(f"{label.name.lower()}/person {p}/video.mp4" for p in range(10)))
+    with pytest.raises(UserError, match=f"train split has no {label.name.lower()} video with clips"):
+        select(Cache.of(config), config)
+
+
+def test_a_cache_that_does_not_fit_the_config_is_refused(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10)
+    other = replace(config, mouth=replace(config.mouth, margin=0.2))
+    with pytest.raises(UserError, match="mouth.margin is 0.0 there and 0.2 here"):
+        select(Cache.of(other), other)
+
+
+def test_a_cache_whose_run_never_ended_is_refused(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=10)
+    (Cache.of(config).path / "catalogue.json").unlink()
+    with pytest.raises(UserError, match="no finished manifest"):
+        select(Cache.of(config), config)
+
+
+def unseen_config(tmp_path, *unseen: str):
+    """Fakes by alpha and beta, and a pseudo-fake of each real."""
+    config = tiny_config(tmp_path)
+    config = replace(config, split=replace(config.split, unseen=unseen))
+    cache = Cache.of(config)
+    rows = make_cache(config, people=12)
+    forged = [replace(row, record=row.record.forged(0)) for row in rows if row.record.label is Label.REAL]
+    write_manifest(cache.manifest_file, [*rows, *forged])
+    return config
+
+
+@pytest.mark.parametrize(
+    ("unseen", "trained", "validated", "tested"),
+    [
+        ((), {"alpha", "beta", "pseudo"}, {"alpha", "beta"}, {"alpha", "beta"}),
+        (("alpha",), {"beta", "pseudo"}, {"beta"}, {"alpha"}),
+        (("all",), {"pseudo"}, {"pseudo"}, {"alpha", "beta"}),
+        (("beta", "alpha"), {"pseudo"}, {"pseudo"}, {"alpha", "beta"}),  # the same, said otherwise
+    ],
+)
+def test_unseen_generators_are_tested_on_alone(tmp_path, unseen, trained, validated, tested):
+    config = unseen_config(tmp_path, *unseen)
+    _, splits, rows = select(Cache.of(config), config)
+    for split, expected in zip(SPLITS, (trained, validated, tested), strict=True):
+        fakes = [row.record for row in rows[split] if row.record.label is Label.FAKE]
+        assert {record.generator for record in fakes} == expected
+        reals = {row.record.identity for row in rows[split] if row.record.label is Label.REAL}
+        assert reals == {identity for key, identity in ((r.record.key, r.record.identity) for r in rows[split])}
+        assert all(splits[record.key] == split for record in fakes)
+
+
+def test_an_unknown_generator_is_named(tmp_path):
+    config = unseen_config(tmp_path, "alhpa")
+    with pytest.raises(UserError, match="alhpa.*did you mean alpha"):
+        select(Cache.of(config), config)

@@ -1,0 +1,78 @@
+"""A data set of pseudo-fakes: read back by the catalogue, continued, and clear about what it cannot do."""
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+
+from lipinc.commands import forge
+from lipinc.config import DataConfig
+from lipinc.datasets.records import Label, load_catalog
+from lipinc.demo.videos import render_video
+from lipinc.errors import UserError
+from lipinc.video.reader import read_frames
+
+
+@pytest.fixture(scope="module")
+def reals(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("reals")
+    render_video(root / "ann" / "day 1" / "talk.mp4", number=0, frames=12)
+    render_video(root / "ann" / "talk.mp4", number=0, frames=12)
+    render_video(root / "bob.mp4", number=1, frames=12)
+    (root / "text.mp4").write_text("no video")
+    return root
+
+
+def run(monkeypatch, root: Path, out: Path, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["forge", "--root", str(root), "--out", str(out), "--workers", "1", *words])
+    forge.main()
+
+
+@pytest.mark.slow
+def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(monkeypatch, reals, tmp_path, capsys) -> None:
+    out = tmp_path / "forged"
+    run(monkeypatch, reals, out, "--forgeries", "2")
+    assert capsys.readouterr().out.splitlines() == [
+        "left out, unreadable: text.mp4: not a video that FFmpeg can open",
+        f"3 real videos and 6 pseudo-fakes of them in {out}",
+    ]
+    records = load_catalog(DataConfig(root=str(out), fake_methods=("pseudo",)))
+    assert [(r.identity, r.label) for r in records] == [
+        (person, label) for person in ("ann", "ann", "bob") for label in (Label.REAL, Label.FAKE, Label.FAKE)
+    ]
+    assert all((out / record.path).is_file() for record in records)
+    assert len({record.path for record in records}) == 9
+    for record in records:
+        assert len(list(read_frames(out / record.path))) == 12
+    with (out / "recipes.csv").open(newline="") as file:
+        recipes = list(csv.DictReader(file))
+    assert {row["path"] for row in recipes} == {r.path for r in records if r.label is Label.FAKE}
+    assert all(row["mask"] in ("half", "mouth", "lower_face", "face", "picture") for row in recipes)
+
+    before = {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (out / "FakeVideo-RealAudio").rglob("*.mp4")
+    }
+    gone = next(iter(before))
+    gone.unlink()
+    index = (out / "meta_data.csv").read_bytes(), (out / "recipes.csv").read_bytes()
+    run(monkeypatch, reals, out, "--forgeries", "2")
+    assert index == ((out / "meta_data.csv").read_bytes(), (out / "recipes.csv").read_bytes())
+    for path, (changed, content) in before.items():
+        assert path.read_bytes() == content
+        assert path == gone or path.stat().st_mtime_ns == changed
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_wrong_folders_are_refused(monkeypatch, reals, tmp_path) -> None:
+    with pytest.raises(UserError, match="holds no video"):
+        run(monkeypatch, tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match="lies in"):
+        run(monkeypatch, reals, reals / "out")
+    with pytest.raises(UserError, match="at least 1"):
+        run(monkeypatch, reals, tmp_path / "out", "--forgeries", "0")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("a/b/c.mp4", "a/b_c.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match="one name"):
+        run(monkeypatch, tmp_path / ".", tmp_path.parent / "out")

@@ -1,0 +1,63 @@
+import sys
+
+import pytest
+import torch
+
+from lipinc.commands import release
+from lipinc.config import DEFAULT_CHECKPOINT, REPOSITORY, to_json
+from lipinc.errors import UserError
+from lipinc.models.calibration import Calibration
+from lipinc.models.checkpoint import load_checkpoint, model_for, save_checkpoint
+from tests.synthetic_cache import tiny_config
+
+CPU = torch.device("cpu")
+
+
+def run(monkeypatch, *words) -> None:
+    monkeypatch.setattr(sys, "argv", ["release", *map(str, words)])
+    release.main()
+
+
+def test_a_released_checkpoint_is_half_as_large_and_says_the_same(tmp_path, monkeypatch, capsys):
+    config = tiny_config(tmp_path)
+    source, target = tmp_path / "best.safetensors", tmp_path / "weights" / "small.safetensors"
+    model = model_for(config).eval()
+    calibration = Calibration(0.5, 2.0, (0.25, 1.0))
+    save_checkpoint(source, model, config, epoch=3, calibration=calibration, trained_on=("0123456789abcdef",))
+    run(monkeypatch, source, "--out", target)
+    assert target.stat().st_size < 0.55 * source.stat().st_size
+    small = load_checkpoint(target, CPU)
+    assert (small.calibration, small.epoch, small.trained_on) == (calibration, 3, ("0123456789abcdef",))
+    assert str(tmp_path) not in to_json(small.config)
+    assert (small.config.model, small.config.mouth, small.config.sampling) == (
+        config.model,
+        config.mouth,
+        config.sampling,
+    )
+    size, n = config.mouth, config.sampling.local_frames + config.sampling.global_frames
+    frames = torch.randint(0, 256, (4, n, size.height, size.width, 3))
+    residues = torch.randint(0, 256, (4, n - 1, size.height, size.width, 3))
+    with torch.inference_mode():
+        torch.testing.assert_close(small.model(frames, residues), model(frames, residues), atol=2e-2, rtol=2e-2)
+    assert "kB" in capsys.readouterr().out
+
+
+def test_another_suffix_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="safetensors"):
+        run(monkeypatch, tmp_path / "a.safetensors", "--out", tmp_path / "b.pt")
+
+
+@pytest.mark.parametrize(("name", "model", "size"), [("robust", "statistics", 1e6), ("lipinc_v2", "lipinc_v2", 10e6)])
+def test_the_checkpoints_in_the_box_are_small_calibrated_and_have_their_card(name, model, size):
+    file = REPOSITORY / "lipinc" / "detection" / "weights" / f"{name}.safetensors"
+    checkpoint = load_checkpoint(file, CPU)
+    assert file.stat().st_size <= size
+    assert checkpoint.config.model.name == model
+    assert checkpoint.calibration != Calibration()
+    assert checkpoint.config.data.note
+    assert checkpoint.config == release.without_paths(checkpoint.config)
+    assert checkpoint.sha256 in (REPOSITORY / "lipinc" / "detection" / "weights" / "README.md").read_text()
+
+
+def test_the_default_is_in_the_box():
+    assert DEFAULT_CHECKPOINT.is_file()

@@ -1,0 +1,66 @@
+import json
+
+from lipinc.evaluation.metrics import Interval
+from lipinc.evaluation.tables import break_down_table, metrics_json, metrics_table, spread_table
+
+NAN = float("nan")
+METRICS = {"auc": Interval(0.87349, 0.79, 0.94), "balanced_accuracy": Interval(0.5, NAN, NAN), "eer": Interval(NAN, NAN, NAN)}  # fmt: skip # noqa: E501
+ROWS = [
+    {"group": "wav2lip", "real": 100, "fake": 1920, "auc": 0.9, "auc_low": 0.85, "auc_high": 0.95, "ap": 0.99,
+     "accuracy": 0.8, "balanced_accuracy": 0.75, "eer": 0.2, "within_pairs": NAN},
+    {"group": "Übel\n", "real": 0, "fake": 1, "auc": NAN, "auc_low": NAN, "auc_high": NAN, "ap": NAN,
+     "accuracy": 1.0, "balanced_accuracy": NAN, "eer": NAN, "within_pairs": NAN},
+]  # fmt: skip
+
+
+def test_metrics_table():
+    assert metrics_table(METRICS) == "\n".join(
+        [
+            "per video          value   95 % interval",
+            "AUC                0.873  [0.790, 0.940]",
+            "balanced accuracy  0.500               -",
+            "EER                    -               -",
+        ]
+    )
+
+
+def test_break_down_table():
+    assert break_down_table(ROWS, "generator") == "\n".join(
+        [
+            "generator  real  fake    AUC   95 % interval     AP  accuracy  balanced accuracy    EER",
+            "wav2lip     100  1920  0.900  [0.850, 0.950]  0.990     0.800              0.750  0.200",
+            "\\xdcbel\\n     0     1      -               -      -     1.000                  -      -",
+        ]
+    )
+
+
+def test_pairs_are_told_where_there_are_some():
+    table = break_down_table([{**ROWS[0], "within_pairs": 0.875}, ROWS[1]], "generator").splitlines()
+    assert [line.split()[-1] for line in table] == ["pairs", "0.875", "-"]
+
+
+def test_spread_table():
+    spread = {"alpha": {"raw": [0.8, 0.9], "crf28": [0.7, 0.7]}, "mean": {"raw": [0.5, 0.5]}}
+    assert spread_table(spread) == "\n".join(
+        [
+            "left out             raw           crf28",
+            "alpha     0.850 +- 0.050  0.700 +- 0.000",
+            "mean      0.500 +- 0.000               -",
+        ]
+    )
+    assert spread_table({"": {"raw": [0.8125]}}).splitlines()[1].split() == ["all", "videos", "0.812"]
+
+
+def test_no_groups_no_table():
+    assert break_down_table([], "race") == ""
+
+
+def test_metrics_json_is_strict_json():
+    text = json.dumps(metrics_json(METRICS, 0.25, {"generator": ROWS, "race": []}), allow_nan=False)
+    read = json.loads(text)
+    assert read["threshold"] == 0.25
+    assert read["metrics"]["auc"] == {"value": 0.87349, "low": 0.79, "high": 0.94}
+    assert read["metrics"]["eer"] == {"value": None, "low": None, "high": None}
+    assert read["break_downs"]["generator"][0] == {**ROWS[0], "within_pairs": None}
+    assert read["break_downs"]["generator"][1]["auc"] is None
+    assert read["break_downs"]["race"] == []

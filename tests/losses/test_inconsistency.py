@@ -1,0 +1,111 @@
+"""The losses: what they are worth, and what the inconsistency loss does to features and weights."""
+
+import math
+
+import pytest
+import torch
+
+from lipinc.config import LossConfig
+from lipinc.losses.inconsistency import inconsistency_loss, total_loss
+from lipinc.losses.ssim import mean_ssim
+from lipinc.models import LIPINC, LIPINCV2
+from tests.plain_ssim import similar_maps
+
+
+def test_inconsistency_loss_is_a_cross_entropy_with_fakes_at_zero():
+    maps, labels = similar_maps(3, 4, 2, 10, 12), torch.tensor([0, 1, 1])
+    real, first, second = mean_ssim(maps).tolist()
+    expected = -(math.log(real) + math.log(1 - first) + math.log(1 - second)) / 3
+    assert inconsistency_loss(maps, labels).item() == pytest.approx(expected)
+    identical = maps[:, :1].expand_as(maps)
+    assert inconsistency_loss(identical, torch.zeros(3, dtype=torch.int64)).item() == pytest.approx(0, abs=1e-5)
+    assert inconsistency_loss(identical, torch.ones(3, dtype=torch.int64)).item() > 10
+
+
+def test_opposite_frames_leave_the_loss_finite():
+    wave = torch.linspace(0, 20, 24).sin().expand(2, 1, 16, 24)
+    maps = torch.stack([0.5 + 0.5 * wave, 0.5 - 0.5 * wave], dim=1).requires_grad_()
+    assert mean_ssim(maps).max() < 0
+    loss = inconsistency_loss(maps, torch.tensor([0, 1]))
+    loss.backward()
+    assert loss.isfinite()
+    assert maps.grad.isfinite().all()
+
+
+def test_float32_under_autocast():
+    features = similar_maps(4, 4, 3, 16, 24).to(torch.bfloat16)
+    labels = torch.tensor([0, 1, 0, 1])
+    expected = inconsistency_loss(features.float(), labels)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = inconsistency_loss(features, labels)
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, expected)
+
+
+def test_total_loss_weighs_its_parts_as_published():
+    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5], [0.0, 0.0]])
+    labels = torch.tensor([0, 1, 1])
+    maps = similar_maps(3, 4, 2, 10, 12).float()
+    chances = torch.softmax(logits, dim=1)[torch.arange(3), labels]
+    loss = total_loss(logits, maps, labels, LossConfig())
+    assert loss.classification.item() == pytest.approx(-chances.log().mean().item())
+    assert loss.inconsistency.item() == pytest.approx(inconsistency_loss(maps, labels).item())
+    assert loss.total.item() == pytest.approx(loss.classification.item() + 5 * loss.inconsistency.item())
+    other = total_loss(logits, maps, labels, LossConfig(classification=2.0, inconsistency=0.5))
+    assert other.total.item() == pytest.approx(2 * loss.classification.item() + 0.5 * loss.inconsistency.item())
+
+
+def test_total_loss_without_the_inconsistency_loss():
+    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5]], dtype=torch.bfloat16)
+    loss = total_loss(logits, None, torch.tensor([0, 1]), LossConfig(inconsistency=0))
+    assert loss.inconsistency.item() == 0
+    assert loss.total.item() == loss.classification.item() > 0
+    assert loss.total.dtype == loss.inconsistency.dtype == torch.float32
+
+
+def test_label_smoothing():
+    logits, labels = torch.tensor([[2.0, -1.0], [0.5, 1.5]]), torch.tensor([0, 1])
+    loss = total_loss(logits, None, labels, LossConfig(label_smoothing=0.1))
+    targets = torch.tensor([[0.95, 0.05], [0.05, 0.95]])
+    assert loss.total.item() == pytest.approx(-(targets * logits.log_softmax(dim=1)).sum(dim=1).mean().item())
+
+
+def talking_and_flickering() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two real-like clips, a smooth picture that moves a quarter of a pixel a frame, and two fake-like ones, the same
+    with colours that flicker: frames (4, 6, 28, 32, 3), residues, labels."""
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.rand(4, 3, 4, 5, generator=random)
+    pictures = torch.nn.functional.interpolate(coarse, (112, 160), mode="bicubic").clamp(0, 1)
+    frames = torch.stack([pictures[..., ::4, shift : shift + 128 : 4] for shift in range(6)], dim=1)
+    frames = frames + 0.05 * torch.randn(frames.shape, generator=random)
+    flicker = torch.rand(12, 3, 4, 5, generator=random)
+    flicker = torch.nn.functional.interpolate(flicker, (28, 32), mode="bilinear").unflatten(0, (2, 6))
+    frames[2:] += 0.8 * (flicker - 0.5)
+    frames = (255 * frames.clamp(0, 1)).permute(0, 1, 3, 4, 2)
+    return frames, (frames[:, 1:] - frames[:, :-1]) % 256, torch.tensor([0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("network", ["lipinc", "lipinc_v2"])
+def test_minimising_it_alone_parts_real_from_fake(network):
+    torch.manual_seed(0)
+    frames, residues, labels = talking_and_flickering()
+    shared = {"height": 28, "width": 32, "hidden": 16}
+    if network == "lipinc":
+        model, rate, steps = LIPINC(frames=6, input_scale=1 / 255, **shared), 1e-2, 20
+    else:
+        # A larger scale than usual: else the position embeddings outweigh the picture, and all clips begin near 1.
+        model, rate, steps = LIPINCV2(patch=4, model_width=16, heads=2, input_scale=1 / 16, **shared), 3e-3, 60
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+
+    def measured() -> torch.Tensor:
+        with torch.no_grad():
+            return mean_ssim(model(frames, residues, features="full")[1])
+
+    before = measured()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        inconsistency_loss(model(frames, residues, features="full")[1], labels).backward()
+        optimizer.step()
+    after = measured()
+    assert (after[labels == 0] > before[labels == 0] + 0.01).all()
+    assert (after[labels == 1] < before[labels == 1] - 0.1).all()

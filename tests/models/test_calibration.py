@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from lipinc.errors import UserError
+from lipinc.models.calibration import Calibration, calibrate
+
+
+def scores(reals: int, fakes: int, *, shift: float = 0.0, scale: float = 1.0, seed: int = 0):
+    """Logits that tell the truth at even odds: class means -1 and 1 of unit-variance normals, times 2."""
+    rng = np.random.default_rng(seed)
+    label = np.repeat([0, 1], [reals, fakes])
+    return label, shift + scale * 2 * (rng.normal(size=len(label)) + 2 * label - 1)
+
+
+def test_known_logits_are_found_again() -> None:
+    calibration = calibrate(*scores(4000, 4000, shift=3.0, scale=5.0))
+    assert calibration.threshold == pytest.approx(3.0, abs=0.3)
+    assert calibration.temperature == pytest.approx(5.0, rel=0.06)
+    assert calibration.probability(calibration.threshold) == 0.5
+
+
+def test_it_is_platts_logistic_regression_with_balanced_classes() -> None:
+    label, score = scores(300, 40, shift=-2.0)
+    calibration = calibrate(label, score)
+    # A target t is a video of weight t of one class and 1 - t of the other.
+    counts = np.bincount(label)
+    target = np.where(label == 1, (counts[1] + 1) / (counts[1] + 2), 1 / (counts[0] + 2))
+    weight = np.concatenate([target, 1 - target]) / np.concatenate([counts[label]] * 2)
+    fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+    fit.fit(np.concatenate([score, score])[:, None], np.repeat([1, 0], len(label)), sample_weight=100 * weight)
+    assert calibration.threshold == pytest.approx(-fit.intercept_[0] / fit.coef_[0, 0], abs=1e-2)
+    assert calibration.temperature == pytest.approx(1 / fit.coef_[0, 0], rel=1e-2)
+
+
+def test_more_fakes_than_reals_do_not_make_a_video_more_likely_fake() -> None:
+    label, score = scores(500, 500)
+    reals, fakes = score[label == 0], score[label == 1]
+    many = calibrate(np.repeat([0, 1], [500, 5000]), np.concatenate([reals, np.repeat(fakes, 10)]))
+    assert many.threshold == pytest.approx(calibrate(label, score).threshold, abs=0.05)
+
+
+def test_separable_videos_do_not_prove_certainty() -> None:
+    label, score = np.array([0, 0, 0, 1, 1, 1]), np.array([-3.0, -2.5, -2.0, 2.0, 2.5, 3.0])
+    calibration = calibrate(label, score)
+    assert -2 < calibration.threshold < 2
+    assert np.all(calibration.probability(score[label == 1]) < 0.9)
+    assert calibration.uncertain == (calibration.threshold, calibration.threshold)
+
+
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 2**32 - 1), st.floats(-50, 50), st.floats(0.01, 100))
+@settings(deadline=None)
+def test_errors_beyond_the_uncertain_band_are_few(reals, fakes, seed, shift, scale) -> None:
+    label, score = scores(reals, fakes, shift=shift, scale=scale, seed=seed)
+    calibration = calibrate(label, score)
+    low, high = calibration.uncertain
+    assert low <= calibration.threshold <= high
+    assert np.mean(score[label == 1] < low) <= 0.1 and np.mean(score[label == 0] > high) <= 0.1
+    assert calibration.temperature > 0
+    assert np.all(np.diff(calibration.probability(np.sort(score))) >= 0)
+
+
+def test_scores_that_tell_nothing() -> None:
+    flat = calibrate(np.array([0, 1, 1]), np.array([2.0, 2.0, 2.0]))
+    assert flat.threshold == pytest.approx(2.0, abs=3) and np.isfinite(flat.probability(2.0))
+    upside_down = calibrate(np.array([0, 0, 1, 1]), np.array([3.0, 2.0, -2.0, -3.0]))
+    assert upside_down.temperature > 0 and 0.4 < upside_down.probability(3.0) < 0.6
+
+
+@pytest.mark.parametrize(("label", "score"), [([1, 1], [0.0, 1.0]), ([0, 1], [0.0, np.nan])])
+def test_what_cannot_be_calibrated_is_an_error(label, score) -> None:
+    with pytest.raises(UserError):
+        calibrate(np.array(label), np.array(score))
+
+
+def test_uncalibrated_scores_are_plain_logits() -> None:
+    assert Calibration().probability(np.array([0.0, 2.0])) == pytest.approx([0.5, 1 / (1 + np.exp(-2.0))])

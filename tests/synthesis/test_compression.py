@@ -1,0 +1,103 @@
+"""Re-encoding keeps pictures and times and loses only detail."""
+
+import sys
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from lipinc.demo.videos import talking_frames
+from lipinc.errors import UserError
+from lipinc.synthesis import compression as script
+from lipinc.synthesis.compression import reencode
+from lipinc.video.reader import Frame, Unreadable, read_frames
+from lipinc.video.writer import encode
+
+
+@pytest.fixture
+def moving(astronaut) -> list[np.ndarray]:
+    """A portrait that drifts, [81, 121, 3]: odd sides."""
+    small = cv2.resize(astronaut, (160, 160), interpolation=cv2.INTER_AREA)
+    return [small[20 + n : 101 + n, 5 + n : 126 + n] for n in range(12)]
+
+
+def test_frames_and_times_are_kept(tmp_path, write_video, moving) -> None:
+    rate = Fraction(30000, 1001)
+    source = write_video(tmp_path / "a.mkv", moving, fps=rate, pix_fmt="yuv444p", crf="0")
+    assert reencode(source, tmp_path / "out" / "a.mkv", crf=18) == 12
+    before, after = list(read_frames(source)), list(read_frames(tmp_path / "out" / "a.mkv"))
+    assert np.allclose([frame.time for frame in after], [frame.time for frame in before], atol=1e-4)
+    for a, b in zip(before, after, strict=True):
+        assert b.image.shape == (80, 120, 3)  # the odd row and column are cut off
+        assert cv2.PSNR(np.ascontiguousarray(a.image[:80, :120]), b.image) > 27
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mkv"]
+
+
+def test_equal_frames_give_equal_bytes_whatever_lies_in_memory(tmp_path) -> None:
+    frames = [Frame(n, n / 25, image) for n, image in enumerate(talking_frames(number=1, frames=30))]
+    random, files = np.random.default_rng(0), set()
+    for _ in range(6):
+        litter = [random.integers(0, 255, (400, 400, 3), dtype=np.uint8) for _ in range(50)]
+        del litter
+        encode(frames, tmp_path / "a.mp4", crf=18, preset="veryfast")
+        files.add((tmp_path / "a.mp4").read_bytes())
+    assert len(files) == 1
+
+
+def test_higher_rate_factor_gives_a_smaller_file_and_a_worse_picture(tmp_path, write_video, moving) -> None:
+    source = write_video(tmp_path / "a.mp4", moving, pix_fmt="yuv444p")
+    sizes, errors = [], []
+    original = list(read_frames(source))
+    for crf in (10, 28, 45):
+        target = tmp_path / f"{crf}.mp4"
+        reencode(source, target, crf=crf)
+        sizes.append(target.stat().st_size)
+        pairs = zip(original, read_frames(target), strict=True)
+        errors.append(np.mean([np.abs(a.image[:80, :120].astype(int) - b.image).mean() for a, b in pairs]))
+    assert sizes == sorted(sizes, reverse=True)
+    assert errors == sorted(errors)
+
+
+def test_same_input_gives_the_same_bytes(tmp_path, write_video, moving) -> None:
+    source = write_video(tmp_path / "a.mp4", moving, pix_fmt="yuv444p")
+    for name in ("1.mp4", "2.mp4"):
+        reencode(source, tmp_path / name, crf=28)
+    assert (tmp_path / "1.mp4").read_bytes() == (tmp_path / "2.mp4").read_bytes()
+
+
+def test_unreadable_source_leaves_nothing_behind(tmp_path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(Unreadable):
+        reencode(tmp_path / "a.mp4", tmp_path / "out" / "a.mp4", crf=28)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_script_keeps_paths_and_names_what_it_could_not_read(
+    tmp_path, write_video, moving, monkeypatch, capsys
+) -> None:
+    (tmp_path / "in" / "real").mkdir(parents=True)
+    write_video(tmp_path / "in" / "real" / "a b.mp4", moving, pix_fmt="yuv444p")
+    (tmp_path / "in" / "b.mp4").write_text("no video")
+    command = ["reencode", "--root", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    monkeypatch.setattr(sys, "argv", command)
+    script.main()
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.mp4")] == [
+        "real/a b.mp4"
+    ]
+    output = capsys.readouterr().out
+    assert f"unreadable: {tmp_path}/in/b.mp4" in output and "1 videos at CRF 28" in output
+
+
+def test_script_refuses_a_folder_without_videos(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["reencode", "--root", str(tmp_path), "--out", str(tmp_path / "out")])
+    with pytest.raises(UserError, match="holds no video"):
+        script.main()
+
+
+def test_colours_stay(tmp_path, write_video) -> None:
+    for number, colour in enumerate(((120, 120, 120), (90, 120, 180), (60, 80, 140), (10, 20, 30))):
+        frame = Frame(0, 0.0, np.full((64, 96, 3), colour, dtype=np.uint8))
+        encode([frame], tmp_path / f"{number}.mp4", crf=4, preset="medium")
+        (back,) = read_frames(tmp_path / f"{number}.mp4")
+        assert np.abs(back.image.astype(int) - colour).max() <= 2
