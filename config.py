@@ -1,20 +1,20 @@
 """The FakeAVCeleb experiment: LIPINC (V1) on its lip-sync part. The default config of all scripts.
 
-lipinc/config/schema.py documents every knob with its unit and source; here stand those that make this experiment. Override any
-of them on the command line (--train.epochs 5), or copy this file and give it by --config.
+lipinc/config/schema.py documents every setting with its unit and source; here stand those that make this experiment.
+Override any of them on the command line (--train.epochs 5), or copy this file and pass it by --config.
 """
 
-from lipinc.config import AugmentConfig, CacheConfig, Config, DataConfig, ModelConfig, TrainConfig
+from lipinc.config import AugmentConfig, CacheConfig, Config, ModelConfig, TrainConfig
+from lipinc.datasets import FakeAVCeleb
 
 config = Config(
     name="fakeavceleb_lipinc",
-    data=DataConfig(
-        kind="fakeavceleb",
+    data=FakeAVCeleb(
         root="data/FakeAVCeleb_v1.2",  # the folder that holds meta_data.csv and RealVideo-RealAudio/
         fake_methods=("wav2lip",),
     ),
     cache=CacheConfig(path="cache/fakeavceleb"),
-    model=ModelConfig(name="lipinc"),
+    model=ModelConfig("lipinc"),
     augment=AugmentConfig(flip=0.5, brightness=0.2, contrast=0.2, compression=0.3, blur=0.1, rescale=0.1),
     train=TrainConfig(epochs=40, patience=10, batch_size=32, optimizer="adam", learning_rate=1e-3, adam_epsilon=0.1),
 )

@@ -1,49 +1,6 @@
-"""Videos -> cache: mouths by MediaPipe landmarks, clips and residues on disk, a manifest row for every video.
+"""Videos -> cache. The command `lipinc extract`, run from the repository: see lipinc/commands/extract.py."""
 
-python preprocess_extract_lips.py --config config.py --data.root /data/FakeAVCeleb_v1.2
-"""
-
-from dataclasses import dataclass
-
-import tyro
-
-from lipinc.cache.build import build_with_progress, count_line, coverage
-from lipinc.cache.contact_sheet import write_contact_sheet
-from lipinc.cache.store import OK, Cache
-from lipinc.cache.verify import verify_with_progress
-from lipinc.commands.runner import run_script
-from lipinc.config import Config, experiment, parse_command_line
-from lipinc.datasets.records import load_catalog
-from lipinc.errors import UserError
-
-
-@dataclass(frozen=True)
-class Arguments(Config):
-    """A config, and whether to extract."""
-
-    verify: tyro.conf.UseCounterAction[int] = 0
-    """Extract nothing: read all clip files of the cache and compare their checksums with the manifest."""
-
-
-def main() -> None:
-    arguments = parse_command_line(Arguments)
-    config = experiment(arguments)
-    if arguments.verify:
-        print(f"{verify_with_progress(config)} clip files are what was written")
-        return
-    manifest = build_with_progress(config, load_catalog(config.data))
-    cache = Cache.of(config)
-    sheet = write_contact_sheet(cache, manifest, config)
-    for label in coverage(manifest):
-        print(
-            f"coverage {label.label.name.lower()}: {label.ok} of {label.videos} videos "
-            f"({label.ok / label.videos:.1%}), {label.windows} clips"
-        )
-    print(f"{cache.manifest_file}" + (f", {sheet}" if sheet else ""))
-    print(count_line(manifest))
-    if not any(row.status == OK for row in manifest):
-        raise UserError(f"not one video gave clips: see the reasons in {cache.manifest_file}")
-
+from lipinc.commands import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("extract", __file__)

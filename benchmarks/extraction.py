@@ -24,7 +24,8 @@ import tyro
 
 from benchmarks.memory import peak_memory
 from lipinc.cache.build import build_cache
-from lipinc.config import CacheConfig, Config, DataConfig, MouthConfig, SamplingConfig
+from lipinc.config import CacheConfig, Config, MouthConfig, SamplingConfig
+from lipinc.datasets import CsvIndex
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.video.clips import extract
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
@@ -141,7 +142,7 @@ def _frames_per_second(video: Path, arguments: Arguments, workers: int) -> float
         for record in records:
             Path(folder, record.path).symlink_to(video)
         config = Config(
-            data=DataConfig(kind="csv", root=folder),
+            data=CsvIndex(root=folder),
             sampling=SAMPLING,
             cache=CacheConfig(path=f"{folder}/cache", workers=workers),
         )

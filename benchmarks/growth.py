@@ -27,10 +27,14 @@ import tyro
 
 from benchmarks.memory import peak_memory
 from benchmarks.steady_state import LOOKS
-from lipinc.batches.clip_dataset import ClipDataset, training_loader
+from lipinc.batches.clip_dataset import ClipDataset
+from lipinc.batches.loaders import training_loader
+from lipinc.cache.clip_file import write_clips
+from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.selection import select
-from lipinc.cache.store import OK, Cache, ManifestRow, write_clips
-from lipinc.config import CacheConfig, Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from lipinc.cache.store import Cache
+from lipinc.config import CacheConfig, Config, LossConfig, ModelConfig, TrainConfig
+from lipinc.datasets import Folder
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.evaluation import plots
 from lipinc.training.loop import train
@@ -113,7 +117,7 @@ def measure(folder: Path, videos: int, network: str) -> Measured:
     config = Config(
         name="growth",
         output=str(folder / "outputs"),
-        data=DataConfig(kind="folder"),
+        data=Folder(),
         cache=CacheConfig(path=str(folder / "cache")),
         model=ModelConfig(name=network),
         loss=LossConfig(inconsistency=0.0),

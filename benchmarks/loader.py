@@ -14,8 +14,11 @@ import numpy as np
 import torch
 import tyro
 
-from lipinc.batches.clip_dataset import ClipDataset, training_loader
-from lipinc.cache.store import OK, Cache, ManifestRow, write_clips
+from lipinc.batches.clip_dataset import ClipDataset
+from lipinc.batches.loaders import training_loader
+from lipinc.cache.clip_file import write_clips
+from lipinc.cache.manifest import OK, ManifestRow
+from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig, MouthConfig, SamplingConfig, TrainConfig
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.video.clips import Clips

@@ -21,7 +21,8 @@ import tyro
 from lipinc.config import LossConfig, TrainConfig
 from lipinc.losses import inconsistency as losses
 from lipinc.models import LIPINC, LIPINCV2
-from lipinc.training.loop import choose_device, make_optimizer
+from lipinc.models.device import choose_device
+from lipinc.training.optimization import make_optimizer
 from tests.plain_ssim import pairwise_ssim
 
 CASES = {"lipinc": ("without", "pooled", "full"), "lipinc_v2": ("without", "full")}

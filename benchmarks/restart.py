@@ -18,10 +18,12 @@ import tyro
 
 from benchmarks.loader import fill
 from lipinc.cache.build import build_cache
-from lipinc.cache.store import Cache, ManifestRow, write_manifest
+from lipinc.cache.manifest import ManifestRow, write_manifest
+from lipinc.cache.store import Cache
 from lipinc.cache.verify import verify_with_progress
-from lipinc.config import CacheConfig, Config, DataConfig
-from lipinc.datasets.records import load_catalog
+from lipinc.config import CacheConfig, Config
+from lipinc.datasets import CsvIndex
+from lipinc.datasets.dataset import load_videos
 
 DIFFERENT = 100
 """Clip files that are written; all others are links to them."""
@@ -36,7 +38,7 @@ def main(arguments: Arguments) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
         config = Config(
-            data=DataConfig(kind="csv", root=str(Path(folder, "videos"))),
+            data=CsvIndex(root=str(Path(folder, "videos"))),
             cache=CacheConfig(path=str(Path(folder, "cache"))),
         )
         cache = Cache.of(config)
@@ -44,7 +46,7 @@ def main(arguments: Arguments) -> None:
         rows = _fill_with_links(cache, arguments.videos)
         _write_videos(Path(config.data.root), [row.record.path for row in rows])
         write_manifest(cache.manifest_file, rows)
-        records = load_catalog(config.data)
+        records = load_videos(config.data)
         print(f"{arguments.videos} done videos, {os.cpu_count()} cores")
         continued = _seconds(build_cache, config, records, _no_more_work)
         verified = _seconds(verify_with_progress, config)

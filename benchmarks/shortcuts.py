@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from lipinc.commands.runner import run_script
 from lipinc.config import Config, parse_command_line
-from lipinc.datasets.records import VideoRecord, load_catalog
+from lipinc.datasets.dataset import load_videos
+from lipinc.datasets.records import VideoRecord
 from lipinc.datasets.splits import assign_splits
 from lipinc.evaluation.metrics import auc
 
@@ -34,7 +35,7 @@ CLASSIFIERS = {
 
 def main() -> None:
     config = parse_command_line(Config)
-    records = [record for record in load_catalog(config.data) if record.key == record.path]
+    records = [record for record in load_videos(config.data) if record.key == record.path]
     features = np.array([_features(Path(config.data.root, record.path)) for record in tqdm(records, unit="video")])
     labels = np.array([int(record.label) for record in records])
     fold = _folds(records, config)

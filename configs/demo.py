@@ -4,18 +4,16 @@ from lipinc.config import (
     AugmentConfig,
     CacheConfig,
     Config,
-    DataConfig,
-    LossConfig,
     ModelConfig,
     SamplingConfig,
     SplitConfig,
     TrainConfig,
 )
+from lipinc.datasets import FakeAVCeleb
 
 config = Config(
     name="demo",
-    data=DataConfig(
-        kind="fakeavceleb",
+    data=FakeAVCeleb(
         root="data/demo",
         max_missing=0.1,
         note="demo corpus, rendered from two portraits: it proves the machinery and says nothing about real deepfakes",
@@ -23,8 +21,7 @@ config = Config(
     cache=CacheConfig(path="cache/demo"),
     sampling=SamplingConfig(windows=8),
     split=SplitConfig(train=0.6, validation=0.2, test=0.2),
-    model=ModelConfig(name="lipinc", batch_norm_momentum=0.1, input_scale=1 / 255),
-    loss=LossConfig(features="pooled"),
+    model=ModelConfig("lipinc", batch_norm_momentum=0.1, input_scale=1 / 255, loss_features="pooled"),
     augment=AugmentConfig(flip=0.5),
     train=TrainConfig(
         epochs=6,

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from config import config as lipinc
-from lipinc.config import ModelConfig
+from lipinc.config import ModelConfig, load_config
 
-config = replace(lipinc, name="fakeavceleb_lipinc_v2", model=ModelConfig(name="lipinc_v2"))
+config = replace(load_config("fakeavceleb"), name="fakeavceleb_lipinc_v2", model=ModelConfig("lipinc_v2"))

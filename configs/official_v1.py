@@ -1,8 +1,8 @@
 """The authors' LIPINC (V1) as published, for clips that their weights fit.
 
-python -m lipinc.models.keras_weights FakeAv.hdf5 --out official_v1.safetensors
-python preprocess_extract_lips.py --config configs/official_v1.py --data.root VIDEOS
-python train_pipeline.py --config configs/official_v1.py --data.root VIDEOS --test-only official_v1.safetensors
+    lipinc convert FakeAv.hdf5 --out official_v1.safetensors
+    python preprocess_extract_lips.py --config configs/official_v1.py --data.root VIDEOS
+    python train_pipeline.py --config configs/official_v1.py --data.root VIDEOS --test-only official_v1.safetensors
 
 The first command stores these settings in the checkpoint. What is also a default stands here because the weights
 depend on it.
@@ -15,6 +15,6 @@ config = Config(
     mouth=MouthConfig(aligned_size=256, eye=(0.40, 0.40), margin=0.0, height=64, width=144, residue="wrapped"),
     sampling=SamplingConfig(local_frames=5, global_frames=3, windows=1, fallback="refuse", published_quirks=True),
     cache=CacheConfig(path="cache/official_v1"),
-    model=ModelConfig(name="lipinc", input_scale=1.0),
+    model=ModelConfig("lipinc", input_scale=1.0),
     augment=AugmentConfig(flip=0.0),
 )

@@ -1,11 +1,12 @@
 """The authors' LIPINC-V2 as published: the clips of configs/official_v1.py, on the same cache, for the other network.
 
-python -m lipinc.models.keras_weights Best_Weights.hdf5 --out official_v2.safetensors
+    lipinc convert Best_Weights.hdf5 --out official_v2.safetensors
 """
 
 from dataclasses import replace
 
-from configs.official_v1 import config as official_v1
-from lipinc.config import ModelConfig
+from lipinc.config import ModelConfig, load_config
 
-config = replace(official_v1, name="official_v2", model=ModelConfig(name="lipinc_v2", input_scale=1.0))
+config = replace(
+    load_config("official_v1"), name="official_v2", model=ModelConfig("lipinc_v2", input_scale=1.0)
+)

@@ -1,6 +1,6 @@
 """Your own videos with a CSV index: a path, a label and a person for each.
 
-python preprocess_extract_lips.py --config configs/own_clips.py --data.root CLIPS --data.index CLIPS/clips.csv
+    python preprocess_extract_lips.py --config configs/own_clips.py --data.root CLIPS --data.index CLIPS/clips.csv
 
 For some hundred videos: few steps along a cosine to its end, clips shifted and their light changed. The inconsistency
 loss is off: on the clips of docs/results.md it did not help.
@@ -10,7 +10,6 @@ from lipinc.config import (
     AugmentConfig,
     CacheConfig,
     Config,
-    DataConfig,
     LossConfig,
     ModelConfig,
     MouthConfig,
@@ -18,17 +17,18 @@ from lipinc.config import (
     SplitConfig,
     TrainConfig,
 )
+from lipinc.datasets import CsvIndex
 
 config = Config(
     name="own_clips",
-    data=DataConfig(
-        kind="csv", root="data/clips", index="data/clips/clips.csv", columns={"path": "file", "identity": "person"}
+    data=CsvIndex(
+        root="data/clips", index="data/clips/clips.csv", columns={"path": "file", "identity": "person"}
     ),
     mouth=MouthConfig(aligned_size=512),  # at 256, the mouth of a sharp video is scaled down and up again
     sampling=SamplingConfig(windows=16, fallback="nearest"),
     cache=CacheConfig(path="cache/own_clips"),
     split=SplitConfig(train=0.6, validation=0.2, test=0.2),
-    model=ModelConfig(name="lipinc", batch_norm_momentum=0.1, input_scale=1 / 255),
+    model=ModelConfig("lipinc", batch_norm_momentum=0.1, input_scale=1 / 255),
     loss=LossConfig(inconsistency=0.0),
     augment=AugmentConfig(flip=0.5, shift=0.06, brightness=0.2, contrast=0.2),
     train=TrainConfig(

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-from configs.own_clips import config as own_clips
-from lipinc.config import ModelConfig
+from lipinc.config import ModelConfig, load_config
+
+own_clips = load_config("own_clips")
 
 config = replace(
     own_clips,
     name="own_clips_v2",
     # 1 / 16: at 1 / 255 the position embeddings, of unit deviation, drown the picture.
-    model=ModelConfig(name="lipinc_v2", batch_norm_momentum=0.1, input_scale=1 / 16),
+    model=ModelConfig("lipinc_v2", batch_norm_momentum=0.1, input_scale=1 / 16),
     train=replace(own_clips.train, epochs=2, clips_per_epoch=576, batch_size=16),
 )

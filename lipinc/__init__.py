@@ -1,27 +1,31 @@
-"""LIPINC: lip-sync deepfakes found by the inconsistencies of the mouth.
+"""LIPINC: lip-sync deepfakes found by inconsistencies of the mouth.
 
 >>> import lipinc
 >>> verdict = lipinc.detect("video.mp4")
 >>> print(verdict.decision.value, verdict.probability)
 """
 
-from typing import TYPE_CHECKING
+import importlib
 
-if TYPE_CHECKING:
-    from lipinc.detection.detector import Detector, detect
-    from lipinc.detection.verdict import Verdict
+__version__ = "0.2.0"
 
-__all__ = ["Detector", "Verdict", "detect"]
+_PLACES = {
+    "Config": "lipinc.config",
+    "Detector": "lipinc.detection.detector",
+    "Verdict": "lipinc.detection.verdict",
+    "build_model": "lipinc.models",
+    "detect": "lipinc.detection.detector",
+    "load_checkpoint": "lipinc.models.checkpoint",
+}
+__all__ = ["__version__", *_PLACES]
 
 
-def __getattr__(name: str):
+def __getattr__(name):
     # Importing the package for its config or its losses must not cost the seconds that torch takes.
-    if name in ("Detector", "detect"):
-        from lipinc.detection import detector
-
-        return getattr(detector, name)
-    if name == "Verdict":
-        from lipinc.detection.verdict import Verdict
-
-        return Verdict
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

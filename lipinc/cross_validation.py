@@ -1,31 +1,21 @@
-"""Cross-validation by identity: every video is tested once, by a detector that never saw its person.
-
-python -m lipinc.cross_validation --config configs/own_clips.py --split.folds 5
-python -m lipinc.cross_validation --config configs/robust.py --split.folds 5 --leave-out each --seeds 0 1 2
-
-With --leave-out, nor has the detector seen the generator that it is tested on: `each` generator in turn, or `all` at
-once, where only pseudo-fakes are trained on (data.forgeries). With several seeds, of weights and of the draw of the
-folds, everything is done once for each, and the spread is told. A fold is an ordinary run, continued where it was
-interrupted: <output>/<name>_..._fold<i>/. The pooled results of the first seed and the spread over all of them are in
-<output>/<name>_folds/.
-"""
+"""Cross-validation by identity: every video is tested once, by a detector that never saw its person."""
 
 import json
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from lipinc.cache.manifest import read_manifest
 from lipinc.cache.selection import ALL, generators, select
-from lipinc.cache.store import Cache, read_manifest
-from lipinc.commands.runner import run_script
-from lipinc.config import Config, experiment, parse_command_line
-from lipinc.datasets.records import Label
+from lipinc.cache.store import Cache
+from lipinc.config import Config
+from lipinc.datasets import Label
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
-from lipinc.evaluation.results import TestResult, judge, pool, write_result
+from lipinc.evaluation.results import Evaluation, evaluate_predictions, pool, write_evaluation
 from lipinc.evaluation.tables import spread_table
 from lipinc.experiment import run_experiment
 from lipinc.files.atomic import write_atomically
@@ -34,60 +24,56 @@ from lipinc.models.calibration import Calibration
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Arguments(Config):
-    """A config, and how it is cross-validated."""
-
-    leave_out: Literal["nothing", "each", "all"] = "nothing"
-    """Generators that are left out of training beside the people."""
-    seeds: tuple[int, ...] = ()
-    """Seeds of weights and folds; none: those of the config."""
-
-
-def fold_auc(results: list[TestResult]) -> dict[str, list[float]]:
+def fold_auc(results: list[Evaluation]) -> dict[str, list[float]]:
     """The test AUC of each run, under each condition. No run's scores are compared with another's."""
     found: dict[str, list[float]] = {}
     for result in results:
         for condition in result.conditions:
-            part = result.predictions.select(result.predictions.condition == condition)
+            part = result.predictions.select(result.predictions.column("condition") == condition)
             found.setdefault(condition, []).append(auc(part.label, part.score))
     return found
 
 
-def main() -> None:
-    arguments = parse_command_line(Arguments)
-    config = experiment(arguments)
+def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None:
+    """Run every fold, and print and write the pooled results to <output>/<name>_folds/.
+
+    Args:
+        leave_out: generators that are held out as well as the people: `nothing`, `each` in turn, or `all` at once.
+        seeds: of weights and of the draw of the folds; none: those of the config.
+
+    A fold is an ordinary run, continued where it was interrupted: <output>/<name>_..._fold<i>/. Raises UserError.
+    """
     if not config.split.folds:
         raise UserError("give the number of folds by --split.folds")
-    seeds = arguments.seeds or (None,)
-    groups = _groups(config, arguments.leave_out)
-    of_seed = [_cross_validate(config, seed, groups) for seed in seeds]
+    groups = _groups(config, leave_out)
+    by_seed = [_run_folds(config, seed, groups) for seed in seeds or (None,)]
     folder = Path(config.output, f"{config.name}_folds")
     about = {
         "name": config.name,
         "folds": config.split.folds,
-        "seeds": [config.train.seed if seed is None else seed for seed in seeds],
+        "seeds": list(seeds) or [config.train.seed],
         "level": "video",
         "note": config.data.note,
     }
-    for group, results in of_seed[0].items():
-        # Apart for each group: a real video is tested once for every generator that is left out.
-        pooled = judge(pool(results), Calibration(), config.evaluate)
-        told = {**about, "left_out": group, "fold_auc": fold_auc(results)}
-        write_result(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=told)
+    for group, results in by_seed[0].items():
+        # Separate for each group: a real video is tested once for every generator that is held out.
+        pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate)
+        details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
+        write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
         without = f", trained without {'any generator' if group == 'all' else group}" if group else ""
         print(f"\n{config.split.folds} folds by identity{without}; test predictions pooled, per video\n{pooled}")
-    spread = _spread(of_seed)
-    told = {**about, "mean_fold_auc_of_each_seed": spread}
-    write_atomically(folder / "spread.json", json.dumps(told, indent=2).encode() + b"\n")
-    print(f"\nmean of the folds' AUC; over {len(seeds)} seed{'s' * (len(seeds) > 1)}\n{spread_table(spread)}\n")
+    spread = _spread(by_seed)
+    details = {**about, "mean_fold_auc_of_each_seed": spread}
+    write_atomically(folder / "spread.json", json.dumps(details, indent=2).encode() + b"\n")
+    plural = "s" * (len(by_seed) > 1)
+    print(f"\nmean of the folds' AUC; over {len(by_seed)} seed{plural}\n{spread_table(spread)}\n")
     if config.data.note:
         print(f"note: {config.data.note}")
     print(f"written to {folder}")
 
 
 def _groups(config: Config, leave_out: str) -> dict[str, tuple[str, ...]]:
-    """What is left out of training, a name for each: one after the other."""
+    """Name of each group of held-out generators -> the group."""
     if leave_out == "nothing":
         return {"": config.split.unseen}
     if leave_out == "all":
@@ -99,11 +85,11 @@ def _groups(config: Config, leave_out: str) -> dict[str, tuple[str, ...]]:
     return {name: (name,) for name in names}
 
 
-def _cross_validate(
+def _run_folds(
     config: Config, seed: int | None, groups: dict[str, tuple[str, ...]]
-) -> dict[str, list[TestResult]]:
-    """Of each group that is left out, the results of the folds."""
-    found: dict[str, list[TestResult]] = {}
+) -> dict[str, list[Evaluation]]:
+    """Held-out group -> the results of its folds."""
+    found: dict[str, list[Evaluation]] = {}
     for group, unseen in groups.items():
         for fold in range(config.split.folds):
             name = "_".join(
@@ -128,16 +114,16 @@ def _cross_validate(
 
 
 def _tests_a_fake(config: Config) -> bool:
-    """Whether the test people of a fold have fakes by the generator that is left out: few generators meet everybody."""
-    rows = select(Cache.of(config), config, needed=("train", "validation"))[2]
+    """Whether the test people of a fold have fakes by the held-out generator: few generators cover all people."""
+    rows = select(Cache.of(config), config.data, config.split, needed=("train", "validation")).rows
     return any(row.record.label is Label.FAKE for row in rows["test"])
 
 
-def _spread(of_seed: list[dict[str, list[TestResult]]]) -> dict[str, dict[str, list[float]]]:
-    """Group that is left out -> condition -> the mean AUC of the folds for each seed; "mean": that over the groups."""
+def _spread(by_seed: list[dict[str, list[Evaluation]]]) -> dict[str, dict[str, list[float]]]:
+    """Held-out group -> condition -> the mean AUC of the folds for each seed; "mean": that over the groups."""
     found: dict[str, dict[str, list[float]]] = {}
-    for of_group in of_seed:
-        for group, results in of_group.items():
+    for groups in by_seed:
+        for group, results in groups.items():
             for condition, areas in fold_auc(results).items():
                 found.setdefault(group, {}).setdefault(condition, []).append(float(np.nanmean(areas)))
     if len(found) > 1:
@@ -147,7 +133,3 @@ def _spread(of_seed: list[dict[str, list[TestResult]]]) -> dict[str, dict[str, l
             for condition in conditions
         }
     return found
-
-
-if __name__ == "__main__":
-    run_script(main)

@@ -5,12 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lipinc.cache.store import (
-    OK,
-    Cache,
-    ManifestRow,
-    write_clips,
-)
+from lipinc.cache.clip_file import write_clips
+from lipinc.cache.manifest import OK, ManifestRow
+from lipinc.cache.store import Cache
 from lipinc.config import (
     AugmentConfig,
     CacheConfig,

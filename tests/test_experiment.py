@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 from lipinc import cross_validation as crossval
-from lipinc.cache.store import Cache, read_manifest, write_manifest
+from lipinc.cache.manifest import read_manifest, write_manifest
+from lipinc.cache.store import Cache
 from lipinc.config import Config
 from lipinc.errors import UserError
-from lipinc.evaluation.metrics import Predictions, auc
-from lipinc.evaluation.results import judge, pool
-from lipinc.experiment import run_experiment, test_checkpoint
+from lipinc.evaluation.metrics import auc
+from lipinc.evaluation.predictions import Predictions
+from lipinc.evaluation.results import evaluate_predictions, pool
+from lipinc.experiment import run_experiment, evaluate_on_test_split
 from lipinc.models.calibration import Calibration
 from tests.synthetic_cache import make_cache, tiny_config
 
-test_checkpoint.__test__ = False  # a verb of the package, not a test
+evaluate_on_test_split.__test__ = False  # a verb of the package, not a test
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_test_only_repeats_the_numbers_of_the_run_and_leaves_it_alone(config):
     first = run_experiment(config)
     folder = Path(config.output, "tiny")
     before = (folder / "metrics.json").read_bytes()
-    again = test_checkpoint(folder / "checkpoints" / "best.safetensors", config)
+    again = evaluate_on_test_split(folder / "checkpoints" / "best.safetensors", config)
     np.testing.assert_array_equal(again.predictions.score, first.predictions.score)
     assert again.calibration == first.calibration
     assert (folder / "metrics.json").read_bytes() == before
@@ -74,7 +76,7 @@ def test_test_only_with_another_split_is_refused(config):
     run_experiment(config)
     other = replace(config, split=replace(config.split, seed=3))
     with pytest.raises(UserError, match="people it is to be tested on"):
-        test_checkpoint(Path(config.output, "tiny", "checkpoints", "best.safetensors"), other)
+        evaluate_on_test_split(Path(config.output, "tiny", "checkpoints", "best.safetensors"), other)
 
 
 def test_a_saved_split_is_the_same_run(config):
@@ -174,7 +176,7 @@ def test_conditions_are_judged_apart(config):
         score=np.concatenate([-both.label[:count], both.label[:count]]).astype(float),
         condition=["crf28"] * count + ["raw"] * count,
     )
-    judged = judge(both, Calibration(threshold=0.5), config.evaluate)
+    judged = evaluate_predictions(both, Calibration(threshold=0.5), config.evaluate)
     assert [(row["group"], row["auc"]) for row in judged.break_downs["condition"]] == [("raw", 1.0), ("crf28", 0.0)]
     assert judged.condition == "raw" and judged.metrics["auc"].value == 1.0
     assert judged.conditions["crf28"]["auc"].value == 0.0

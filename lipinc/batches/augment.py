@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torchvision.transforms.v2 import functional
 
-from lipinc.config import AUGMENTATIONS, AugmentConfig
+from lipinc.config import AugmentConfig
 
 
 def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Generator) -> torch.Tensor:
@@ -35,11 +35,6 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
         quality = int(random.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1))
         images = torch.stack([functional.jpeg(image, quality) for image in images.flip(1).contiguous()]).flip(1)
     return images.permute(0, 2, 3, 1).contiguous()
-
-
-def changes_pixels(config: AugmentConfig) -> bool:
-    """Whether the residues of the cache no longer fit the augmented frames."""
-    return any(getattr(config, name) for name in AUGMENTATIONS)
 
 
 def _shift(images: torch.Tensor, down: int, right: int) -> torch.Tensor:

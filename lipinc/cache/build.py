@@ -9,20 +9,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lipinc.cache.store import (
-    OK,
-    Cache,
-    Journal,
-    ManifestRow,
-    is_whole,
-    read_manifest,
-    read_summary,
-    versions,
-)
+from lipinc.cache.clip_file import is_whole, read_summary
+from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
+from lipinc.cache.store import Cache
 from lipinc.cache.workers import extract_all
 from lipinc.config import Config
-from lipinc.datasets.records import Label, VideoRecord, check_present
+from lipinc.datasets.dataset import check_present
+from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
+from lipinc.versions import MOUTH_LIBRARIES, library_versions
 from lipinc.video.rejection import Reason
 
 log = logging.getLogger(__name__)
@@ -39,10 +34,9 @@ def build_cache(
     """
     cache = Cache.of(config)
     with cache.locked():
-        if cache.versions() != versions():
-            log.warning(
-                "the cache was begun with %s, this is %s: mouths may differ slightly", cache.versions(), versions()
-            )
+        before, now = cache.versions(), library_versions(MOUTH_LIBRARIES)
+        if before != now:
+            log.warning("the cache was begun with %s, this is %s: mouths may differ slightly", before, now)
         missing = check_present(records, config.data)
         rows, todo = _done_before(config, cache, records, missing)
         for row in rows.values():

@@ -1,15 +1,23 @@
 """A picture of what was extracted, so that a person sees at a glance whether the crops are right."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from lipinc.cache.store import OK, Cache, ManifestRow, read_clips
+from lipinc.cache.clip_file import read_clips
+from lipinc.cache.manifest import OK, ManifestRow
+from lipinc.cache.store import Cache
 from lipinc.config import Config
 from lipinc.datasets.records import Label
-from lipinc.evaluation.plots import contact_sheet
+from lipinc.files.figures import DPI, FAKE, GUIDE, REAL, write_png
 
 VIDEOS_PER_LABEL = 6
+SEPARATOR = 3
+"""Between the frames of a mouth strip, and between them and the residues, in px."""
+SEAM = 12
+"""Between the local and the global frames of a mouth strip, in px."""
 
 
 def write_contact_sheet(cache: Cache, manifest: list[ManifestRow], config: Config) -> Path | None:
@@ -31,3 +39,55 @@ def write_contact_sheet(cache: Cache, manifest: list[ManifestRow], config: Confi
         items, path, f"mouths and {config.mouth.residue} residues", config.sampling.local_frames, config.data.note
     )
     return path
+
+
+def mouth_strip(frames: np.ndarray, residues: np.ndarray, local_frames: int) -> np.ndarray:
+    """One clip as a picture: its frames in a row, and below the second frame of each pair that pair's residue.
+
+    frames: uint8 [N, H, W, 3], BGR; residues: uint8 [N - 1, H, W, 3]; local_frames: how many of the N come before the
+    wider gap. Returns uint8 [2 H + SEPARATOR, N W + gaps, 3], BGR, on white.
+    """
+    count, height, width, _ = frames.shape
+    gaps = [SEAM if i == local_frames else SEPARATOR for i in range(1, count)]
+    lefts = np.cumsum([0, *(width + gap for gap in gaps)])
+    strip = np.full((2 * height + SEPARATOR, lefts[-1] + width, 3), 255, np.uint8)
+    for left, frame in zip(lefts, frames, strict=True):
+        strip[:height, left : left + width] = frame
+    for left, residue in zip(lefts[1:], residues, strict=True):
+        strip[height + SEPARATOR :, left : left + width] = residue
+    return strip
+
+
+def contact_sheet(
+    items: list[tuple[str, np.ndarray, np.ndarray]], path: Path, title: str, local_frames: int, note: str = ""
+) -> None:
+    """Mouth strips below each other, pixel for pixel, each under its caption.
+
+    items: caption, frames, residues (see `mouth_strip`). A caption says first what the clip is, as in
+    "real  id00076/00109.mp4  window 0": that colours it.
+    """
+    strips = [(caption, mouth_strip(frames, residues, local_frames)) for caption, frames, residues in items]
+    margin, caption_height, gap, title_height = 16, 20, 14, 40
+    width = 2 * margin + max([640, *(strip.shape[1] for _, strip in strips)])
+    # About 6.5 px a letter at this size.
+    note_lines = textwrap.wrap(note, (width - 2 * margin) // 7)
+    height = title_height + sum(caption_height + strip.shape[0] + gap for _, strip in strips)
+    height += 14 * len(note_lines) + margin
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+
+    def write(text: str, top: float, **style) -> None:
+        figure.text(margin / width, 1 - top / height, text, va="top", parse_math=False, **style)
+
+    write(title, 10, fontsize=11, color="black")
+    top = title_height
+    for caption, strip in strips:
+        colour = {"real": REAL, "fake": FAKE}.get(caption.split(" ", 1)[0], "black")
+        write(caption, top + 3, fontsize=8, color=colour, fontweight="bold")
+        top += caption_height
+        # figimage counts from the bottom.
+        figure.figimage(strip[:, :, ::-1], margin, height - top - strip.shape[0], origin="upper")
+        top += strip.shape[0] + gap
+    for line in note_lines:
+        write(line, top, fontsize=7, color=GUIDE)
+        top += 14
+    write_png(figure, path)

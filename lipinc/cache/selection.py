@@ -1,51 +1,61 @@
-"""From a cache and a config to the videos of each split."""
+"""From a cache and the settings of the split to the videos of each split."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lipinc.cache.store import OK, Cache, ManifestRow, read_manifest
-from lipinc.config import Config
-from lipinc.datasets.records import Label, VideoRecord, nearest
+from lipinc.cache.manifest import OK, ManifestRow, read_manifest
+from lipinc.cache.store import Cache
+from lipinc.config import DataConfig, SplitConfig
+from lipinc.config.registry import nearest
+from lipinc.datasets.records import Label, VideoRecord
 from lipinc.datasets.splits import SPLITS, assign_splits
 from lipinc.errors import UserError
 
 ALL = ("all",)
-"""`split.unseen` where no generator is trained on."""
+"""`split.unseen` where every generator is held out."""
 
 
-def select(
-    cache: Cache, config: Config, needed: Sequence[str] = SPLITS
-) -> tuple[list[ManifestRow], dict[str, str], dict[str, list[ManifestRow]]]:
-    """The manifest, the split of each of its videos by key, and of each split the videos that are used: those with
-    clips, without the fakes that `split.unseen` leaves out of it.
+@dataclass(frozen=True)
+class Selection:
+    """The videos of a cache by split."""
 
-    Splits are assigned to all videos, refused ones included, so that they do not change with what extraction refuses.
-    Raises UserError if the cache does not fit the config, or a split of `needed` has no clips of a
-    class.
+    manifest: list[ManifestRow]
+    """All of them, rejected ones included."""
+    splits: dict[str, str]
+    """Key -> split: rejected videos have one too, so that splits do not change with what extraction rejects."""
+    rows: dict[str, list[ManifestRow]]
+    """Split -> the videos that are used: those with clips, without the fakes that `split.unseen` holds out."""
+
+
+def select(cache: Cache, data: DataConfig, split: SplitConfig, needed: Sequence[str] = SPLITS) -> Selection:
+    """The videos of each split.
+
+    Raises UserError if the cache does not fit the data set, or if a split of `needed` has no clips of a class.
     """
     cache.check()
-    cache.check_catalogue(config.data)
+    cache.check_catalogue(data)
     manifest = read_manifest(cache.manifest_file)
-    unseen = config.split.unseen
+    unseen = split.unseen
     known = generators(manifest)
     for name in unseen:
         if unseen != ALL and name not in known:
             raise UserError(f"split.unseen names {name!r}, which made no fake of this data set: {nearest(name, known)}")
     if known and set(known) <= set(unseen):
         unseen = ALL
-    splits = assign_splits([row.record for row in manifest], config.split, needed)
-    rows: dict[str, list[ManifestRow]] = {split: [] for split in SPLITS}
+    splits = assign_splits([row.record for row in manifest], split, needed)
+    rows: dict[str, list[ManifestRow]] = {name: [] for name in SPLITS}
     for row in manifest:
-        split = splits[row.record.key]
-        if row.status == OK and split in SPLITS and _belongs(row.record, split, unseen):
-            rows[split].append(row)
-    for split in needed:
+        name = splits[row.record.key]
+        if row.status == OK and name in SPLITS and _belongs(row.record, name, unseen):
+            rows[name].append(row)
+    for name in needed:
         for label in Label:
-            if not any(row.record.label == label for row in rows[split]):
+            if not any(row.record.label == label for row in rows[name]):
                 raise UserError(
-                    f"the {split} split has no {label.name.lower()} video with clips: see the reasons of refusal in "
+                    f"the {name} split has no {label.name.lower()} video with clips: see the reasons of refusal in "
                     f"{cache.manifest_file}, or give another --split.seed"
                 )
-    return manifest, splits, rows
+    return Selection(manifest, splits, rows)
 
 
 def generators(manifest: Sequence[ManifestRow]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Clips on disk: one .safetensors a video, and a manifest with a row for every video of the catalogue.
+"""The folder of a cache: its settings, its lock, and the places of its files.
 
     <cache>/settings.json           the extraction settings that everything in it was made with
     <cache>/manifest.csv            a row for every video: ok, or why not
@@ -7,89 +7,31 @@
     <cache>/contact_sheet.png       mouth strips to look at
     <cache>/lock                    held while a process writes to the cache
 
-Files are written under a temporary name, brought to the disk and then renamed: a file that is there is whole. The same
+Files are written under a temporary name, flushed to the disk and then renamed: a file that exists is whole. The same
 videos and settings give the same bytes.
 """
 
-import csv
 import dataclasses
 import fcntl
 import hashlib
-import io
 import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from importlib import metadata
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-
+from lipinc.cache.manifest import ManifestRow, write_manifest
 from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
-from lipinc.datasets.records import Label, VideoRecord, index_file, version_suffix
 from lipinc.errors import UserError
-from lipinc.files.atomic import naming, write_atomically
-from lipinc.files.csv_table import guard_formula, unguard_formula
-from lipinc.video.clips import Clips
+from lipinc.files.atomic import write_atomically
+from lipinc.versions import MOUTH_LIBRARIES, library_versions
 
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Of a cache: 2 since wide frames are reduced by whole factors and clip files have checksums."""
-OK = "ok"
+"""Version of the cache: 2 since wide frames are reduced by whole factors and clip files have checksums."""
 LOCK = "lock"
-CLIP_ARRAYS = ("frames", "residues", "sizes", "frame_ids", "times", "pose_ratios", "nearest", "faces")
-
-
-@dataclass(frozen=True)
-class ManifestRow:
-    """What became of one video."""
-
-    record: VideoRecord
-    status: str
-    """ok, or a rejection.Reason."""
-    detail: str = ""
-    size: int = 0
-    """Bytes of the video file: a file that changed is read again."""
-    frames: int = 0
-    """Frames decoded."""
-    face_frames: int = 0
-    """Of these, frames with a usable mouth."""
-    windows: int = 0
-    """K of its clips."""
-    nearest_windows: int = 0
-    """Of these, windows with global frames beyond the tolerance."""
-    clips_size: int = 0
-    """Bytes of its clip file; 0 without clips."""
-    clips_sha256: str = ""
-    """Of the clip file; "" where clips_size is 0."""
-
-
-MANIFEST_COLUMNS = (
-    *(
-        "key",
-        "label",
-        "identity",
-        "targets",
-        "method",
-        "generator",
-        "category",
-        "race",
-        "gender",
-        "split",
-        "pair",
-        "family",
-        "audio",
-        "forgery",
-        "condition",
-    ),
-    *("status", "detail", "size", "frames", "face_frames", "windows", "nearest_windows"),
-    *("clips_size", "clips_sha256"),
-)
 
 
 class Cache:
@@ -115,7 +57,7 @@ class Cache:
             return
         self._refuse_other_folder()
         write_atomically(
-            self.settings_file, json.dumps({**self.settings, "versions": versions()}, indent=2).encode() + b"\n"
+            self.settings_file, json.dumps({**self.settings, "versions": library_versions(MOUTH_LIBRARIES)}, indent=2).encode() + b"\n"
         )
 
     @contextmanager
@@ -221,147 +163,20 @@ class Cache:
         return self.path / "manifest.unfinished.csv"
 
 
-def write_clips(file: Path, clips: Clips, settings: dict, source: str, size: int) -> dict[str, int | str]:
-    """Write the clips of one video; returns what `read_summary` would. source: its key; size: of its file in bytes."""
-    arrays = {name: np.ascontiguousarray(getattr(clips, name)) for name in CLIP_ARRAYS}
-    summary = summary_of(clips, size)
-    # One metadata entry: safetensors does not keep the order of several, and equal clips shall give equal bytes.
-    about = json.dumps({**settings, "versions": versions(), "source": source, "summary": summary}, sort_keys=True)
-    content = save(arrays, {"lipinc": about})
-    write_atomically(file, content)
-    return {**summary, **_checksum(content)}
-
-
-def read_clips(file: Path) -> Clips:
-    """Read what `write_clips` wrote. Raises UserError if the file is damaged."""
-    try:
-        with safe_open(file, framework="numpy") as stored:
-            about = json.loads(stored.metadata()["lipinc"])
-            there = set(stored.keys())
-            arrays = {name: stored.get_tensor(name) for name in CLIP_ARRAYS if name != "sizes" or name in there}
-            # Clips from before there were other sizes than one have none.
-            arrays.setdefault("sizes", np.tile(np.int32(arrays["frames"].shape[2:4]), (len(arrays["frames"]), 1)))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise damaged(file, error) from error
-    return Clips(**arrays, video_frames=about["summary"]["frames"], face_frames=about["summary"]["face_frames"])
-
-
-def summary_of(clips: Clips, size: int) -> dict[str, int]:
-    """What the manifest says of a video with clips: size, frames, face_frames, windows, nearest_windows."""
-    return {
-        "size": size,
-        "frames": clips.video_frames,
-        "face_frames": clips.face_frames,
-        "windows": len(clips.frames),
-        "nearest_windows": int(clips.nearest.sum()),
-    }
-
-
-def read_summary(file: Path) -> dict[str, int | str] | None:
-    """What the manifest says of a clip file: its `summary_of`, size and checksum; None if it is absent or not whole."""
-    try:
-        with safe_open(file, framework="numpy") as stored:
-            summary = json.loads(stored.metadata()["lipinc"])["summary"]
-        return {**summary, **_checksum(file.read_bytes())}
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        return None
-
-
-def is_whole(file: Path, row: ManifestRow) -> bool:
-    """Whether a clip file has the size that its row says: a look at the folder, not at the content."""
-    try:
-        return row.clips_size > 0 and file.stat().st_size == row.clips_size
-    except OSError:
-        return False
-
-
-def check_clips(file: Path, row: ManifestRow) -> None:
-    """Read a clip file and raise UserError, naming it, if it is not what was written."""
-    try:
-        found = _checksum(file.read_bytes())
-    except OSError as error:
-        raise damaged(file, error) from error
-    if found["clips_size"] != row.clips_size:
-        raise damaged(file, ValueError(f"{found['clips_size']} bytes in place of {row.clips_size}"))
-    if found["clips_sha256"] != row.clips_sha256:
-        raise damaged(file, ValueError("its SHA-256 is not that of the manifest"))
-
-
-def _checksum(content: bytes) -> dict[str, int | str]:
-    return {"clips_size": len(content), "clips_sha256": hashlib.sha256(content).hexdigest()}
-
-
-def damaged(file: Path, error: Exception) -> UserError:
-    """The error for a clip file that cannot be read."""
-    return UserError(
-        f"{file} is damaged or gone ({str(error).splitlines()[0]}); delete it and run preprocess_extract_lips.py again"
-    )
-
-
-def read_manifest(file: Path) -> list[ManifestRow]:
-    """The rows of a manifest, or of an unfinished one, whose last line may be cut off. Raises UserError."""
-    try:
-        text = file.read_bytes().decode("utf-8")
-        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-        if tuple(reader.fieldnames or MANIFEST_COLUMNS) != MANIFEST_COLUMNS:
-            raise UserError(f"{file} is not a manifest of this version; delete it and run again")
-        return [_row_of(line) for line in reader]
-    except FileNotFoundError:
-        raise UserError(f"no manifest {file}; make it by preprocess_extract_lips.py with the same config") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise UserError(f"{file} is damaged ({error}); delete it and run preprocess_extract_lips.py again") from error
-
-
-def write_manifest(file: Path, rows: Iterable[ManifestRow]) -> None:
-    """Write a manifest, atomically."""
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(MANIFEST_COLUMNS)
-    writer.writerows(_line_of(row) for row in rows)
-    write_atomically(file, stream.getvalue().encode("utf-8"))
-
-
-class Journal:
-    """Rows written as they come, each flushed, so that an interrupted run loses nothing."""
-
-    def __init__(self, file: Path):
-        # Anew: a kill leaves a line without an end.
-        write_manifest(file, read_manifest(file) if file.exists() else ())
-        self._file = file
-        self._stream = file.open("a", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._stream, lineterminator="\n")
-
-    def add(self, row: ManifestRow) -> None:
-        """Write a row through to the disk's cache. Raises OSError, naming the file, if the disk is full."""
-        with naming(self._file):
-            self._writer.writerow(_line_of(row))
-            self._stream.flush()
-
-    def close(self) -> None:
-        """Let go of the file. What a full disk did not take is lost: the clip file behind it says it again."""
-        with suppress(OSError):
-            self._stream.close()
-
-
 def index_digest(data: DataConfig) -> str:
     """SHA-256 of the index file, so that a manifest older than its index is noticed; "" where there is none."""
-    file = index_file(data)
+    file = data.index_file()
     return hashlib.sha256(file.read_bytes()).hexdigest() if file is not None and file.is_file() else ""
 
 
 def catalogue_settings(data: DataConfig) -> dict:
-    """The settings that choose and label the videos. Not the root: a cache may be used where the videos are not."""
-    return _plain(
-        {
-            name: getattr(data, name)
-            for name in ("kind", "columns", "fake_methods", "include_rtvc", "conditions", "forgeries")
-        }
-    )
+    """The settings that choose and label the videos. Not where they are: a cache may be used without the videos."""
+    values = {"kind": data.kind, **dataclasses.asdict(data)}
+    return _plain({name: value for name, value in values.items() if name not in LOCATION})
 
 
-def versions() -> dict[str, str]:
-    """Versions of the libraries that decide what a mouth looks like."""
-    return {name: metadata.version(name) for name in ("mediapipe", "opencv-python", "numpy")}
+LOCATION = ("root", "index", "max_missing", "note")
+"""Options of data sets that neither choose nor label a video."""
 
 
 def _plain(value: dict) -> dict:
@@ -383,65 +198,3 @@ def _differences(found: dict, wanted: dict) -> Iterator[str]:
                 yield f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
 
 
-def _line_of(row: ManifestRow) -> list:
-    return [guard_formula(cell) if isinstance(cell, str) else cell for cell in _cells_of(row)]
-
-
-def _cells_of(row: ManifestRow) -> list:
-    record = row.record
-    return [
-        record.key,
-        record.label.name.lower(),
-        record.identity,
-        " ".join(record.targets),
-        record.method,
-        record.generator,
-        record.category,
-        record.race,
-        record.gender,
-        record.split,
-        record.pair,
-        record.family,
-        record.audio,
-        "" if record.forgery is None else record.forgery,
-        record.condition,
-        row.status,
-        row.detail,
-        row.size,
-        row.frames,
-        row.face_frames,
-        row.windows,
-        row.nearest_windows,
-        row.clips_size,
-        row.clips_sha256,
-    ]
-
-
-def _row_of(line: dict[str, str]) -> ManifestRow:
-    line = {column: unguard_formula(cell) for column, cell in line.items()}
-    forgery = int(line["forgery"]) if line["forgery"] else None
-    record = VideoRecord(
-        path=line["key"].removesuffix(version_suffix(forgery, line["condition"])),
-        label=Label[line["label"].upper()],
-        identity=line["identity"],
-        targets=tuple(line["targets"].split()),
-        method=line["method"],
-        generator=line["generator"],
-        category=line["category"],
-        race=line["race"],
-        gender=line["gender"],
-        split=line["split"],
-        pair=line["pair"],
-        family=line["family"],
-        audio=line["audio"],
-        forgery=forgery,
-        condition=line["condition"],
-    )
-    numbers = ("size", "frames", "face_frames", "windows", "nearest_windows", "clips_size")
-    return ManifestRow(
-        record,
-        line["status"],
-        line["detail"],
-        **{name: int(line[name]) for name in numbers},
-        clips_sha256=line["clips_sha256"],
-    )

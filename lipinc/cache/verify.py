@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from lipinc.cache.store import OK, Cache, ManifestRow, check_clips, read_manifest, write_manifest
+from lipinc.cache.clip_file import check_clips
+from lipinc.cache.manifest import OK, ManifestRow, read_manifest, write_manifest
+from lipinc.cache.store import Cache
 from lipinc.config import Config
 from lipinc.errors import UserError
 from lipinc.video.rejection import Reason

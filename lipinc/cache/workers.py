@@ -17,7 +17,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from lipinc.cache.store import OK, Cache, ManifestRow, write_clips
+from lipinc.cache.clip_file import write_clips
+from lipinc.cache.manifest import OK, ManifestRow
+from lipinc.cache.store import Cache
 from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.datasets.records import VideoRecord, forgery_seed, seed_of
 from lipinc.errors import UserError, named
@@ -62,7 +64,11 @@ def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterat
         def submit(record: VideoRecord) -> Future:
             video = Path(config.data.root, record.path).absolute()
             file = cache.clips_file(record.key).absolute()
-            work = partial(extract_to_cache, record, video, file, config.mouth, config.sampling, cache.settings)
+            work = partial(
+                extract_to_cache,
+                *(record, video, file, config.mouth, config.sampling, cache.settings),
+                with_residues=config.cache.residues,
+            )
             return workers.executor.submit(
                 work_apart, work, record, video, cache.settings_file.absolute(), config.cache.time_limit
             )
@@ -114,7 +120,14 @@ def work_apart(
 
 
 def extract_to_cache(
-    record: VideoRecord, video: Path, file: Path, mouth: MouthConfig, sampling: SamplingConfig, settings: dict
+    record: VideoRecord,
+    video: Path,
+    file: Path,
+    mouth: MouthConfig,
+    sampling: SamplingConfig,
+    settings: dict,
+    *,
+    with_residues: bool = True,
 ) -> ManifestRow:
     """Extract one video and write its clips. Raises what is not the video's fault: a disk that is full or read-only, a
     library that is missing."""
@@ -127,7 +140,7 @@ def extract_to_cache(
             return ManifestRow(record, Reason.MISSING.value, "it vanished or changed while it was read", size)
         if isinstance(clips, Rejection):
             return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
-        return ManifestRow(record, OK, **write_clips(file, clips, settings, record.key, size))
+        return ManifestRow(record, OK, **write_clips(file, clips, settings, record.key, size, with_residues=with_residues))
     except Exception as error:
         if isinstance(error, ImportError) or getattr(error, "errno", None) in FATAL:
             raise  # not the video's fault: the next one would fail too

@@ -1,27 +1,41 @@
-"""Render the demo corpus: python -m lipinc.demo --out data/demo"""
+"""Render the demo corpus: talking synthetic people, laid out and indexed like FakeAVCeleb.
 
-import argparse
-import sys
+    lipinc demo --out data/demo
+
+It proves that the machinery works and says nothing about real deepfakes.
+"""
+
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import tyro
+
 from lipinc.demo.corpus import render
-from lipinc.errors import UserError
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m lipinc.demo", description="Render the demo corpus.")
-    parser.add_argument("--out", type=Path, default=Path("data/demo"), help="dataset root (default: %(default)s)")
-    parser.add_argument("--identities", type=int, default=16, help="synthetic identities (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other faces (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="processes; 0: one for each core (default)")
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Arguments:
+    """What to render."""
+
+    out: Path = Path("data/demo")
+    """Dataset root."""
+    identities: int = 16
+    """Synthetic identities."""
+    seed: int = 0
+    """Another seed, other faces."""
+    workers: int = 0
+    """Processes; 0: one per core."""
+
+
+def main(words: Sequence[str], prog: str) -> None:
+    """Render."""
+    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
     started = time.monotonic()
-    try:
-        corpus = render(options.out, identities=options.identities, seed=options.seed, workers=options.workers)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    corpus = render(
+        arguments.out, identities=arguments.identities, seed=arguments.seed, workers=arguments.workers
+    )
     rest = corpus.videos - corpus.reals - corpus.fakes - corpus.broken
     how = "reused" if corpus.reused else f"rendered in {time.monotonic() - started:.0f} s"
     print(
@@ -29,8 +43,3 @@ def main() -> int:
         f"{rest} of other methods, {corpus.broken} broken on purpose. "
         "They prove the machinery and say nothing about real deepfakes."
     )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

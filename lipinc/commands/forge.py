@@ -1,19 +1,18 @@
 """A data set of pseudo-fakes in FakeAVCeleb's layout, from a folder of real videos alone.
 
-python -m lipinc.commands.forge --root FOLDER --out data/forged --forgeries 2
-python preprocess_extract_lips.py --config config.py --data.root data/forged --data.fake-methods pseudo
+    lipinc forge --root FOLDER --out data/forged --forgeries 2
+    lipinc extract --config config.py --data.root data/forged --data.fake-methods pseudo
 
 The first sub-folder below FOLDER names the person; without sub-folders every file is a person of its own. What a
 forgery is, lipinc/synthesis/pseudo_fakes.py says; recipes.csv has what each was made by. The files have no sound. What is there
 already is kept. Training does not need this: --data.forgeries makes them on the way into the cache.
 """
 
-import csv
 import dataclasses
-import io
 import os
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,11 +23,11 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from lipinc.commands.runner import run_script
-from lipinc.datasets.records import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES, PSEUDO, as_key, forgery_seed
+from lipinc.commands.reencode import videos_to_convert
+from lipinc.datasets.fakeavceleb import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
+from lipinc.datasets.records import PSEUDO, as_key, forgery_seed
 from lipinc.errors import UserError
-from lipinc.files.atomic import write_atomically
-from lipinc.synthesis.compression import videos_to_convert
+from lipinc.files.csv_table import write_table
 from lipinc.synthesis.pseudo_fakes import Recipe, draw_recipe, forge_video
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
@@ -65,26 +64,26 @@ class Job:
         return PurePosixPath(FAKEAVCELEB_TYPES[category], "unknown", "unknown", self.person, name)
 
 
-def main() -> None:
-    arguments = tyro.cli(Arguments, description=__doc__)
+def main(words: Sequence[str], prog: str) -> None:
+    """Forge."""
+    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
     jobs = _jobs(arguments)
     work = partial(_make, arguments)
     with ProcessPoolExecutor(arguments.workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
         made = list(tqdm(pool.map(work, jobs), total=len(jobs), unit="video"))
-    index, recipes = io.StringIO(newline=""), io.StringIO(newline="")
-    rows, cooked = csv.writer(index), csv.writer(recipes)
-    rows.writerow(FAKEAVCELEB_COLUMNS)
-    cooked.writerow(("path", *(field.name for field in dataclasses.fields(Recipe))))
-    for job, recipe_of in zip(jobs, made, strict=True):
-        if isinstance(recipe_of, str):
-            print(f"left out, unreadable: {job.key}: {recipe_of}")
+    rows, recipes = [], []
+    for job, result in zip(jobs, made, strict=True):
+        if isinstance(result, str):
+            print(f"left out, unreadable: {job.key}: {result}")
             continue
-        rows.writerow(_row(job, "real", "A", job.file("A")))
-        for number, recipe in enumerate(recipe_of):
-            rows.writerow(_row(job, PSEUDO, "C", job.file("C", number)))
-            cooked.writerow((job.file("C", number), *dataclasses.astuple(recipe)))
-    write_atomically(arguments.out / RECIPES, recipes.getvalue().encode("utf-8", "surrogateescape"))
-    write_atomically(arguments.out / "meta_data.csv", index.getvalue().encode("utf-8", "surrogateescape"))
+        rows.append(_row(job, "real", "A", job.file("A")))
+        for number, recipe in enumerate(result):
+            file = job.file("C", number)
+            rows.append(_row(job, PSEUDO, "C", file))
+            recipes.append({"path": str(file), **dataclasses.asdict(recipe)})
+    recipe_columns = ("path", *(field.name for field in dataclasses.fields(Recipe)))
+    write_table(arguments.out / RECIPES, recipe_columns, recipes)
+    write_table(arguments.out / "meta_data.csv", FAKEAVCELEB_COLUMNS, rows)
     readable = sum(not isinstance(one, str) for one in made)
     print(f"{readable} real videos and {readable * arguments.forgeries} pseudo-fakes of them in {arguments.out}")
 
@@ -128,10 +127,7 @@ def _make(arguments: Arguments, job: Job) -> list[Recipe] | str:
     return recipes
 
 
-def _row(job: Job, method: str, category: str, file: PurePosixPath) -> tuple:
-    folder = f"FakeAVCeleb/{file.parent}"
-    return job.person, "-", "-", method, category, FAKEAVCELEB_TYPES[category], "unknown", "unknown", file.name, folder
-
-
-if __name__ == "__main__":
-    run_script(main)
+def _row(job: Job, method: str, category: str, file: PurePosixPath) -> dict[str, str]:
+    kind, folder = FAKEAVCELEB_TYPES[category], f"FakeAVCeleb/{file.parent}"
+    cells = (job.person, "-", "-", method, category, kind, "unknown", "unknown", file.name, folder)
+    return dict(zip(FAKEAVCELEB_COLUMNS, cells, strict=True))

@@ -1,36 +1,46 @@
-"""A checkpoint made ready to ship: in half precision, at half the size, without the paths of where it was trained.
+"""Make a checkpoint ready to ship: in half precision, at half the size, without the paths of where it was trained.
 
-python -m lipinc.commands.release outputs/robust/checkpoints/best.safetensors --out weights/robust.safetensors
+    lipinc release outputs/noise_features/checkpoints/best.safetensors --out noise_features.safetensors
 """
 
-import argparse
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import tyro
 
-from lipinc.commands.runner import run_script
-from lipinc.config import CacheConfig, Config, DataConfig
+from lipinc.config import CacheConfig, Config
 from lipinc.errors import UserError
 from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
 
 
+@dataclass(frozen=True)
+class Arguments:
+    """What to release."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """Of a run."""
+    out: Path
+    """NAME.safetensors."""
+
+
 def without_paths(config: Config) -> Config:
-    """The config without the folders of the machine that trained it; nothing that decides a score is among them."""
-    data = replace(config.data, root=DataConfig.root, index=DataConfig.index)
+    """The config without the folders of the machine that trained it; none of them influences a score."""
+    kind = type(config.data)
+    paths = {name: getattr(kind, name) for name in ("root", "index") if hasattr(kind, name)}
+    data = replace(config.data, **paths)
     return replace(config, output=Config.output, data=data, cache=CacheConfig(), split=replace(config.split, file=""))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lipinc.commands.release", description=__doc__.partition("\n")[0])
-    parser.add_argument("checkpoint", type=Path, help="of a run")
-    parser.add_argument("--out", type=Path, required=True, help="NAME.safetensors")
-    options = parser.parse_args()
-    if options.out.suffix != ".safetensors":
-        raise UserError(f"{options.out}: name it .safetensors")
-    checkpoint = load_checkpoint(options.checkpoint, torch.device("cpu"))
+def main(words: Sequence[str], prog: str) -> None:
+    """Release."""
+    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    if arguments.out.suffix != ".safetensors":
+        raise UserError(f"{arguments.out}: name it .safetensors")
+    checkpoint = load_checkpoint(arguments.checkpoint, torch.device("cpu"))
     save_checkpoint(
-        options.out,
+        arguments.out,
         checkpoint.model,
         without_paths(checkpoint.config),
         epoch=checkpoint.epoch,
@@ -38,8 +48,4 @@ def main() -> None:
         trained_on=checkpoint.trained_on,
         half=True,
     )
-    print(f"{options.out}: {options.out.stat().st_size / 1000:,.0f} kB")
-
-
-if __name__ == "__main__":
-    run_script(main)
+    print(f"{arguments.out}: {arguments.out.stat().st_size / 1000:,.0f} kB")

@@ -1,4 +1,37 @@
-"""The settings of an experiment: their schema, the command line, and how they are saved."""
+"""The settings of an experiment: their schema, where they come from, and how they are saved."""
 
-from lipinc.config.schema import *  # noqa: F403
-from lipinc.config.schema import AUGMENTATIONS, DEFAULT_CHECKPOINT, REPOSITORY  # noqa: F401
+from lipinc.config.command_line import experiment, parse_command_line
+from lipinc.config.loading import load_config
+from lipinc.config.schema import (
+    AugmentConfig,
+    CacheConfig,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    LossConfig,
+    ModelConfig,
+    MouthConfig,
+    SamplingConfig,
+    SplitConfig,
+    TrainConfig,
+)
+from lipinc.config.serialization import from_json, to_json
+
+__all__ = [
+    "AugmentConfig",
+    "CacheConfig",
+    "Config",
+    "DataConfig",
+    "EvaluateConfig",
+    "LossConfig",
+    "ModelConfig",
+    "MouthConfig",
+    "SamplingConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "experiment",
+    "from_json",
+    "load_config",
+    "parse_command_line",
+    "to_json",
+]

@@ -5,8 +5,6 @@ Usage:
     write_splits(run / "splits.csv", records, splits)
 """
 
-import csv
-import io
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,10 +14,10 @@ from math import floor
 from pathlib import Path
 
 from lipinc.config import SplitConfig
-from lipinc.datasets.records import Label, VideoRecord, as_key, nearest
+from lipinc.config.registry import nearest
+from lipinc.datasets.records import Label, VideoRecord, as_key
 from lipinc.errors import UserError
-from lipinc.files.atomic import write_atomically
-from lipinc.files.csv_table import guard_formula, read_table, unguard_formula
+from lipinc.files.csv_table import read_table, unguard_formula, write_table
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +64,12 @@ def assign_splits(
 
 def write_splits(path: str | Path, records: Iterable[VideoRecord], splits: Mapping[str, str]) -> None:
     """Writes path,identity,label,split, a row a file; `SplitConfig.file` reads it back to the same splits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "identity", "label", "split"))
-    for record in records:
-        if record.key != record.path:
-            continue  # a version made of a file goes with it
-        names = (guard_formula(record.path), guard_formula(record.identity))
-        writer.writerow((*names, record.label.name.lower(), splits[record.key]))
-    write_atomically(Path(path), text.getvalue().encode())
+    rows = (
+        {**record.to_cells(), "path": record.path, "split": splits[record.key]}
+        for record in records
+        if record.key == record.path  # a version made of a file goes with it
+    )
+    write_table(path, ("path", "identity", "label", "split"), rows)
 
 
 def summary(records: Iterable[VideoRecord], splits: Mapping[str, str]) -> str:

@@ -5,10 +5,8 @@ are place-holders: they exist because FakeAVCeleb's index and folders have them,
 nobody. Identities are numbered from id90001 up, beyond every person of FakeAVCeleb. A few videos are broken on purpose.
 """
 
-import csv
 import hashlib
 import importlib.metadata
-import io
 import json
 import multiprocessing
 import os
@@ -23,10 +21,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from lipinc.datasets.records import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
+from lipinc.datasets.fakeavceleb import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
 from lipinc.demo.faces import FRAME
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
+from lipinc.files.atomic import write_atomically
+from lipinc.files.csv_table import write_table
 
 INDEX = "meta_data.csv"
 MARKER = "demo.json"
@@ -100,7 +100,7 @@ def render(out: Path, *, identities: int = 16, seed: int = 0, workers: int = 0) 
         for file in old.get("files", ()):
             (out / file).unlink(missing_ok=True)
         _make(rows, out, workers or os.cpu_count() or 1)
-        _write(out / MARKER, json.dumps(marker, indent=1) + "\n")
+        write_atomically(out / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
         _write_index(rows, out / INDEX)  # last: where there is an index, the corpus is complete
     sound = [row for row in rows if not row.broken]
     return CorpusSummary(
@@ -236,16 +236,10 @@ def _read_marker(out: Path) -> dict:
 
 
 def _write_index(rows: list[Row], path: Path) -> None:
-    text = io.StringIO(newline="")
-    index = csv.writer(text, lineterminator="\r\n")
-    index.writerow(FAKEAVCELEB_COLUMNS)
-    for row in rows:
-        keys = (row.source, row.target1, row.target2, row.method, row.category, FAKEAVCELEB_TYPES[row.category])
-        index.writerow([*keys, row.race, row.gender, row.filename, f"FakeAVCeleb_v1.2/{row.folder.as_posix()}"])
-    _write(path, text.getvalue())
+    write_table(path, FAKEAVCELEB_COLUMNS, map(_cells, rows))
 
 
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(text, newline="")
-    os.replace(unfinished, path)
+def _cells(row: Row) -> dict[str, str]:
+    names = ("source", "target1", "target2", "method", "category", "race", "gender", "filename")
+    folder = f"FakeAVCeleb_v1.2/{row.folder.as_posix()}"
+    return {**{name: getattr(row, name) for name in names}, "type": FAKEAVCELEB_TYPES[row.category], "path": folder}

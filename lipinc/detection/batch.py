@@ -1,15 +1,16 @@
-"""Many videos to their verdicts, in processes of their own; a file that kills its process costs only itself."""
+"""Many videos to their verdicts, in subprocesses: a file that kills its process does not affect the others."""
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipinc.datasets.records import VIDEO_SUFFIXES
+from lipinc.config.loading import load_module
+from lipinc.datasets.dataset import VIDEO_SUFFIXES
 from lipinc.errors import UserError, named
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
@@ -25,15 +26,18 @@ NOT_READ = (Reason.MISSING, Reason.UNREADABLE, Reason.TIME_LIMIT, Reason.CRASHED
 
 @dataclass(frozen=True)
 class Settings:
-    """How a batch is judged. It goes to every worker process."""
+    """How a batch is classified. It goes to every worker process."""
 
-    checkpoint: Path
+    checkpoint: str
+    """A file, or the name of a shipped checkpoint."""
     device: str = "auto"
     face: str = "largest"
     report: Path | None = None
     """Folder of the pages; None: none are written."""
     time_limit: float = 3600
-    """Seconds for one video, after which it is given up."""
+    """Seconds per video, after which it is given up."""
+    plugins: tuple[Path, ...] = ()
+    """Python files that define models."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Result:
         return self.values["reason"] not in {reason.value for reason in NOT_READ}
 
 
-def find_videos(words: list[str]) -> list[Path]:
+def find_videos(words: Sequence[str]) -> list[Path]:
     """The files that paths, folders (searched all through) and patterns name, each once, in order.
 
     A path that is not there, or a folder that may not be read, stays in the list: it gets its verdict, none. Raises
@@ -75,20 +79,20 @@ def find_videos(words: list[str]) -> list[Path]:
     return list(found)
 
 
-def judge(files: list[Path], settings: Settings, workers: int) -> Iterator[Result]:
+def classify_videos(files: list[Path], settings: Settings, workers: int) -> Iterator[Result]:
     """A result for each file, as they are done, from so many processes at most. Raises UserError if the checkpoint
     cannot be used."""
     workers = min(workers, len(files))
     with isolating_threads(workers, prepare=partial(_prepare, settings, workers)) as executor:
-        for future in as_completed([executor.submit(_judge_apart, settings, file) for file in files]):
+        for future in as_completed([executor.submit(_classify_isolated, settings, file) for file in files]):
             yield future.result()
 
 
-def _judge_apart(settings: Settings, file: Path) -> Result:
+def _classify_isolated(settings: Settings, file: Path) -> Result:
     """The result of one file, from the process of this thread."""
     process = process_of_thread()
     try:
-        return process.call(judge_one, settings, file, time_limit=settings.time_limit)
+        return process.call(classify_video, settings, file, time_limit=settings.time_limit)
     except ProcessDied as death:
         rejection = Rejection(Reason.CRASHED, f"the process that reads it dies ({death})")
     except TimeLimitExceeded:
@@ -104,13 +108,21 @@ def _prepare(settings: Settings, workers: int) -> None:
 
 
 def load(settings: Settings) -> "Detector":
-    """The detector of a batch, loaded once a process."""
+    """The detector of a batch, loaded once per process."""
     from lipinc.detection.detector import load_detector
 
-    return load_detector(str(settings.checkpoint), device=settings.device, face=settings.face)
+    for plugin in settings.plugins:
+        load_plugin(plugin)
+    return load_detector(settings.checkpoint, device=settings.device, face=settings.face)
 
 
-def judge_one(settings: Settings, file: Path) -> Result:
+@cache
+def load_plugin(file: Path) -> None:
+    """Run a file that registers models, once per process."""
+    load_module(file)
+
+
+def classify_video(settings: Settings, file: Path) -> Result:
     """The result of one file, in this process."""
     detector = load(settings)
     try:

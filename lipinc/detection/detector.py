@@ -8,19 +8,29 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import lru_cache
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lipinc.config import DEFAULT_CHECKPOINT, MouthConfig, check
+from lipinc.config import MouthConfig
+from lipinc.config.serialization import model_values
 from lipinc.detection.evidence import gather_evidence
-from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Judgement, Source, Verdict, WindowScore
+from lipinc.detection.verdict import (
+    Decision,
+    Evidence,
+    FaceVerdict,
+    Judgement,
+    Source,
+    Verdict,
+    WindowScore,
+    decide,
+)
 from lipinc.errors import UserError
-from lipinc.models.checkpoint import Checkpoint, load_checkpoint
-from lipinc.training.run_folder import PACKAGES
+from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
+from lipinc.models.device import choose_device
+from lipinc.versions import library_versions
 from lipinc.video.clips import SampledFace, sample_faces
 from lipinc.video.faces import FollowedVideo, follow_faces
 from lipinc.video.mouth import residues
@@ -55,7 +65,7 @@ class Detector:
 
         Raises UserError if the checkpoint, the device or the face is none.
         """
-        self._device = _choose_device(device)
+        self._device = choose_device(device)
         self.checkpoint = load_checkpoint(checkpoint, self._device)
         config = self.checkpoint.config
         config = replace(
@@ -63,7 +73,7 @@ class Detector:
             mouth=replace(config.mouth, face=face),
             sampling=replace(config.sampling, windows=sys.maxsize),  # all of them, over the whole video
         )
-        check(config)
+        config.check()
         self._mouth, self._sampling = config.mouth, config.sampling
         self._source = _source(self.checkpoint, config.mouth)
 
@@ -105,7 +115,7 @@ class Detector:
         if not np.isfinite(score):  # compared with any threshold, nan would count as real
             raise UserError(f"{self.checkpoint.file} gives a score that is no number; use another checkpoint")
         judgement = Judgement(
-            decision=_decide(score, calibration.threshold, calibration.uncertain),
+            decision=decide(score, calibration.threshold, calibration.uncertain),
             probability=float(calibration.probability(score)),
             windows=len(windows),
             coverage=coverage,
@@ -142,7 +152,7 @@ class Detector:
     @torch.inference_mode()
     def _score(self, frames: np.ndarray, residue: np.ndarray) -> np.ndarray:
         """[K, N, H, W, 3] and [K, N - 1, H, W, 3] uint8 -> [K] float64: logit(fake) - logit(real)."""
-        logits = self.checkpoint.model(
+        logits = self.checkpoint.model.score_clips(
             torch.from_numpy(frames).to(self._device), torch.from_numpy(residue).to(self._device)
         )
         return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
@@ -153,22 +163,8 @@ class Detector:
         return Verdict(str(path), digest, rejection.frames, duration, judgement, (), self._source)
 
 
-def _choose_device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device must be auto, cpu or cuda, not {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is cuda, but torch sees no CUDA device; use auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 def _no_verdict(rejection: Rejection, coverage: float) -> Judgement:
     return Judgement(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
-
-
-def _decide(score: float, threshold: float, uncertain: tuple[float, float]) -> Decision:
-    if uncertain[0] < score < uncertain[1]:
-        return Decision.UNCERTAIN
-    return Decision.FAKE if score >= threshold else Decision.REAL
 
 
 def _suspicion(judgement: Judgement) -> float:
@@ -184,8 +180,8 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
         model=config.model.name,
         threshold=float(calibration.probability(calibration.threshold)),
         uncertain=tuple(float(calibration.probability(score)) for score in calibration.uncertain),
-        settings={"mouth": asdict(mouth), "sampling": sampling, "model": asdict(config.model)},
-        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        settings={"mouth": asdict(mouth), "sampling": sampling, "model": model_values(config.model)},
+        versions={"python": platform.python_version(), **library_versions()},
         trained_on=config.data.note,
     )
 

@@ -3,31 +3,35 @@
 import cv2
 import numpy as np
 import torch
-from torch import nn
 
 from lipinc.detection.verdict import Evidence
+from lipinc.models.registry import MouthModel
 
 SMOOTHING = 1 / 48
 """Sigma of the Gaussian over the raw map, which is as grainy as the gradient: a share of the mouth's width."""
 
 
 def gather_evidence(
-    model: nn.Module, window: int, frames: np.ndarray, residue: np.ndarray, device: torch.device
+    model: MouthModel, window: int, frames: np.ndarray, residue: np.ndarray, device: torch.device
 ) -> Evidence:
     """Evidence of a clip, the window of that number: frames [N, H, W, 3] and residues [N - 1, H, W, 3] uint8."""
     return Evidence(window, frames, residue, heat_map(model, frames[None], residue[None], device)[0])
 
 
-def heat_map(model: nn.Module, frames: np.ndarray, residue: np.ndarray, device: torch.device) -> np.ndarray:
+def heat_map(model: MouthModel, frames: np.ndarray, residue: np.ndarray, device: torch.device) -> np.ndarray:
     """[K, N, H, W] float32 in 0..1, 1 where a clip's score depends on its mouths the most.
 
     The magnitude of gradient x input, summed over the colours. That of a residue counts for the two mouths it lies
     between, half each. Source: Shrikumar et al., Not just a black box, arXiv 1605.01713.
     """
     inputs = [torch.from_numpy(mouths).to(device).float().requires_grad_() for mouths in (frames, residue)]
-    logits = model(*inputs)
-    # A network may leave the residues aside.
-    gradients = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), inputs, materialize_grads=True)
+    logits = model.score_clips(*inputs)
+    margin = (logits[:, 1] - logits[:, 0]).sum()
+    # A model may leave the residues aside, or extract features without a gradient: no heat then.
+    if margin.requires_grad:
+        gradients = torch.autograd.grad(margin, inputs, materialize_grads=True)
+    else:
+        gradients = [torch.zeros_like(mouths) for mouths in inputs]
     of_frames, of_residues = (
         (gradient * mouths).abs().sum(dim=-1).detach().cpu().numpy()
         for gradient, mouths in zip(gradients, inputs, strict=True)

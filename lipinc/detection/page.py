@@ -19,7 +19,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Source, Verdict, WindowScore
+from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Verdict, WindowScore, decide
 from lipinc.errors import UserError, printable
 from lipinc.files.atomic import write_atomically
 from lipinc.video.rejection import Reason
@@ -152,7 +152,7 @@ def write_page(verdict: Verdict, folder: Path) -> Path:
         thumbnails=[data_uri(_at_most(face.thumbnail, MAX_THUMBNAIL)) for face in verdict.faces],
         local_frames=source.settings["sampling"]["local_frames"],
         colour_map=data_uri(_colours(np.linspace(0, 1, 256, dtype=np.float32)[None])),
-        decide=lambda probability: decide(probability, source),
+        decide=lambda probability: decide(probability, source.threshold, source.uncertain),
     )
     return _write(folder / page_name(verdict.file), html)
 
@@ -188,14 +188,6 @@ def page_name(file: str) -> str:
     """A file name for the page of a video, whatever the video's is: letters, digits and hyphens only."""
     slug = re.sub(r"[^A-Za-z0-9]+", "-", Path(file).name)[:60].strip("-") or "video"
     return f"{slug}-{hashlib.sha256(file.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}.html"
-
-
-def decide(probability: float, source: Source) -> Decision:
-    """What one window alone would say, by the thresholds of the video."""
-    low, high = source.uncertain
-    if low < probability < high:
-        return Decision.UNCERTAIN
-    return Decision.FAKE if probability >= source.threshold else Decision.REAL
 
 
 def face_timeline(face: FaceVerdict, duration: float) -> Timeline:

@@ -18,6 +18,13 @@ class Decision(str, Enum):
     NO_VERDICT = "no verdict"  # refused, for one of the reasons of video/rejection.py
 
 
+def decide(value: float, threshold: float, uncertain: tuple[float, float]) -> Decision:
+    """The answer to a score, or to a probability, in units of the threshold and of the uncertain band."""
+    if uncertain[0] < value < uncertain[1]:
+        return Decision.UNCERTAIN
+    return Decision.FAKE if value >= threshold else Decision.REAL
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What is said of a face, or of a whole video: what its most suspicious face gives."""
@@ -87,7 +94,7 @@ class Source:
     """Name of its file."""
     checkpoint_sha256: str
     model: str
-    """lipinc or lipinc_v2."""
+    """Name of the model."""
     threshold: float
     """A video counts as fake from this probability on."""
     uncertain: tuple[float, float]
@@ -100,7 +107,7 @@ class Source:
     """What the checkpoint says of its training data; may be empty."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What is said of one video file."""
 
@@ -116,6 +123,11 @@ class Verdict:
     faces: tuple[FaceVerdict, ...]
     """The faces asked for, the largest first."""
     source: Source
+
+    def __repr__(self) -> str:
+        said = self.judgement
+        answer = f"{said.reason.value}: {said.detail}" if said.probability is None else f"{said.probability:.3f}"
+        return f"<Verdict {said.decision.value} {answer}, {self.windows} windows, {self.file!r}>"
 
     @property
     def decision(self) -> Decision:

@@ -1,122 +1,18 @@
-"""How good a detector is, a video at a time: predictions, threshold, metrics, intervals over identities, break-downs.
+"""Metrics per video, with intervals by bootstrap over identities, and their break-downs by group.
 
-The positive class is fake. A score is the mean of logit(fake) - logit(real) over a video's windows; a video counts as
-fake from the threshold on (score >= threshold).
+The positive class is fake. A score is the mean of logit(fake) - logit(real) over the windows of a video; a video counts
+as fake from the threshold on (score >= threshold).
 """
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from lipinc.datasets.records import version_suffix
-from lipinc.errors import UserError
-from lipinc.files.atomic import write_atomically
-from lipinc.files.csv_table import guard_formula, unguard_formula
-
-CSV_COLUMNS = (
-    "key", "label", "fake_probability", "score", "prediction", "windows", "identity", "generator", "race", "gender",
-    "family", "audio", "pair", "condition",
-)  # fmt: skip
-TEXT_COLUMNS = ("key", "identity", "generator", "race", "gender", "family", "audio", "pair", "condition")
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """The scores of V videos, with what the data set says of each. Lists are accepted and become arrays.
-
-    key: str [V], see catalog.VideoRecord. label: int64 [V], 1 = fake, 0 = real. score: float64 [V], mean over the
-    windows of logit(fake) - logit(real). windows: int64 [V], windows behind the score. identity, generator, race,
-    gender, family, audio, pair, condition: str [V], as in catalog.VideoRecord, "" where unknown. ValueError if lengths
-    differ or a label is neither 0 nor 1.
-    """
-
-    key: np.ndarray
-    label: np.ndarray
-    score: np.ndarray
-    windows: np.ndarray
-    identity: np.ndarray
-    generator: np.ndarray
-    race: np.ndarray
-    gender: np.ndarray
-    family: np.ndarray
-    audio: np.ndarray
-    pair: np.ndarray
-    condition: np.ndarray
-
-    def __post_init__(self):
-        dtypes = {"label": np.int64, "score": np.float64, "windows": np.int64}
-        for name in self.__dataclass_fields__:
-            array = np.asarray(getattr(self, name), dtype=dtypes.get(name, np.str_))
-            if array.shape != (len(self.key),):
-                raise ValueError(f"{name} has shape {array.shape} where {len(self.key)} videos are predicted")
-            object.__setattr__(self, name, array)
-        if not np.isin(self.label, (0, 1)).all():
-            raise ValueError("a label is 0 (real) or 1 (fake)")
-
-    def __len__(self) -> int:
-        return len(self.key)
-
-    def select(self, mask: np.ndarray) -> "Predictions":
-        """The videos that a boolean mask [V], or an array of positions, picks."""
-        return Predictions(**{name: getattr(self, name)[mask] for name in self.__dataclass_fields__})
-
-    def real_of(self) -> np.ndarray:
-        """Of each fake, the position of the real video that it was made from, under the same condition: int64 [V]; -1
-        where there is none."""
-        position = {key: i for i, key in enumerate(self.key.tolist())}
-        reals = (
-            pair and pair + version_suffix(None, condition)
-            for pair, condition in zip(self.pair.tolist(), self.condition.tolist(), strict=True)
-        )
-        return np.array([position.get(real, -1) for real in reals], dtype=np.int64)
-
-    def write(self, path: Path, threshold: float, temperature: float = 1.0) -> None:
-        """Write predictions.csv (UTF-8). `read` gives the same texts and the very same float64 scores back.
-
-        fake_probability is the sigmoid of (score - threshold) / temperature; prediction is 1 from the threshold on. A
-        text that a spreadsheet would run as a formula gets a leading apostrophe.
-        """
-        # The sigmoid, in a form that cannot overflow.
-        probability = (1 + np.tanh((self.score - threshold) / temperature / 2)) / 2
-        prediction = (self.score >= threshold).astype(int)
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(CSV_COLUMNS)
-        for i in range(len(self)):
-            numbers = [int(self.label[i]), repr(float(probability[i])), repr(float(self.score[i]))]
-            numbers += [int(prediction[i]), int(self.windows[i])]
-            texts = [guard_formula(str(getattr(self, name)[i])) for name in TEXT_COLUMNS[1:]]
-            writer.writerow([guard_formula(str(self.key[i])), *numbers, *texts])
-        # surrogateescape: a path on Linux is bytes, and need not be UTF-8.
-        write_atomically(Path(path), text.getvalue().encode("utf-8", "surrogateescape"))
-
-    @staticmethod
-    def read(path: Path) -> "Predictions":
-        """Read predictions.csv. UserError if it is absent, lacks a column or holds a value that is no number."""
-        try:
-            with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-                reader = csv.DictReader(file)
-                rows = list(reader)
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such predictions; train or test a run to write them") from None
-        missing = [column for column in CSV_COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise UserError(f"{path}: column {missing[0]!r} is missing; write the file again with a test run")
-        try:
-            return Predictions(
-                label=[int(row["label"]) for row in rows],
-                score=[float(row["score"]) for row in rows],
-                windows=[int(row["windows"]) for row in rows],
-                **{name: [unguard_formula(row[name]) for row in rows] for name in TEXT_COLUMNS},
-            )
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: {error}; write the file again with a test run") from None
+from lipinc.datasets.records import GROUP_COLUMNS
+from lipinc.evaluation.predictions import Predictions
 
 
 class RocCounts(NamedTuple):
@@ -200,6 +96,16 @@ def balanced_accuracy(
     return float((counts.true_positives[flagged] / counts.fakes + 1 - false_positive_rate) / 2)
 
 
+def reals_accused(
+    labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None
+) -> float:
+    """Share of the real videos that the threshold calls fake (false positive rate). Reals alone are enough for it."""
+    counts = roc_counts(labels, scores, weights)
+    if not counts.reals > 0:
+        return float("nan")
+    return float(counts.false_positives[np.count_nonzero(counts.scores >= threshold)] / counts.reals)
+
+
 def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Equal error rate: where the linearly interpolated ROC has as large a share of false alarms as of misses."""
     counts = roc_counts(labels, scores, weights)
@@ -235,72 +141,71 @@ class Interval:
     high: float
 
 
-def evaluate(
+def compute_metrics(
     predictions: Predictions, threshold: float, *, bootstrap: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """auc, ap, accuracy, balanced_accuracy, eer and, where there are pairs, within_pairs, each with its 95 % percentile
-    interval by bootstrap over identities.
+    """auc, ap, accuracy, balanced_accuracy, eer, reals_accused and, where there are pairs, within_pairs, each with its
+    95 % percentile interval by bootstrap over identities.
 
     bootstrap: resamples. Each draws as many identities as there are, with replacement, and takes all videos of each;
     a video of unknown identity is one of its own. Resamples that lack a class are skipped; with fewer than two
     identities there is no interval.
     """
-    metrics = {
-        "auc": auc,
-        "ap": average_precision,
-        "accuracy": partial(accuracy, threshold=threshold),
-        "balanced_accuracy": partial(balanced_accuracy, threshold=threshold),
-        "eer": eer,
-    }
-    real_of = predictions.real_of()
-    if (real_of >= 0).any():
-        metrics["within_pairs"] = partial(within_pairs, real_of=real_of)
-    return _intervals(predictions, metrics, bootstrap, seed)
+    return _intervals(predictions, _metrics(predictions, threshold), bootstrap, seed)
 
 
 def break_down(
-    predictions: Predictions,
-    threshold: float,
-    by: Literal["generator", "audio", "family", "race", "gender"],
-    *,
-    bootstrap: int = 1000,
-    seed: int = 0,
+    predictions: Predictions, threshold: float, by: str, *, bootstrap: int = 1000, seed: int = 0
 ) -> list[dict[str, str | int | float]]:
-    """One row a group, by name: group, real and fake (videos), auc, auc_low, auc_high, ap, accuracy,
-    balanced_accuracy, eer, within_pairs.
+    """One row per group, by name: group, real and fake (numbers of videos), auc_low, auc_high, and the metrics of
+    `compute_metrics`.
 
-    generator, audio: the fakes of each one against all reals. The others: the videos of each group.
-    Videos of which it is not known are the group "unknown"; there are no rows at all if it is known of none. Intervals
-    as in `evaluate`.
+    by: a column of `GROUP_COLUMNS`, which says whether a group is the fakes of each value against all reals, or all
+    videos of each value. Videos whose value is unknown are the group "unknown"; there are no rows at all if it is
+    unknown for every video. Intervals as in `compute_metrics`.
     """
     real = predictions.label == 0
-    groups = getattr(predictions, by)
-    of_fakes = by in ("generator", "audio")
-    grouped = groups[~real] if of_fakes else groups
+    groups = predictions.column(by)
+    fakes_only = GROUP_COLUMNS[by] == "fakes"
+    grouped = groups[~real] if fakes_only else groups
     if not (grouped != "").any():
         return []
     named = np.where(groups == "", "unknown", groups)
     rows = []
     for group in sorted(set(np.where(grouped == "", "unknown", grouped).tolist())):
         within = named == group
-        chosen = predictions.select(real | within if of_fakes else within)
+        chosen = predictions.select(real | (within & ~real) if fakes_only else within)
         area = _intervals(chosen, {"auc": auc}, bootstrap, seed)["auc"]
+        labels, scores = chosen.label, chosen.score
+        values = {name: metric(labels, scores) for name, metric in _metrics(chosen, threshold).items()}
         rows.append(
             {
                 "group": group,
-                "real": int(np.sum(chosen.label == 0)),
-                "fake": int(np.sum(chosen.label == 1)),
-                "auc": area.value,
+                "real": int(np.sum(labels == 0)),
+                "fake": int(np.sum(labels == 1)),
+                "within_pairs": float("nan"),  # where there are no pairs
+                **values,
                 "auc_low": area.low,
                 "auc_high": area.high,
-                "ap": average_precision(chosen.label, chosen.score),
-                "accuracy": accuracy(chosen.label, chosen.score, threshold),
-                "balanced_accuracy": balanced_accuracy(chosen.label, chosen.score, threshold),
-                "eer": eer(chosen.label, chosen.score),
-                "within_pairs": within_pairs(chosen.label, chosen.score, chosen.real_of()),
             }
         )
     return rows
+
+
+def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[..., float]]:
+    """The metrics that these videos allow, as functions of labels, scores and weights."""
+    metrics: dict[str, Callable[..., float]] = {
+        "auc": auc,
+        "ap": average_precision,
+        "accuracy": partial(accuracy, threshold=threshold),
+        "balanced_accuracy": partial(balanced_accuracy, threshold=threshold),
+        "eer": eer,
+        "reals_accused": partial(reals_accused, threshold=threshold),
+    }
+    real_of = predictions.real_of()
+    if (real_of >= 0).any():
+        metrics["within_pairs"] = partial(within_pairs, real_of=real_of)
+    return metrics
 
 
 def _intervals(
@@ -309,7 +214,7 @@ def _intervals(
     labels, scores = predictions.label, predictions.score
     people = [
         ("identity", identity) if identity else ("video", key)
-        for identity, key in zip(predictions.identity.tolist(), predictions.key.tolist(), strict=True)
+        for identity, key in ((record.identity, record.key) for record in predictions.records)
     ]
     numbers = {person: number for number, person in enumerate(sorted(set(people)))}
     person_of = np.array([numbers[person] for person in people], dtype=int)

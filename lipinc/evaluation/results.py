@@ -1,37 +1,38 @@
-"""Predictions judged: metrics under each condition, break-downs and pictures."""
+"""The evaluation of predictions: metrics under each condition, break-downs, files and pictures."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from lipinc.batches.feature_dataset import clips_for
-from lipinc.cache.store import Cache, ManifestRow
+from lipinc.batches.feature_dataset import dataset_for
+from lipinc.cache.manifest import ManifestRow
+from lipinc.cache.store import Cache
 from lipinc.config import Config, EvaluateConfig
+from lipinc.datasets.records import GROUP_COLUMNS
 from lipinc.evaluation import plots
-from lipinc.evaluation.metrics import Interval, Predictions, break_down, evaluate
+from lipinc.evaluation.metrics import Interval, break_down, compute_metrics
+from lipinc.evaluation.predictions import Predictions
+from lipinc.evaluation.scoring import predict
 from lipinc.evaluation.tables import break_down_table, metrics_json, metrics_table
 from lipinc.files.atomic import write_atomically
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import Checkpoint
 from lipinc.synthesis.perturbations import COMPRESSION, RAW
-from lipinc.training.loop import predict
-
-BREAK_DOWNS = ("generator", "audio", "family", "race", "gender")
 
 
 @dataclass(frozen=True)
-class TestResult:
-    """What a checkpoint reaches, per video."""
+class Evaluation:
+    """How good predictions are, per video."""
 
     predictions: Predictions
     calibration: Calibration
     conditions: dict[str, dict[str, Interval]]
-    """Condition -> metrics, the one that the headline is taken from first: raw where it is there."""
+    """Condition -> metrics. The first is that of the headline: raw where it is there."""
     break_downs: dict[str, list[dict[str, Any]]]
 
     @property
@@ -49,30 +50,33 @@ class TestResult:
         return "\n\n".join([metrics_table(self.metrics), *(table for table in tables if table)])
 
 
-def test(
+def evaluate_checkpoint(
     checkpoint: Checkpoint, config: Config, cache: Cache, rows: Sequence[ManifestRow], device: torch.device
-) -> TestResult:
-    """Judge the videos `rows` as they read by its calibration on validation."""
-    clips = clips_for(checkpoint.model, cache, rows, device)
-    predictions, _ = predict(checkpoint.model, clips, config.train, device, description="test")
-    return judge(predictions, checkpoint.calibration, config.evaluate)
+) -> Evaluation:
+    """Score the videos `rows` and evaluate them under the checkpoint's calibration on validation."""
+    dataset = dataset_for(checkpoint.model, cache, rows, device)
+    predictions, _ = predict(checkpoint.model, dataset, config.train, device, description="test")
+    return evaluate_predictions(predictions, checkpoint.calibration, config.evaluate)
 
 
-def judge(predictions: Predictions, calibration: Calibration, config: EvaluateConfig) -> TestResult:
+def evaluate_predictions(
+    predictions: Predictions, calibration: Calibration, config: EvaluateConfig
+) -> Evaluation:
     """Metrics of predictions under each of their conditions, at the threshold of a calibration, and their break-downs:
     raw and for each level of compression. No condition's videos are pooled with another's."""
     options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
-    present = dict.fromkeys(predictions.condition.tolist())
+    under = predictions.column("condition")
+    present = dict.fromkeys(under.tolist())
     order = sorted(present, key=lambda condition: condition != RAW)
-    parts = {condition: predictions.select(predictions.condition == condition) for condition in order}
-    conditions = {condition: evaluate(part, **options) for condition, part in parts.items()}
+    parts = {condition: predictions.select(under == condition) for condition in order}
+    conditions = {condition: compute_metrics(part, **options) for condition, part in parts.items()}
     if len(order) == 1:
-        break_downs = {by: break_down(predictions, by=by, **options) for by in BREAK_DOWNS}
+        break_downs = {by: break_down(predictions, by=by, **options) for by in GROUP_COLUMNS}
     else:
         break_downs = {"condition": [_row(condition, parts[condition], conditions[condition]) for condition in order]}
         for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
-            break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in BREAK_DOWNS}
-    return TestResult(predictions, calibration, conditions, break_downs)
+            break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS}
+    return Evaluation(predictions, calibration, conditions, break_downs)
 
 
 def _row(condition: str, part: Predictions, metrics: dict[str, Interval]) -> dict[str, Any]:
@@ -88,14 +92,16 @@ def _row(condition: str, part: Predictions, metrics: dict[str, Interval]) -> dic
     }
 
 
-def pool(results: list[TestResult]) -> Predictions:
-    """The test predictions of several runs, each one's scores as logits of its own calibration."""
-    parts = [replace(one.predictions, score=one.calibration.logit(one.predictions.score)) for one in results]
-    names = [field.name for field in fields(Predictions)]
-    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+def pool(results: list[Evaluation]) -> Predictions:
+    """The predictions of several runs, the scores of each as logits of its own calibration."""
+    return Predictions(
+        [record for one in results for record in one.predictions.records],
+        np.concatenate([one.calibration.logit(one.predictions.score) for one in results]),
+        np.concatenate([one.predictions.windows for one in results]),
+    )
 
 
-def write_result(result: TestResult, folder: Path, *, title: str, about: dict[str, Any]) -> None:
+def write_evaluation(result: Evaluation, folder: Path, *, title: str, about: dict[str, Any]) -> None:
     """metrics.json, predictions.csv and plots/*.png. about: what else metrics.json says of these numbers."""
     plot_folder = folder / "plots"
     plot_folder.mkdir(parents=True, exist_ok=True)
@@ -111,9 +117,9 @@ def write_result(result: TestResult, folder: Path, *, title: str, about: dict[st
         },
     }
     write_atomically(folder / "metrics.json", json.dumps(values, indent=2).encode() + b"\n")
-    result.predictions.write(folder / "predictions.csv", threshold, temperature)
+    result.predictions.write(folder / "predictions.csv", result.calibration)
     note = about.get("note", "")
-    shown = result.predictions.select(result.predictions.condition == result.condition)
+    shown = result.predictions.select(result.predictions.column("condition") == result.condition)
     plots.plot_roc(shown, plot_folder / "roc.png", title, note)
     plots.plot_precision_recall(shown, plot_folder / "precision_recall.png", title, note)
     plots.plot_score_histogram(shown, threshold, plot_folder / "scores.png", title, note)
@@ -123,10 +129,10 @@ def write_result(result: TestResult, folder: Path, *, title: str, about: dict[st
         plots.plot_conditions(areas, plot_folder / "conditions.png", title, note)
 
 
-def report(result: TestResult, config: Config, folder: Path, *, title: str, told: str, about: dict[str, Any]) -> None:
-    """Write a result and print it. told: the line above its tables; about: what else metrics.json says of it."""
+def report(result: Evaluation, config: Config, folder: Path, *, title: str, subtitle: str, about: dict[str, Any]) -> None:
+    """Write a result and print it. subtitle: the line above its tables; about: what else metrics.json says of it."""
     about = {"name": config.name, **about, "level": "video", "note": config.data.note}
-    write_result(result, folder, title=title, about=about)
-    print(f"\n{told}\n{result}\n")
+    write_evaluation(result, folder, title=title, about=about)
+    print(f"\n{subtitle}\n{result}\n")
     if config.data.note:
         print(f"note: {config.data.note}")

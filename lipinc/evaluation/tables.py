@@ -13,6 +13,7 @@ METRIC_NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "eer": "EER",
+    "reals_accused": "real people accused",
     "within_pairs": "fake above its own real",
 }
 
@@ -44,11 +45,12 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
             _number(row["accuracy"]),
             _number(row["balanced_accuracy"]),
             _number(row["eer"]),
+            _number(row["reals_accused"]),
             _number(row["within_pairs"]),
         ]
         for row in rows
     ]
-    header = [by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy", "EER", "pairs"]
+    header = [by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy", "EER", "reals accused", "pairs"]
     if not any(np.isfinite(row["within_pairs"]) for row in rows):
         header, cells = header[:-1], [line[:-1] for line in cells]
     return _table(header, cells)

@@ -1,15 +1,20 @@
-"""CSV files: read as other programs write them, and written so that a spreadsheet runs nothing in them."""
+"""CSV tables: the one reader and the one writer, with formula-injection protection.
+
+The dialect: UTF-8, commas, LF, a header, cells quoted where they must be. What is not known is an empty cell.
+"""
 
 import csv
 import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lipinc.errors import UserError
+from lipinc.files.atomic import write_atomically
 
 MAX_NAMED = 20
 """Columns that an error message lists."""
@@ -76,9 +81,54 @@ def read_table(path: str | Path) -> Table:
     return Table(path, columns, rows)
 
 
-_FORMULA = re.compile(r"'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
-"""What spreadsheets take for the start of one, full-width signs too; apostrophes before are those of `guard_formula`.
-Source: OWASP, CSV Injection."""
+def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table atomically. rows: cells by column; see `table_line`. Raises OSError, naming the file."""
+    write_atomically(Path(path), table_text(columns, rows).encode("utf-8", "surrogateescape"))
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A table as text, header first."""
+    return table_line(columns) + "".join(table_line([row[column] for column in columns]) for row in rows)
+
+
+def table_line(cells: Iterable[Any]) -> str:
+    """One line of a table. None is an empty cell, and numbers keep all their digits.
+
+    A text that a spreadsheet would run as a formula gets a leading apostrophe.
+    """
+    line = io.StringIO(newline="")
+    # The writer quotes the characters of its own line end; with CRLF, a name that holds either stays one cell.
+    csv.writer(line, lineterminator="\r\n").writerow(map(_cell, cells))
+    return line.getvalue()[:-2] + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return guard_formula(value)
+    return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] | None:
+    """The rows that `write_table` wrote, or `table_line` appended: a last line without an end is left out.
+
+    None if its columns are others. Raises FileNotFoundError, and OSError or ValueError if it is damaged.
+    """
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""), strict=True)
+    try:
+        if tuple(reader.fieldnames or columns) != tuple(columns):
+            return None
+        rows = list(reader)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError("a row has more or fewer cells than there are columns")
+    return [{column: unguard_formula(cell) for column, cell in row.items()} for row in rows]
+
+
+_FORMULA = re.compile(r"'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20](?!\Z)|[\t\r\n])")
+"""What spreadsheets take for the start of a formula, full-width signs too; a sign alone is none. Apostrophes before it
+are those of `guard_formula`. Source: OWASP, CSV Injection."""
 
 
 def guard_formula(text: str) -> str:

@@ -19,21 +19,25 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
 
-from lipinc.cache.store import ManifestRow
+from lipinc.cache.manifest import ManifestRow
 from lipinc.config import Config, from_json, to_json
+from lipinc.config.loading import PACKAGE
+from lipinc.config.registry import MODELS, source_file
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
-from lipinc.models import build_model
 from lipinc.models.calibration import Calibration
-from lipinc.video.mouth import LEAST_SIDE
+from lipinc.models.registry import MouthModel, build_model
 
 CLIP_FIELDS = {
     "mouth": ("aligned_size", "eye", "margin", "height", "width", "residue"),
     "sampling": ("local_frames", "global_frames"),
 }
-"""Settings that decide what a clip shows. Which frames of a video become clips is the evaluation's own affair."""
+"""Settings that decide what a clip shows. Evaluation chooses for itself which frames of a video become clips."""
+SHIPPED = PACKAGE / "detection" / "weights"
+"""The checkpoints that come with the package; README.md beside them is their model card."""
+DEFAULT_CHECKPOINT = SHIPPED / "noise_features.safetensors"
+"""The default detector."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Checkpoint:
     file: Path
     sha256: str
     """Of the file."""
-    model: nn.Module
+    model: MouthModel
     config: Config
     """Of the run that trained it: it says how clips must be made for this model."""
     epoch: int
@@ -98,7 +102,7 @@ def clip_differences(mine: Config, theirs: Config) -> Iterator[tuple[str, Any, A
 
 def save_checkpoint(
     file: Path,
-    model: nn.Module,
+    model: MouthModel,
     config: Config,
     *,
     epoch: int,
@@ -112,6 +116,7 @@ def save_checkpoint(
         "epoch": epoch,
         "calibration": asdict(calibration),
         "trained_on": trained_on,
+        "defined_in": Path(source_file(type(model))).name,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half:
@@ -122,15 +127,16 @@ def save_checkpoint(
 def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
     """Read what `save_checkpoint` wrote, the model in eval mode on `device`.
 
-    Raises UserError if it is anything else: a pickle, another program's file, weights of another network.
+    file: a path, or the name of a shipped checkpoint ("lipinc_v2"). Raises UserError if it is anything else: a pickle,
+    another program's file, weights of another network, a model that no plug-in here defines.
     """
-    file = Path(file)
+    file = checkpoint_file(file)
     try:
         with safe_open(file, framework="pt") as stored:
             about = json.loads((stored.metadata() or {})["lipinc"])
             config = from_json(about["config"])
             with torch.device("meta"):  # sizes are compared before anything of these sizes is allocated
-                model = model_for(config)
+                model = _build(config, about)
             _check_sizes(model, {name: stored.get_slice(name).get_shape() for name in stored.keys()})  # noqa: SIM118
             weights = {name: stored.get_tensor(name) for name in model.state_dict()}
         floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
@@ -165,7 +171,22 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
         raise UserError(f"{file} does not fit the network its config names: {reason}") from error
 
 
-def _check_sizes(model: nn.Module, found: dict[str, Sequence[int]]) -> None:
+def checkpoint_file(file: str | Path) -> Path:
+    """The file behind a path or the name of a shipped checkpoint."""
+    shipped = SHIPPED / f"{file}.safetensors"
+    return shipped if Path(file).name == str(file) and shipped.is_file() and not Path(file).exists() else Path(file)
+
+
+def _build(config: Config, about: dict[str, Any]) -> MouthModel:
+    if config.model.name not in MODELS.names() and "defined_in" in about:
+        raise UserError(
+            f"its model {config.model.name!r} is a plug-in that is not loaded; it was defined in "
+            f"{Path(str(about['defined_in'])).name!r:.80}: give that file by --plugin, or a --config that imports it"
+        )
+    return build_model(config)
+
+
+def _check_sizes(model: MouthModel, found: dict[str, Sequence[int]]) -> None:
     """Raise UserError unless a file's tensors are those of the network."""
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(expected.keys() | found.keys()):
@@ -186,14 +207,6 @@ def _calibration(values: dict[str, Any]) -> Calibration:
 def identity_digest(identity: str) -> str:
     """What a checkpoint keeps of a person: enough to know them again, and no name."""
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def model_for(config: Config) -> nn.Module:
-    """A fresh network for the clips of a config."""
-    frames = {name: getattr(config.sampling, name) for name in ("local_frames", "global_frames")}
-    native = config.mouth.cut == "native"
-    height, width = (LEAST_SIDE, LEAST_SIDE) if native else (config.mouth.height, config.mouth.width)
-    return build_model(config.model, **frames, height=height, width=width)
 
 
 def save_state(file: Path, state: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The authors' weight files, as Keras 2 saved them, into checkpoints of this project.
 
-python -m lipinc.models.keras_weights WEIGHTS.hdf5 --out NAME.safetensors
+    lipinc convert WEIGHTS.hdf5 --out NAME.safetensors
 
 Such a file lists its layers and the weights of each, in the order in which Keras itself loads them: `layer_names`, and
 `weight_names` of each layer. Weights are matched by that order and by shape. The running numbers in their names differ
@@ -12,7 +12,6 @@ assignment: position embedding, projection, then block by block, spatial ones fi
 dense layers, normalisations), the position embedding anywhere, is read as well: within one kind, order counts.
 """
 
-import argparse
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -21,15 +20,12 @@ import h5py
 import torch
 from torch import nn
 
-from lipinc.commands.runner import run_script
-from lipinc.config import REPOSITORY, Config, load_config
+from lipinc.config import Config, load_config
 from lipinc.errors import UserError
-from lipinc.models.attention import MultiHeadAttention
-from lipinc.models.calibration import Calibration
-from lipinc.models.checkpoint import model_for, save_checkpoint
-from lipinc.models.head import FusionHead
+from lipinc.models.layers import FusionHead, MultiHeadAttention
 from lipinc.models.lipinc import LIPINC
 from lipinc.models.lipinc_v2 import LIPINCV2, VisionTemporalTransformer
+from lipinc.models.registry import build_model
 
 KINDS = ("position_embedding", "dense", "multi_head_attention", "layer_normalization")
 """What a transformer's weights are named by. No other layer of the file has weights of more than one kind."""
@@ -46,8 +42,8 @@ def convert(file: str | Path) -> tuple[LIPINC | LIPINCV2, Config]:
             weights = _weights(stored)
             has_convolutions_in_time = any(dataset.ndim == 5 for _, dataset in weights)
             name = "official_v1" if has_convolutions_in_time else "official_v2"
-            config = load_config(REPOSITORY / "configs" / f"{name}.py")
-            model = model_for(config)
+            config = load_config(name)
+            model = build_model(config)
             expected = [tensor for layer in _layers(model) for tensor in _keras_tensors(layer)]
             _check(weights, expected, f"{file} does not fit {name}")
             with torch.no_grad():
@@ -154,22 +150,3 @@ def _check(weights: list[tuple[str, h5py.Dataset]], expected: list[tuple[str, to
         name, dataset = found
         if dataset.shape != wanted[1].shape or not name.partition(":")[0].endswith(wanted[0]):
             raise UserError(f"{verdict}: expected {what} as weight {number}, found {name} {dataset.shape}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m lipinc.models.keras_weights", description="Convert the authors' weights to a checkpoint."
-    )
-    parser.add_argument("weights", type=Path, help="the authors' HDF5 file, of V1 or V2")
-    parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write, NAME.safetensors")
-    options = parser.parse_args()
-    model, config = convert(options.weights)
-    try:
-        save_checkpoint(options.out, model, config, epoch=0, calibration=Calibration(), trained_on=())
-    except OSError as error:
-        raise UserError(f"{options.out} cannot be written: {error.strerror}; give another --out") from error
-    print(f"{options.out}: {config.name}; clips for it are made with --config configs/{config.name}.py")
-
-
-if __name__ == "__main__":
-    run_script(main)

@@ -7,17 +7,44 @@ Datta, Jia, Lyu: Exposing Lip-syncing Deepfakes from Mouth Inconsistencies, ICME
 """
 
 import math
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
 
-from lipinc.models.attention import published_attention
-from lipinc.models.head import BATCH_NORM_EPSILON, FusionHead
+from lipinc.config import Config
+from lipinc.config.ranges import Range, Share
+from lipinc.losses.inconsistency import map_problems
+from lipinc.models.layers import BATCH_NORM_EPSILON, FusionHead, published_attention
+from lipinc.models.registry import ClipShape, MouthModel, register_model
 
 
-class LIPINC(nn.Module):
+@dataclass(frozen=True)
+class LIPINCOptions:
+    """Options of lipinc: the network of the first paper (V1), 42 M parameters."""
+
+    dropout: Share = 0.5
+    """Dropout rate before the dense layer of each branch (published)."""
+    hidden: Annotated[int, Range(1)] = 4096
+    """Width of the dense layers at the end (published). Kept: small networks for tests and small data sets."""
+    batch_norm_momentum: Share = 0.01
+    """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms). Runs of a few hundred steps
+    need more: 0.1."""
+    input_scale: float = 1.0
+    """Multiplies the 0..255 input (published: 1.0); 1 / 255 brings it to unit range."""
+    loss_features: Literal["full", "pooled"] = "full"
+    """Which maps of the frame branch the inconsistency loss compares. full: the output of the convolution, as intended;
+    pooled: after the network's own 2 x 2 x 2 max pooling, at a part of the cost (docs/performance.md). SSIM's constants
+    presume features of about unit range, which input_scale 1 / 255 gives; at 1.0 they vanish beside the features."""
+
+
+@register_model("lipinc")
+class LIPINC(MouthModel):
     """The network of the paper: 42 191 042 trainable parameters with the defaults."""
+
+    Options = LIPINCOptions
+    has_loss_features = True
 
     def __init__(
         self,
@@ -32,15 +59,17 @@ class LIPINC(nn.Module):
         dropout: float = 0.5,
         batch_norm_momentum: float = 0.01,
         input_scale: float = 1.0,
+        loss_features: Literal["full", "pooled"] = "full",
     ):
         """frames: N of a clip; height, width: of a mouth in px; channels: of the 3D convolutions; map_size,
         map_channels: of the maps that attention sees (map_size a multiple of 8); hidden: of the dense layers;
         batch_norm_momentum: weight of a new batch (Keras' 0.99 said the PyTorch way); input_scale: multiplies the
-        0..255 input (published: 1.0)."""
+        0..255 input (published: 1.0); loss_features: which maps `forward` returns for the inconsistency loss."""
         super().__init__()
         if frames < 3 or height < 2 or width < 2 or map_size % 8:
             raise ValueError("a clip needs at least 3 frames of 2 x 2 px, and map_size a multiple of 8")
         self.input_scale = input_scale
+        self.loss_features = loss_features
         self.map_values = map_size * map_size * map_channels
 
         def branch(depth: int) -> _Branch:
@@ -64,14 +93,26 @@ class LIPINC(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 _he_normal(layer.weight)  # published for the head's convolutions
 
+    @classmethod
+    def from_options(cls, options: LIPINCOptions, clip: ClipShape) -> "LIPINC":
+        """As `MouthModel.from_options`."""
+        return cls(frames=clip.frames, height=clip.height, width=clip.width, **asdict(options))
+
+    @classmethod
+    def validate(cls, config: Config) -> list[str]:
+        """As `MouthModel.validate`."""
+        clip, pooling = ClipShape.of(config), 2 if config.model.options.loss_features == "pooled" else 1
+        maps = (clip.frames // pooling, clip.height // pooling, clip.width // pooling)
+        return [*super().validate(config), *(map_problems(*maps) if config.loss.inconsistency else ())]
+
     def forward(
-        self, frames: torch.Tensor, residues: torch.Tensor, *, features: Literal["full", "pooled"] | None = None
+        self, frames: torch.Tensor, residues: torch.Tensor, *, loss_features: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """frames: (B, N, H, W, 3), residues: (B, N - 1, H, W, 3), BGR, 0..255, uint8 or float. Returns logits (B, 2).
 
-        features: also return the frame branch's maps for the inconsistency loss, (B, N, channels, H, W) for `full`,
-        the convolution's output after its ReLU, or (B, N // 2, channels, H // 2, W // 2) for `pooled`, the same after
-        the branch's max pooling.
+        loss_features: also return the maps of the frame branch for the inconsistency loss: (B, N, channels, H, W), the
+        output of the convolution after its ReLU, or (B, N // 2, channels, H // 2, W // 2), the same after the max
+        pooling of the branch, as the option `loss_features` has it.
         """
         frame_map, full, pooled = self.frame_branch(_channels_first(frames, self.input_scale))
         residue_map, _, _ = self.residue_branch(_channels_first(residues, self.input_scale))
@@ -79,9 +120,9 @@ class LIPINC(nn.Module):
         structure = published_attention(frame_map, residue_map, residue_map, self.map_values)
         fusion = published_attention(structure, colour, colour, self.map_values)
         logits = self.head(torch.cat([residue_map, fusion], dim=-1))  # (B, 8, 8, 6) -> (B, 2)
-        if features is None:
+        if not loss_features:
             return logits
-        return logits, {"full": full, "pooled": pooled}[features].transpose(1, 2)
+        return logits, {"full": full, "pooled": pooled}[self.loss_features].transpose(1, 2)
 
 
 class _Branch(nn.Module):

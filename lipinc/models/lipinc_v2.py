@@ -8,26 +8,55 @@ arXiv 2504.01470.
 """
 
 import math
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
 
-from lipinc.models.attention import MultiHeadAttention, ProjectedAttention, published_attention
-from lipinc.models.head import FusionHead
+from lipinc.config import Config
+from lipinc.config.ranges import Range, Share
+from lipinc.losses.inconsistency import map_problems
+from lipinc.models.layers import FusionHead, MultiHeadAttention, ProjectedAttention, published_attention
+from lipinc.models.registry import ClipShape, MouthModel, register_model
 
 LAYER_NORM_EPSILON = 1e-3  # Keras' default, which the published weights were trained with
 
 
-class LIPINCV2(nn.Module):
+PATCH = 8
+"""Side of a patch, in px (published)."""
+
+
+@dataclass(frozen=True)
+class LIPINCV2Options:
+    """Options of lipinc_v2: the network of the second paper (V2), 4.6 M parameters."""
+
+    attention: Literal["published", "projected"] = "published"
+    """published: the fusing attention has no projections and no heads; projected: learned projections and real heads.
+    Kept: an ablation of the paper's attention."""
+    hidden: Annotated[int, Range(1)] = 1024
+    """Width of the dense layers at the end (published). Kept: small networks for tests and small data sets."""
+    batch_norm_momentum: Share = 0.01
+    """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms). Runs of a few hundred steps
+    need more: 0.1."""
+    input_scale: float = 1.0
+    """Multiplies the 0..255 input (published: 1.0). At 1.0 attention starts saturated, at 1 / 255 the position
+    embeddings drown the picture; 1 / 16 lies between."""
+
+
+@register_model("lipinc_v2")
+class LIPINCV2(MouthModel):
     """The network of the paper: 4 590 082 trainable parameters with the defaults."""
+
+    Options = LIPINCV2Options
+    has_loss_features = True
 
     def __init__(
         self,
         *,
         height: int = 64,
         width: int = 144,
-        patch: int = 8,
+        patch: int = PATCH,
         model_width: int = 128,
         heads: int = 4,
         spatial_blocks: int = 2,
@@ -80,12 +109,24 @@ class LIPINCV2(nn.Module):
         )
         self.apply(_initialise)
 
+    @classmethod
+    def from_options(cls, options: LIPINCV2Options, clip: ClipShape) -> "LIPINCV2":
+        """As `MouthModel.from_options`."""
+        return cls(height=clip.height, width=clip.width, **asdict(options))
+
+    @classmethod
+    def validate(cls, config: Config) -> list[str]:
+        """As `MouthModel.validate`."""
+        clip = ClipShape.of(config)
+        maps = (clip.frames, clip.height // PATCH, clip.width // PATCH)
+        return [*super().validate(config), *(map_problems(*maps) if config.loss.inconsistency else ())]
+
     def forward(
-        self, frames: torch.Tensor, residues: torch.Tensor, *, features: Literal["full"] | None = None
+        self, frames: torch.Tensor, residues: torch.Tensor, *, loss_features: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """frames: (B, N, H, W, 3), residues: (B, N - 1, H, W, 3), BGR, 0..255, uint8 or float. Returns logits (B, 2).
 
-        features="full": also return maps for the inconsistency loss, (B, N, model_width, H / patch, W / patch): the
+        loss_features: also return maps for the inconsistency loss, (B, N, model_width, H / patch, W / patch): the
         spatial tokens of each frame, laid out where their patches are, before they are averaged. They are what this
         network knows of one frame alone, as the convolution's output is in V1 (the published V2 code names its input
         layer there, which no gradient could reach). A sigmoid brings them into (0, 1), the range that SSIM's constants
@@ -98,9 +139,7 @@ class LIPINCV2(nn.Module):
         structure = torch.cat([residue_map, self.structure_attention(frame_map, residue_map, residue_map)], dim=-1)
         fusion = self.fusion_attention(structure, colour, colour)  # (B, 8, 8, 6)
         logits = self.head(torch.cat([structure, fusion], dim=-1))  # (B, 8, 8, 12) -> (B, 2)
-        if features is None:
-            return logits
-        return logits, {"full": torch.sigmoid(tokens)}[features]
+        return (logits, torch.sigmoid(tokens)) if loss_features else logits
 
     def _published_attention(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         return published_attention(query, key, value, self.map_values)

@@ -8,33 +8,31 @@
                 metrics.json, predictions.csv, plots/   of the test split
 """
 
-import csv
-import io
 import json
 import os
 import platform
 import shlex
 import sys
-from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from lipinc.config import Config, to_json
+from lipinc.config import Config, from_json, to_json
 from lipinc.ddp import is_main, processes
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
+from lipinc.files.csv_table import write_table
+from lipinc.versions import library_versions
 
 MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
-    *("data.root", "data.max_missing", "data.note", "cache.path", "cache.workers", "cache.scheduler", "cache.retry"),
+    *("data.root", "data.max_missing", "data.note", "cache.path", "cache.residues", "cache.workers", "cache.scheduler", "cache.retry"),
     *("cache.time_limit", "evaluate.bootstrap", "evaluate.seed", "split.file"),
 )
 """Settings in which a resumed run may differ from its beginning: they change no number of the epochs already run (what
 the split and the cache hold is compared apart, by the training state). A cosine schedule is planned over train.epochs;
 there, more epochs are another run."""
-
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
 
 
 class Run:
@@ -59,13 +57,10 @@ class Run:
             run._begin(config)
         return run
 
-    def write_results(self, history: list[dict]) -> None:
-        """results.csv, anew: a row an epoch."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-        write_atomically(self.folder / "results.csv", text.getvalue().encode())
+    def write_results(self, history: list[dict[str, Any]]) -> None:
+        """Write results.csv: a row per epoch."""
+        columns = list(dict.fromkeys(column for row in history for column in row))
+        write_table(self.folder / "results.csv", columns, ({**dict.fromkeys(columns), **row} for row in history))
 
     def _begin(self, config: Config) -> None:
         for leftover in self.folder.rglob("*.tmp"):  # of a process that was killed while it wrote
@@ -76,8 +71,8 @@ class Run:
     def _check_same(self, config: Config) -> None:
         file = self.folder / "config.json"
         try:
-            before = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
+            before = json.loads(to_json(from_json(json.loads(file.read_text()))))
+        except (OSError, ValueError, TypeError, AttributeError, UserError) as error:
             raise UserError(f"{file} cannot be read ({error}); give another --name") from error
         now = json.loads(to_json(config))
         may_change = set(MAY_CHANGE) - ({"train.epochs"} if config.train.schedule == "cosine" else set())
@@ -101,7 +96,7 @@ def environment() -> str:
         f"python: {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"cuda device: {device}",
         f"threads: {torch.get_num_threads()} in each of {processes()} processes",
-        *(f"{name}: {metadata.version(name)}" for name in PACKAGES),
+        *(f"{name}: {version}" for name, version in library_versions().items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from lipinc.batches.clip_dataset import ClipDataset, Draw, TrainingSampler, evaluation_loader, training_loader
-from lipinc.cache.clip_file import read_window
-from lipinc.cache.store import OK, Cache, read_clips, write_clips
+from lipinc.batches.clip_dataset import ClipDataset, Draw
+from lipinc.batches.loaders import TrainingSampler, evaluation_loader, training_loader
+from lipinc.cache.clip_file import read_clips, read_window, write_clips
+from lipinc.cache.manifest import OK
+from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
 from lipinc.errors import UserError
 from lipinc.video.mouth import residues

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from lipinc.batches.clip_dataset import ClipDataset, Draw
-from lipinc.batches.feature_dataset import MeasuredDataset
-from lipinc.cache.store import Cache, read_clips, write_clips
+from lipinc.batches.feature_dataset import FeatureDataset
+from lipinc.cache.clip_file import read_clips, write_clips
+from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig, LossConfig, ModelConfig, MouthConfig
 from lipinc.experiment import run_experiment
-from lipinc.models import MouthStatistics
+from lipinc.models import NoiseFeatures
 from tests.synthetic_cache import make_cache, tiny_config
 
 CPU = torch.device("cpu")
@@ -20,7 +21,7 @@ def config(tmp_path):
     return replace(
         tiny_config(tmp_path),
         mouth=MouthConfig(height=32, width=48),
-        model=ModelConfig(name="statistics", hidden=16),
+        model=ModelConfig(name="noise_features", hidden=16),
         loss=LossConfig(inconsistency=0.0),
         augment=AugmentConfig(flip=0.0),
     )
@@ -32,8 +33,8 @@ def clips(config):
 
 
 def test_a_clip_is_its_statistics(clips):
-    model = MouthStatistics(height=32, width=48)
-    measured = MeasuredDataset(clips, model, device=CPU)
+    model = NoiseFeatures(height=32, width=48)
+    measured = FeatureDataset(clips, model, device=CPU)
     assert len(measured) == len(clips)
     np.testing.assert_array_equal(measured.labels, clips.labels)
     draws = [Draw(clip, ()) for clip in (0, 4, 17)]
@@ -49,16 +50,16 @@ def test_windows_of_several_sizes_are_measured_at_their_own(config):
     clips = read_clips(file)
     sizes = np.array([[20, 30], [32, 48], [25, 19]], dtype=np.int32)
     about = write_clips(file, replace(clips, sizes=sizes), cache.settings, rows[0].record.key, size=1)
-    model = MouthStatistics(height=18, width=18, levels=3)
-    measured = MeasuredDataset(ClipDataset(cache, [replace(rows[0], **about)]), model, device=CPU)
+    model = NoiseFeatures(height=18, width=18, levels=3)
+    measured = FeatureDataset(ClipDataset(cache, [replace(rows[0], **about)]), model, device=CPU)
     for number, (height, width) in enumerate(sizes):
         expected = model.statistics(torch.from_numpy(clips.frames[number : number + 1, :, :height, :width]))
         torch.testing.assert_close(measured.statistics[number : number + 1], expected)
 
 
 def test_a_bag_averages_windows_of_the_same_video(clips):
-    model = MouthStatistics(height=32, width=48)
-    measured = MeasuredDataset(clips, model, device=CPU, bag=4)
+    model = NoiseFeatures(height=32, width=48)
+    measured = FeatureDataset(clips, model, device=CPU, bag=4)
     alone = measured.statistics
     video = 2
     windows = alone[6:9]  # three windows a video

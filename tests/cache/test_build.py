@@ -21,10 +21,14 @@ import pytest
 
 from lipinc.cache import build, workers
 from lipinc.cache.build import build_cache, count_line, coverage
-from lipinc.cache.store import OK, Cache, Journal, ManifestRow, read_clips, read_manifest
+from lipinc.cache.clip_file import read_clips
+from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
+from lipinc.cache.store import Cache
 from lipinc.cache.verify import verify_with_progress
-from lipinc.config import CacheConfig, Config, DataConfig, SamplingConfig, parse_command_line
-from lipinc.datasets.records import Label, load_catalog
+from lipinc.config import CacheConfig, Config, SamplingConfig, parse_command_line
+from lipinc.datasets import CsvIndex, Folder
+from lipinc.datasets.dataset import load_videos
+from lipinc.datasets.records import Label
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
@@ -56,7 +60,7 @@ def blank():
 
 def config_of(videos: Path, cache: Path, **changes) -> Config:
     return Config(
-        data=DataConfig(kind="folder", root=str(videos)),
+        data=Folder(root=str(videos)),
         sampling=SamplingConfig(windows=3),
         cache=CacheConfig(path=str(cache), **{"workers": 2, **changes}),
     )
@@ -66,7 +70,7 @@ def run(config: Config) -> tuple[dict[str, str], list[tuple[str, bool]]]:
     """Build; returns the status of each key, and (key, whether done before) in the order of reporting."""
     seen = []
     manifest = build_cache(
-        config, load_catalog(config.data), lambda row, earlier: seen.append((row.record.key, earlier))
+        config, load_videos(config.data), lambda row, earlier: seen.append((row.record.key, earlier))
     )
     return {row.record.key: row.status for row in manifest}, seen
 
@@ -113,7 +117,7 @@ def test_clips_have_the_shapes_of_the_paper(built):
 
 
 def test_bytes_depend_neither_on_the_number_of_workers_nor_on_order(built, videos, tmp_path, monkeypatch):
-    backwards = load_catalog(DataConfig(kind="folder", root=str(videos)))[::-1]
+    backwards = load_videos(Folder(root=str(videos)))[::-1]
     config = config_of(videos, tmp_path / "cache", workers=1)
     build_cache(config, backwards, lambda *_: None)
     first, second = content(built[0]), content(tmp_path / "cache")
@@ -142,7 +146,7 @@ def test_interrupted_and_started_again_it_continues_to_the_same_bytes(built, vid
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_cache(config, load_catalog(config.data), stop_after_three)
+        build_cache(config, load_videos(config.data), stop_after_three)
     assert not (tmp_path / "cache" / "manifest.csv").exists()
     assert (tmp_path / "cache" / "manifest.unfinished.csv").exists()
     _, second = run(config)
@@ -173,7 +177,7 @@ def test_a_missing_file_is_a_row_and_is_tried_again(videos, tmp_path):
     (root / "fake").mkdir()
     (root / "real" / "ann.mp4").write_bytes((videos / "real" / "ann.mp4").read_bytes())
     config = config_of(root, tmp_path / "cache")
-    config = replace(config, data=DataConfig(kind="csv", root=str(root), index=str(index), max_missing=0.6))
+    config = replace(config, data=CsvIndex(root=str(root), index=str(index), max_missing=0.6))
     assert run(config)[0] == {"real/ann.mp4": "ok", "fake/late.mp4": "missing"}
     (root / "fake" / "late.mp4").write_bytes((videos / "fake" / "ann.mp4").read_bytes())
     assert run(config)[0] == {"real/ann.mp4": "ok", "fake/late.mp4": "ok"}
@@ -183,7 +187,7 @@ def test_a_catalogue_that_shrinks_and_grows_again_extracts_nothing_anew(videos, 
     cache = tmp_path / "cache"
     shutil.copytree(built[0], cache)
     config = config_of(videos, cache)
-    few = [record for record in load_catalog(config.data) if "ann" in record.key]
+    few = [record for record in load_videos(config.data) if "ann" in record.key]
     build_cache(config, few, lambda *_: None)
     assert len(read_manifest(cache / "manifest.csv")) == 2
     _, seen = run(config)
@@ -204,7 +208,7 @@ def test_a_half_written_clip_file_is_made_again(videos, built, tmp_path):
 @pytest.mark.parametrize("error", [ImportError("libEGL.so.1: cannot open"), OSError(28, "No space")])
 def test_what_is_not_the_videos_fault_is_not_its_row(videos, tmp_path, monkeypatch, error):
     monkeypatch.setattr(workers, "extract", Mock(side_effect=error))
-    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    record = load_videos(Folder(root=str(videos)))[0]
     config = config_of(videos, tmp_path)
     with pytest.raises(type(error)):
         workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
@@ -244,7 +248,7 @@ def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
         raise ZeroDivisionError("division\nby zero")
 
     monkeypatch.setattr(workers, "extract", broken)
-    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    record = load_videos(Folder(root=str(videos)))[0]
     config = config_of(videos, tmp_path)
     row = workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
     assert (row.status, row.detail) == ("crashed", "ZeroDivisionError: division by zero")
@@ -253,7 +257,7 @@ def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
 def test_a_video_that_needs_too_much_memory_is_a_row_that_says_so(videos, tmp_path, monkeypatch, error):
     monkeypatch.setattr(workers, "extract", Mock(side_effect=error))
-    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    record = load_videos(Folder(root=str(videos)))[0]
     config = config_of(videos, tmp_path)
     row = workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
     assert (row.status, row.detail) == ("crashed", "needs more memory than there is")
@@ -284,7 +288,7 @@ def test_a_video_that_never_ends_costs_itself_alone(videos, tmp_path, monkeypatc
 
 
 def test_a_journal_that_takes_no_more_is_named(videos, tmp_path):
-    record = load_catalog(DataConfig(kind="folder", root=str(videos)))[0]
+    record = load_videos(Folder(root=str(videos)))[0]
     journal = Journal(tmp_path / "journal.csv")
     journal.add(ManifestRow(record, OK))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -316,7 +320,7 @@ def test_a_data_set_that_vanishes_ends_the_run_and_the_next_one_continues(videos
             root.rename(tmp_path / "elsewhere")
 
     with pytest.raises(UserError, match=r"data.root .* is gone"):
-        build_cache(config, load_catalog(config.data), unmount)
+        build_cache(config, load_videos(config.data), unmount)
     (tmp_path / "elsewhere").rename(root)
     status, seen = run(config)
     assert any(earlier for _, earlier in seen)
@@ -328,7 +332,7 @@ def test_a_video_that_changes_while_it_is_read_is_not_taken(videos, tmp_path, mo
     shutil.copy(videos / "real" / "ann.mp4", video)
     monkeypatch.setattr(workers, "extract", lambda *_, **__: os.truncate(video, 1000))
     config = config_of(videos, tmp_path)
-    record = load_catalog(config.data)[0]
+    record = load_videos(config.data)[0]
     row = workers.extract_to_cache(record, video, tmp_path / "x", config.mouth, config.sampling, {})
     assert (row.status, row.detail) == ("missing", "it vanished or changed while it was read")
 

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from lipinc.cache.manifest import write_manifest
 from lipinc.cache.selection import select
-from lipinc.cache.store import Cache, write_manifest
+from lipinc.cache.store import Cache
 from lipinc.datasets.records import Label
 from lipinc.datasets.splits import SPLITS
 from lipinc.errors import UserError

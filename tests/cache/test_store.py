@@ -7,17 +7,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from lipinc.cache.store import (
-    CLIP_ARRAYS,
-    Cache,
-    Journal,
-    ManifestRow,
-    read_clips,
-    read_manifest,
-    write_clips,
-    write_manifest,
-)
-from lipinc.config import DataConfig
+from lipinc.cache.clip_file import CLIP_ARRAYS, read_clips, write_clips
+from lipinc.cache.manifest import Journal, ManifestRow, read_manifest, write_manifest
+from lipinc.cache.store import Cache
+from lipinc.datasets import FakeAVCeleb
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
 from tests.synthetic_cache import make_cache, make_clips, tiny_config
@@ -147,4 +140,4 @@ def test_a_manifest_of_other_labels_is_refused(config):
     make_cache(config, people=1)
     Cache.of(config).check_catalogue(replace(config.data, root="elsewhere"))
     with pytest.raises(UserError, match="data.fake_methods"):
-        Cache.of(config).check_catalogue(DataConfig(fake_methods=("wav2lip", "fsgan")))
+        Cache.of(config).check_catalogue(FakeAVCeleb(fake_methods=("wav2lip", "fsgan")))

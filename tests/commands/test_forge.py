@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lipinc.commands import forge
-from lipinc.config import DataConfig
-from lipinc.datasets.records import Label, load_catalog
+from lipinc.datasets import FakeAVCeleb
+from lipinc.datasets.dataset import load_videos
+from lipinc.datasets.records import Label
 from lipinc.demo.videos import render_video
 from lipinc.errors import UserError
 from lipinc.video.reader import read_frames
@@ -37,7 +38,7 @@ def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(monkeypatc
         "left out, unreadable: text.mp4: not a video that FFmpeg can open",
         f"3 real videos and 6 pseudo-fakes of them in {out}",
     ]
-    records = load_catalog(DataConfig(root=str(out), fake_methods=("pseudo",)))
+    records = load_videos(FakeAVCeleb(root=str(out), fake_methods=("pseudo",)))
     assert [(r.identity, r.label) for r in records] == [
         (person, label) for person in ("ann", "ann", "bob") for label in (Label.REAL, Label.FAKE, Label.FAKE)
     ]

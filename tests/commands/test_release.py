@@ -7,7 +7,8 @@ from lipinc.commands import release
 from lipinc.config import DEFAULT_CHECKPOINT, REPOSITORY, to_json
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
-from lipinc.models.checkpoint import load_checkpoint, model_for, save_checkpoint
+from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
+from lipinc.models.registry import build_model
 from tests.synthetic_cache import tiny_config
 
 CPU = torch.device("cpu")
@@ -21,7 +22,7 @@ def run(monkeypatch, *words) -> None:
 def test_a_released_checkpoint_is_half_as_large_and_says_the_same(tmp_path, monkeypatch, capsys):
     config = tiny_config(tmp_path)
     source, target = tmp_path / "best.safetensors", tmp_path / "weights" / "small.safetensors"
-    model = model_for(config).eval()
+    model = build_model(config).eval()
     calibration = Calibration(0.5, 2.0, (0.25, 1.0))
     save_checkpoint(source, model, config, epoch=3, calibration=calibration, trained_on=("0123456789abcdef",))
     run(monkeypatch, source, "--out", target)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lipinc.commands.runner import run_script
+from lipinc.commands.runner import run_command
 from lipinc.demo.corpus import render
 from lipinc.errors import UserError
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lipinc.config import Config, DataConfig, check, from_json, load_config, parse_command_line, schema, to_json
+from lipinc.config import Config, from_json, load_config, parse_command_line, schema, to_json
+from lipinc.datasets import CsvIndex
 from lipinc.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,7 +15,7 @@ SHIPPED = [ROOT / "config.py", *sorted((ROOT / "configs").glob("*.py"))]
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
 def test_every_shipped_config_loads_makes_sense_and_survives_json(file):
     config = load_config(file)
-    check(config)
+    config.check()
     assert from_json(json.loads(to_json(config))) == config
 
 
@@ -99,6 +100,6 @@ def test_settings_that_do_not_go_together_are_refused(flags, message):
 
 
 def test_columns_may_be_a_dict_and_survive_json():
-    config = Config(data=DataConfig(columns={"path": "file", "identity": "person"}))
+    config = Config(data=CsvIndex(columns={"path": "file", "identity": "person"}))
     assert config.data.columns == (("path", "file"), ("identity", "person"))
     assert from_json(json.loads(to_json(config))) == config

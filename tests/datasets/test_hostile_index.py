@@ -14,13 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipinc.cache import workers
-from lipinc.cache.store import OK, Cache, read_clips, read_manifest, write_manifest
-from lipinc.config import DataConfig
-from lipinc.datasets.records import load_catalog
+from lipinc.cache.clip_file import read_clips
+from lipinc.cache.manifest import OK, read_manifest, write_manifest
+from lipinc.cache.store import Cache
+from lipinc.datasets import CsvIndex
+from lipinc.datasets.dataset import load_videos
 from lipinc.datasets.splits import write_splits
 from lipinc.detection.page import page_name
 from lipinc.errors import UserError
-from lipinc.evaluation.metrics import TEXT_COLUMNS, Predictions
+from lipinc.evaluation.metrics import TEXT_COLUMNS
+from lipinc.evaluation.predictions import Predictions
 from tests.synthetic_cache import make_clips, tiny_config
 
 PARTS = (
@@ -89,7 +92,7 @@ def test_nothing_is_written_outside_the_folders_asked_for(tmp_path_factory, rows
         patch.object(workers, "extract", lambda *_, **__: clips),
     ):
         try:
-            records = load_catalog(DataConfig(kind="csv", root=str(data)))
+            records = load_videos(CsvIndex(root=str(data)))
         except UserError as error:
             assert len(str(error)) > 10
             return

@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lipinc.config import DataConfig
-from lipinc.datasets.records import (
-    Label,
-    VideoRecord,
-    as_key,
-    check_present,
-    load_catalog,
-    read_fakeavceleb_index,
-    seed_of,
-    unique_files,
-)
+from lipinc.datasets import CsvIndex, FakeAVCeleb, Folder
+from lipinc.datasets.dataset import check_present, load_videos
+from lipinc.datasets.fakeavceleb import read_fakeavceleb_index, unique_files
+from lipinc.datasets.records import Label, VideoRecord, as_key, seed_of
 from lipinc.errors import UserError
 
 HEADER = "source,target1,target2,method,category,type,race,gender,filename,path"
@@ -42,12 +35,12 @@ def write(path: Path, *lines: str, newline: str = "\n", encoding: str = "utf-8")
 
 def fakeavceleb(folder: Path, *rows: str, header: str = HEADER, **options) -> list[VideoRecord]:
     write(folder / "meta_data.csv", header, *rows)
-    return load_catalog(DataConfig(root=str(folder), **options))
+    return load_videos(FakeAVCeleb(root=str(folder), **options))
 
 
 def csv_catalog(folder: Path, *lines: str, **options) -> list[VideoRecord]:
     write(folder / "index.csv", *lines)
-    return load_catalog(DataConfig(kind="csv", root=str(folder), **options))
+    return load_videos(CsvIndex(root=str(folder), **options))
 
 
 # Paths
@@ -91,7 +84,7 @@ def test_unsafe_path_is_refused_with_its_row(path: str) -> None:
 @pytest.mark.parametrize("name", ["absent.csv", "."])
 def test_index_that_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="cannot read"):
-        load_catalog(DataConfig(root=str(tmp_path), index=str(tmp_path / name)))
+        load_videos(FakeAVCeleb(root=str(tmp_path), index=str(tmp_path / name)))
 
 
 # FakeAVCeleb
@@ -187,13 +180,13 @@ def test_real_index_has_the_known_counts(fakeavceleb_index: Path) -> None:
     methods = Counter(row.method for row in rows)
     assert (len(rows), len(unique_files(rows)), methods["real"], methods["wav2lip"]) == (21566, 21544, 500, 9602)
 
-    records = load_catalog(DataConfig(root="anywhere", index=str(fakeavceleb_index)))
+    records = load_videos(FakeAVCeleb(root="anywhere", index=str(fakeavceleb_index)))
     assert Counter(record.label for record in records) == {Label.REAL: 500, Label.FAKE: 9602}
     assert len({record.key for record in records}) == len(records)
     assert records[0].key == REAL_KEY
     # The 22 files listed twice: under the method that counts.
-    swapped = load_catalog(
-        DataConfig(root="anywhere", index=str(fakeavceleb_index), fake_methods=("wav2lip", "faceswap-wav2lip"))
+    swapped = load_videos(
+        FakeAVCeleb(root="anywhere", index=str(fakeavceleb_index), fake_methods=("wav2lip", "faceswap-wav2lip"))
     )
     assert len(swapped) == 500 + 9602 + 2717 - 22
 
@@ -216,7 +209,7 @@ def touch(root: Path, *keys: str) -> None:
 def test_folder_lists_videos_with_their_people(tmp_path: Path) -> None:
     touch(tmp_path, "real/id1/x/b.MP4", "real/a.mp4", "fake/id1/c.webm", "fake/a.avi")
     touch(tmp_path, "real/notes.txt", "real/._a.mp4", "other/d.mp4")
-    records = load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+    records = load_videos(Folder(root=str(tmp_path)))
     assert [(r.key, r.label, r.identity, r.generator) for r in records] == [
         ("fake/a.avi", Label.FAKE, "a", "unknown"),
         ("fake/id1/c.webm", Label.FAKE, "id1", "unknown"),
@@ -229,7 +222,7 @@ def test_folder_follows_linked_people(tmp_path: Path) -> None:
     touch(tmp_path, "elsewhere/a.mp4", "set/fake/id1/b.mp4")
     (tmp_path / "set/real").mkdir()
     (tmp_path / "set/real/id1").symlink_to(tmp_path / "elsewhere")
-    keys = [record.key for record in load_catalog(DataConfig(kind="folder", root=str(tmp_path / "set")))]
+    keys = [record.key for record in load_videos(Folder(root=str(tmp_path / "set")))]
     assert keys == ["fake/id1/b.mp4", "real/id1/a.mp4"]
 
 
@@ -241,7 +234,7 @@ def test_folder_that_links_show_twice_is_refused(tmp_path: Path, link: str, targ
     touch(tmp_path, "real/id1/a.mp4", "fake/id3/b.mp4")
     (tmp_path / link).symlink_to(tmp_path / target)
     with pytest.raises(UserError, match="are one folder: take the link away"):
-        load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+        load_videos(Folder(root=str(tmp_path)))
 
 
 def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
@@ -253,7 +246,7 @@ def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
     touch(tmp_path, "30/x.mp4", "fake/x.mp4")
     (tmp_path / "real").symlink_to(tmp_path / "0")
     with pytest.raises(UserError, match="are one folder"):
-        load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+        load_videos(Folder(root=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +255,7 @@ def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
 def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str) -> None:
     touch(tmp_path, *keys)
     with pytest.raises(UserError, match=message):
-        load_catalog(DataConfig(kind="folder", root=str(tmp_path)))
+        load_videos(Folder(root=str(tmp_path)))
 
 
 # CSV
@@ -324,8 +317,8 @@ def test_wrong_csv_is_refused(tmp_path: Path, lines: list[str], columns: dict[st
 def test_shared_clips_are_read_and_all_there(clips_root: Path) -> None:
     columns = {"path": "file", "identity": "person"}
     index = str(clips_root / "clips.csv")
-    config = DataConfig(kind="csv", root=str(clips_root), index=index, columns=columns, max_missing=0)
-    records = load_catalog(config)
+    config = CsvIndex(root=str(clips_root), index=index, columns=columns, max_missing=0)
+    records = load_videos(config)
     with (clips_root / "clips.csv").open(newline="") as file:
         listed = Counter(Label[row["label"].upper()] for row in csv.DictReader(file))
     assert Counter(record.label for record in records) == listed
@@ -340,9 +333,9 @@ def test_shared_clips_are_read_and_all_there(clips_root: Path) -> None:
 def test_few_missing_files_are_returned_and_many_are_an_error(tmp_path: Path) -> None:
     records = [VideoRecord(f"{name}.mp4", Label.REAL, name) for name in "abcd"]
     touch(tmp_path, "b.mp4", "c.mp4", "d.mp4")
-    assert check_present(records, DataConfig(root=str(tmp_path), max_missing=0.25)) == {"a.mp4"}
+    assert check_present(records, FakeAVCeleb(root=str(tmp_path), max_missing=0.25)) == {"a.mp4"}
     with pytest.raises(UserError, match=f"1 of 4 videos are missing, the first is {tmp_path}/a.mp4: .*{tmp_path}, to"):
-        check_present(records, DataConfig(root=str(tmp_path), max_missing=0.24))
+        check_present(records, FakeAVCeleb(root=str(tmp_path), max_missing=0.24))
 
 
 def test_what_is_no_file_counts_as_missing(tmp_path: Path) -> None:
@@ -352,7 +345,7 @@ def test_what_is_no_file_counts_as_missing(tmp_path: Path) -> None:
     (tmp_path / "itself.mp4").symlink_to(tmp_path / "itself.mp4")
     keys = {"folder.mp4", "pipe.mp4", "device.mp4", "itself.mp4", "x" * 300 + ".mp4", "/".join(["x" * 200] * 30)}
     records = [VideoRecord(key, Label.REAL, "a") for key in sorted(keys)]
-    assert check_present(records, DataConfig(root=str(tmp_path), max_missing=1)) == keys
+    assert check_present(records, FakeAVCeleb(root=str(tmp_path), max_missing=1)) == keys
 
 
 def test_file_named_as_the_version_of_another_is_refused(tmp_path: Path) -> None:
@@ -362,7 +355,7 @@ def test_file_named_as_the_version_of_another_is_refused(tmp_path: Path) -> None
 
 def test_pseudo_fakes_are_made_of_reals_alone(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text("path,label,identity\na.mp4,real,ann\nb.mp4,fake,bob\n")
-    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), forgeries=2, conditions=("crf28",)))
+    records = load_videos(CsvIndex(root=str(tmp_path), forgeries=2, conditions=("crf28",)))
     assert [(r.key, r.label, r.generator) for r in records] == [
         ("a.mp4", Label.REAL, "-"),
         ("a.mp4@crf28", Label.REAL, "-"),
@@ -377,7 +370,7 @@ def test_pseudo_fakes_are_made_of_reals_alone(tmp_path: Path) -> None:
 
 def test_reencoded_versions_follow_their_video(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text("path,label,identity\na@crf28.mp4,real,ann\nb.mp4,fake,bob\n")
-    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path), conditions=("crf23", "crf28")))
+    records = load_videos(CsvIndex(root=str(tmp_path), conditions=("crf23", "crf28")))
     assert [(r.key, r.path, r.condition, r.identity) for r in records] == [
         ("a@crf28.mp4", "a@crf28.mp4", "raw", "ann"),
         ("a@crf28.mp4@crf23", "a@crf28.mp4", "crf23", "ann"),
@@ -393,7 +386,7 @@ def test_a_fake_names_its_real_by_path_or_stem(tmp_path: Path) -> None:
         "path,label,identity,pair,family,audio\nreal/a.mp4,real,ann,-,studio,own\nfake/a.mp4,fake,ann,a,studio,dubbed\n"
         "fake/b.mp4,fake,ann,real/a.mp4,,\nfake/c.mp4,fake,ann,gone,,\nfake/d.mp4,fake,ann,-,,\n"
     )
-    records = load_catalog(DataConfig(kind="csv", root=str(tmp_path)))
+    records = load_videos(CsvIndex(root=str(tmp_path)))
     assert [record.pair for record in records] == ["", "real/a.mp4", "real/a.mp4", "", ""]
     assert (records[1].family, records[1].audio) == ("studio", "dubbed")
 

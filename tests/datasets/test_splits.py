@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipinc.config import DataConfig, SplitConfig
-from lipinc.datasets.records import Label, VideoRecord, load_catalog
+from lipinc.config import SplitConfig
+from lipinc.datasets import FakeAVCeleb
+from lipinc.datasets.dataset import load_videos
+from lipinc.datasets.records import Label, VideoRecord
 from lipinc.datasets.splits import EXCLUDED, SPLITS, assign_splits, summary, write_splits
 from lipinc.errors import UserError
 
@@ -282,7 +284,7 @@ def test_summary_counts_people_and_videos() -> None:
 
 
 def test_fakeavceleb_is_split_alike_in_every_race_and_gender(fakeavceleb_index: Path) -> None:
-    records = load_catalog(DataConfig(root="anywhere", index=str(fakeavceleb_index)))
+    records = load_videos(FakeAVCeleb(root="anywhere", index=str(fakeavceleb_index)))
     splits = assign_splits(records, SplitConfig())
     reals = Counter((r.race, r.gender, splits[r.key]) for r in records if r.label is Label.REAL)
     assert len(reals) == 30

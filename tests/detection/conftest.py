@@ -12,7 +12,8 @@ import torch
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.models.calibration import Calibration
-from lipinc.models.checkpoint import model_for, save_checkpoint
+from lipinc.models.checkpoint import save_checkpoint
+from lipinc.models.registry import build_model
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +52,7 @@ def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
             train=TrainConfig(device="cpu"),
         )
         torch.manual_seed(0)
-        model = model_for(config)
+        model = build_model(config)
         if name == "lipinc_v2":
             last = model.head.dense[-1]
             with torch.no_grad():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lipinc.detection import batch, page
-from lipinc.detection.batch import Result, Settings, find_videos, judge, judge_one
+from lipinc.detection.batch import Result, Settings, find_videos, classify_videos, classify_video
 from lipinc.detection.detector import Detector
 from lipinc.errors import UserError
 from lipinc.video import faces
@@ -96,19 +96,19 @@ def reasons(results) -> dict[str, str | None]:
 
 def judge_here(folder: Path, settings: Settings) -> list[Result]:
     """In this process, whose limits and patches others would not see."""
-    return [judge_one(settings, file) for file in find_videos([str(folder)])]
+    return [classify_video(settings, file) for file in find_videos([str(folder)])]
 
 
 def _die_on_bob(settings: Settings, file: Path) -> Result:
     if "bob" in file.name:
         os.kill(os.getpid(), signal.SIGSEGV)
-    return judge_one(settings, file)
+    return classify_video(settings, file)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_process_that_dies_costs_its_video_alone(folder, checkpoint, monkeypatch, workers) -> None:
-    monkeypatch.setattr(batch, "judge_one", _die_on_bob)
+    monkeypatch.setattr(batch, "classify_video", _die_on_bob)
     results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=folder / "report"), workers))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "crashed", "text.mp4": "unreadable"}
     (bob,) = [result for result in results if result.values["reason"] == "crashed"]

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 import detect
-from lipinc.commands.runner import run_script
-from lipinc.config import REPOSITORY, Config, ModelConfig
+from lipinc.commands.runner import run_command
+from lipinc.config.loading import PACKAGE, Config, ModelConfig
 from lipinc.detection import page
-from lipinc.detection.batch import judge_one
+from lipinc.detection.batch import classify_video
 from lipinc.models.calibration import Calibration
-from lipinc.models.checkpoint import model_for
+from lipinc.models.registry import build_model
 
 HOSTILE = [
     "=1+1.mp4",
@@ -54,7 +54,7 @@ def run_apart(monkeypatch, capsys, checkpoint):
 @pytest.fixture
 def run(run_apart, monkeypatch):
     """The same, but the videos are judged in this process, which has torch loaded and the patches of the test."""
-    monkeypatch.setattr(detect, "judge", lambda files, settings, _: (judge_one(settings, file) for file in files))
+    monkeypatch.setattr(detect, "judge", lambda files, settings, _: (classify_video(settings, file) for file in files))
     return run_apart
 
 
@@ -140,7 +140,7 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
 def test_wrong_usage_is_one_clear_line_and_status_2(run, tmp_path, text, words, message) -> None:
     (tmp_path / "empty folder").mkdir()
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"weights": [1.0]}))
-    torch.save(model_for(Config(model=ModelConfig(name="lipinc_v2", hidden=16))).state_dict(), tmp_path / "torch.pt")
+    torch.save(build_model(Config(model=ModelConfig(name="lipinc_v2", hidden=16))).state_dict(), tmp_path / "torch.pt")
     status, out, err = run(text, *(word.format(folder=tmp_path) for word in words))
     assert status == 2 and out == ""
     assert message in err.splitlines()[-1]

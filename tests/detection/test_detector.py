@@ -246,7 +246,7 @@ def test_evidence_is_given_if_asked_for(talk, judge, followed) -> None:
 
 def test_native_mouths_are_judged_each_window_at_its_size(talk, make_checkpoint) -> None:
     mouth = MouthConfig(cut="native", margin=0.15)
-    judge = Detector(make_checkpoint(name="statistics", mouth=mouth))
+    judge = Detector(make_checkpoint(name="noise_features", mouth=mouth))
     verdict = judge(talk, evidence=True)
     (face,) = verdict.faces
     model, sampling = judge.checkpoint.model, replace(judge.checkpoint.config.sampling, windows=sys.maxsize)

@@ -16,7 +16,6 @@ from lipinc.detection.page import (
     MAX_BARS,
     MEANING,
     data_uri,
-    decide,
     face_timeline,
     heat_overlay,
     index_row,
@@ -32,6 +31,7 @@ from lipinc.detection.verdict import (
     Source,
     Verdict,
     WindowScore,
+    decide,
 )
 from lipinc.errors import UserError
 from lipinc.video.rejection import Reason

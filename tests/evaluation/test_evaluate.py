@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from lipinc.commands import evaluate
-from lipinc.config import Config, DataConfig, ModelConfig, SamplingConfig
+from lipinc.config import Config, ModelConfig, SamplingConfig
+from lipinc.datasets import CsvIndex
 from lipinc.demo.videos import render_video
 from lipinc.errors import UserError
-from lipinc.evaluation.metrics import Predictions
+from lipinc.evaluation.predictions import Predictions
 from lipinc.models.calibration import Calibration
-from lipinc.models.checkpoint import identity_digest, load_checkpoint, model_for, save_checkpoint
+from lipinc.models.checkpoint import identity_digest, load_checkpoint, save_checkpoint
+from lipinc.models.registry import build_model
 from tests.synthetic_cache import tiny_config
 
 
@@ -42,14 +44,14 @@ def checkpoint(config: Config, file: Path, *known: str, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     trained_on = tuple(identity_digest(person) for person in known)
     calibration = Calibration(0.1, 0.5, (0.0, 0.2))
-    save_checkpoint(file, model_for(config), config, epoch=1, calibration=calibration, trained_on=trained_on)
+    save_checkpoint(file, build_model(config), config, epoch=1, calibration=calibration, trained_on=trained_on)
     return file
 
 
 def run(
     monkeypatch, config: Config, videos: Path, *files: Path, conditions: tuple[str, ...] = ("crf40", "blur5")
 ) -> None:
-    data = DataConfig(kind="csv", root=str(videos), conditions=conditions)
+    data = CsvIndex(root=str(videos), conditions=conditions)
     # The config's own mouths and network are no matter: the checkpoints decide.
     other = replace(config, data=data, mouth=replace(config.mouth, width=32), model=ModelConfig(name="lipinc_v2"))
     values = {name: getattr(other, name) for name in Config.__dataclass_fields__}

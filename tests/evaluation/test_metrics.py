@@ -11,7 +11,6 @@ from lipinc.errors import UserError
 from lipinc.evaluation.metrics import (
     CSV_COLUMNS,
     TEXT_COLUMNS,
-    Predictions,
     accuracy,
     auc,
     average_precision,
@@ -20,6 +19,7 @@ from lipinc.evaluation.metrics import (
     eer,
     evaluate,
 )
+from lipinc.evaluation.predictions import Predictions
 
 
 def predictions(label, score, identity=None, **columns) -> Predictions:

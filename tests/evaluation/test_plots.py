@@ -5,12 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.evaluation.metrics import Interval, Predictions
+from lipinc.cache.contact_sheet import SEAM, SEPARATOR, contact_sheet, mouth_strip
+from lipinc.evaluation.metrics import Interval
 from lipinc.evaluation.plots import (
-    SEAM,
-    SEPARATOR,
-    contact_sheet,
-    mouth_strip,
     plot_conditions,
     plot_confusion,
     plot_growth,
@@ -20,6 +17,7 @@ from lipinc.evaluation.plots import (
     plot_score_histogram,
     plot_steady_state,
 )
+from lipinc.evaluation.predictions import Predictions
 from lipinc.synthesis.perturbations import expand
 
 NAN = float("nan")

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lipinc.config import LossConfig
-from lipinc.losses.inconsistency import inconsistency_loss, total_loss
+from lipinc.losses.inconsistency import inconsistency_loss
 from lipinc.losses.ssim import mean_ssim
+from lipinc.losses.total import total_loss
 from lipinc.models import LIPINC, LIPINCV2
 from tests.plain_ssim import similar_maps
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from keras_in_numpy import array, map_attention, multi_head_attention
 
-from lipinc.models.attention import MultiHeadAttention, ProjectedAttention, published_attention
+from lipinc.models.layers import MultiHeadAttention, ProjectedAttention, published_attention
 
 
 def maps(seed: int, *shape: int) -> torch.Tensor:

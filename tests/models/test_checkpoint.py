@@ -12,14 +12,8 @@ from safetensors.torch import save_file
 from lipinc.config import to_json
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
-from lipinc.models.checkpoint import (
-    identity_digest,
-    load_checkpoint,
-    load_state,
-    model_for,
-    save_checkpoint,
-    save_state,
-)
+from lipinc.models.checkpoint import identity_digest, load_checkpoint, load_state, save_checkpoint, save_state
+from lipinc.models.registry import build_model
 from tests.synthetic_cache import make_cache, tiny_config
 
 CPU = torch.device("cpu")
@@ -38,7 +32,7 @@ def save(file, model, config):
 
 
 def test_round_trip(tmp_path, config):
-    model = model_for(config)
+    model = build_model(config)
     save(tmp_path / "c.safetensors", model, config)
     checkpoint = load_checkpoint(tmp_path / "c.safetensors", CPU)
     assert checkpoint.config == config
@@ -51,9 +45,9 @@ def test_round_trip(tmp_path, config):
 def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, config):
     (tmp_path / "text.safetensors").write_text("hello")
     (tmp_path / "empty.safetensors").write_bytes(b"")
-    torch.save(model_for(config).state_dict(), tmp_path / "pickle.pt")
+    torch.save(build_model(config).state_dict(), tmp_path / "pickle.pt")
     save_file({"weight": torch.zeros(2)}, tmp_path / "foreign.safetensors")
-    save(tmp_path / "other.safetensors", model_for(config), replace(config, model=replace(config.model, name="lipinc")))
+    save(tmp_path / "other.safetensors", build_model(config), replace(config, model=replace(config.model, name="lipinc")))
     save_file(
         {"weight": torch.zeros(2)},
         tmp_path / "newer.safetensors",
@@ -128,14 +122,14 @@ def test_a_config_of_absurd_sizes_is_refused_and_allocates_nothing(tmp_path, con
     *section, name = path.split(".")
     (values[section[0]] if section else values)[name] = json.loads(value)
     about = {"config": values, "epoch": 1, "calibration": asdict(CALIBRATION), "trained_on": []}
-    save_file(model_for(config).state_dict(), tmp_path / "c.safetensors", {"lipinc": json.dumps(about)})
+    save_file(build_model(config).state_dict(), tmp_path / "c.safetensors", {"lipinc": json.dumps(about)})
     with pytest.raises(UserError, match="c.safetensors") as caught:
         load_checkpoint(tmp_path / "c.safetensors", CPU)
     assert "\n" not in str(caught.value)
 
 
 def test_tensors_that_are_not_the_networks_are_refused(tmp_path, config):
-    weights = model_for(config).state_dict()
+    weights = build_model(config).state_dict()
     name = "head.dense.4.weight"
     changed = {
         "is none, not": {key: tensor for key, tensor in weights.items() if key != name},
@@ -192,7 +186,7 @@ def test_training_state_round_trip(tmp_path):
 
 
 def test_a_checkpoint_is_not_tested_on_its_own_people_nor_on_other_clips(tmp_path, config):
-    save(tmp_path / "c.safetensors", model_for(config), config)
+    save(tmp_path / "c.safetensors", build_model(config), config)
     checkpoint = load_checkpoint(tmp_path / "c.safetensors", CPU)
     rows = make_cache(config, people=4)
     checkpoint.check_fits(config, rows[4:])

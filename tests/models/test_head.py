@@ -6,7 +6,7 @@ import torch
 from keras_in_numpy import array, disturb, head
 from torch import nn
 
-from lipinc.models.head import FusionHead
+from lipinc.models.layers import FusionHead
 
 
 @pytest.mark.parametrize("map_size", [8, 16])  # 16: more than one cell is left to flatten, so their order shows

@@ -13,8 +13,8 @@ import pytest
 import torch
 from keras_in_numpy import EPSILON, map_attention, max_pool, relu, softmax
 
-from lipinc.commands.runner import run_script
-from lipinc.config import REPOSITORY, check, load_config
+from lipinc.commands.runner import run_command
+from lipinc.config.loading import PACKAGE, check, load_config
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint
@@ -417,7 +417,7 @@ def test_a_checkpoint_that_cannot_be_written(file_v2, tmp_path, monkeypatch, cap
 @pytest.mark.parametrize("version", [1, 2])
 def test_configs_are_the_published_clips(version):
     config = load_config(REPOSITORY / "configs" / f"official_v{version}.py")
-    check(config)
+    config.check()
     assert (config.name, config.cache.path) == (f"official_v{version}", "cache/official_v1")
     assert (config.model.name, config.model.input_scale) == (("lipinc", "lipinc_v2")[version - 1], 1.0)
     assert config.mouth.residue == "wrapped"

@@ -10,7 +10,8 @@ from torch import nn
 
 from lipinc.config import LossConfig, ModelConfig
 from lipinc.errors import UserError
-from lipinc.losses.inconsistency import inconsistency_loss, total_loss
+from lipinc.losses.inconsistency import inconsistency_loss
+from lipinc.losses.total import total_loss
 from lipinc.models import LIPINC, build_model
 
 SMALL = {"frames": 5, "height": 14, "width": 21, "hidden": 16, "input_scale": 1 / 255}

@@ -10,7 +10,8 @@ from torch import nn
 
 from lipinc.config import LossConfig, ModelConfig
 from lipinc.errors import UserError
-from lipinc.losses.inconsistency import inconsistency_loss, total_loss
+from lipinc.losses.inconsistency import inconsistency_loss
+from lipinc.losses.total import total_loss
 from lipinc.models import LIPINCV2, build_model
 
 SMALL = {"height": 8, "width": 12, "patch": 4, "model_width": 6, "heads": 3, "hidden": 16, "input_scale": 1 / 255}

@@ -1,4 +1,4 @@
-"""MouthStatistics: what it measures, by pictures whose statistics are known."""
+"""NoiseFeatures: what it measures, by pictures whose statistics are known."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from lipinc.config import ModelConfig
 from lipinc.detection.evidence import heat_map
 from lipinc.errors import UserError
-from lipinc.models import MouthStatistics, build_model
+from lipinc.models import NoiseFeatures, build_model
 
 SIZE = (64, 144)
 
@@ -15,7 +15,7 @@ SIZE = (64, 144)
 def measure(frames: np.ndarray) -> dict[str, float]:
     """Frames [N, H, W] or [N, H, W, 3] -> statistics by name."""
     frames = np.repeat(frames[..., None], 3, axis=-1) if frames.ndim == 3 else frames
-    model = MouthStatistics()
+    model = NoiseFeatures()
     values = model.statistics(torch.from_numpy(frames[None].astype(np.float32)))[0]
     assert len(values) == len(model.names()) == len(set(model.names()))
     return dict(zip(model.names(), values.tolist(), strict=True))
@@ -81,10 +81,10 @@ def test_globals_count_only_as_likenesses():
 
 def test_logits_gradients_and_evidence():
     model = build_model(
-        ModelConfig(name="statistics", hidden=16, dropout=0.2, input_dropout=0.1, batch_norm_momentum=0.3),
+        ModelConfig(name="noise_features", hidden=16, dropout=0.2, input_dropout=0.1, batch_norm_momentum=0.3),
         local_frames=5, global_frames=3, height=64, width=144,
     )  # fmt: skip
-    assert isinstance(model, MouthStatistics)
+    assert isinstance(model, NoiseFeatures)
     assert (model.network[0].p, model.network[1].out_features, model.network[4].p) == (0.1, 16, 0.2)
     assert (model.standardise.momentum, model.noise) == (0.3, 0.3)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 8, 64, 144, 3), dtype=np.uint8))
@@ -101,10 +101,10 @@ def test_logits_gradients_and_evidence():
 
 
 def test_its_weights_are_few_and_its_filters_are_no_weights():
-    model = MouthStatistics()
+    model = NoiseFeatures()
     assert sum(parameter.numel() for parameter in model.parameters()) == 21_122
     with torch.device("meta"):  # as a checkpoint is loaded
-        empty = MouthStatistics()
+        empty = NoiseFeatures()
     empty.load_state_dict(model.state_dict(), assign=True)
     frames = torch.zeros(1, 8, 64, 144, 3, dtype=torch.uint8)
     assert torch.equal(empty.eval()(frames, frames), model.eval()(frames, frames))
@@ -115,10 +115,10 @@ def test_its_weights_are_few_and_its_filters_are_no_weights():
 )
 def test_clips_too_small_are_refused(local, size, told):
     with pytest.raises(UserError, match=told):
-        build_model(ModelConfig(name="statistics"), local_frames=local, global_frames=3, height=size[0], width=size[1])
+        build_model(ModelConfig(name="noise_features"), local_frames=local, global_frames=3, height=size[0], width=size[1])
 
 
 def test_black_and_equal_mouths_have_finite_statistics():
     for value in (0, 255):
         frames = torch.full((2, 8, 64, 144, 3), value, dtype=torch.uint8)
-        assert MouthStatistics().statistics(frames).isfinite().all()
+        assert NoiseFeatures().statistics(frames).isfinite().all()

@@ -14,17 +14,20 @@ import pytest
 import torch
 from torch import nn
 
-from lipinc.batches.clip_dataset import ClipDataset, training_loader
+from lipinc.batches.clip_dataset import ClipDataset
+from lipinc.batches.loaders import training_loader
 from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
-from lipinc.commands.runner import run_script
+from lipinc.commands.runner import run_command
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
 from lipinc.ddp import is_main, parallelise, processes, share
 from lipinc.errors import UserError
-from lipinc.losses.inconsistency import Loss, total_loss
-from lipinc.models.checkpoint import load_checkpoint, model_for
+from lipinc.evaluation.scoring import predict
+from lipinc.losses.inconsistency import Loss
+from lipinc.losses.total import total_loss
+from lipinc.models.checkpoint import load_checkpoint
+from lipinc.models.registry import build_model
 from lipinc.training import loop as training
-from lipinc.training.loop import predict
 from lipinc.training.run_folder import Run
 from tests.processes import in_processes
 from tests.synthetic_cache import make_cache, tiny_config
@@ -41,7 +44,7 @@ def config(tmp_path) -> Config:
         tiny_config(tmp_path),
         mouth=MouthConfig(height=32, width=48),
         model=ModelConfig(
-            name="statistics", hidden=16, batch_norm_momentum=0.1, dropout=0.0, input_dropout=0.0, noise=0.0
+            name="noise_features", hidden=16, batch_norm_momentum=0.1, dropout=0.0, input_dropout=0.0, noise=0.0
         ),
         loss=LossConfig(inconsistency=0.0),
         augment=AugmentConfig(flip=0.0),
@@ -77,7 +80,7 @@ def test_batch_statistics_are_those_of_the_whole_batch():
 def gradient(config: Config) -> np.ndarray:
     """Of one step on seven clips."""
     torch.manual_seed(0)
-    model = model_for(config).train()
+    model = build_model(config).train()
     parallel = parallelise(model)
     random = torch.Generator().manual_seed(1)
     size = (7, 8, config.mouth.height, config.mouth.width, 3)

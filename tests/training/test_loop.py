@@ -15,12 +15,15 @@ import torch
 from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
-from lipinc.commands.runner import run_script
+from lipinc.commands.runner import run_command
 from lipinc.config import Config, TrainConfig
 from lipinc.errors import UserError
+from lipinc.evaluation.scoring import predict
 from lipinc.models.checkpoint import load_checkpoint, load_state, save_state
+from lipinc.models.device import choose_device
 from lipinc.training import loop as training
-from lipinc.training.loop import best_epoch, choose_device, learning_rate, predict, train
+from lipinc.training.loop import best_epoch, train
+from lipinc.training.optimization import learning_rate
 from lipinc.training.run_folder import Run
 from tests.synthetic_cache import make_cache, tiny_config
 
@@ -92,7 +95,7 @@ def test_it_learns_the_flicker_of_the_fakes(config):
 
 def test_a_score_is_the_mean_margin_of_a_videos_windows(config):
     dataset = ClipDataset(Cache.of(config), select(Cache.of(config), config)[2]["validation"])
-    model = training.model_for(config).eval()
+    model = training.build_model(config).eval()
     predictions, _ = predict(model, dataset, replace(config.train, batch_size=2), CPU, description="")
     with torch.inference_mode():
         for video, row in enumerate(dataset.rows):

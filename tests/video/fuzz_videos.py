@@ -27,12 +27,13 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from lipinc.cache.store import OK, Cache
+from lipinc.cache.manifest import OK
+from lipinc.cache.store import Cache
 from lipinc.cache.workers import extract_to_cache
 from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.demo.videos import talking_frames
-from lipinc.detection.batch import Settings, judge_one, load
+from lipinc.detection.batch import Settings, classify_video, load
 from lipinc.video.rejection import Reason
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
 
@@ -416,7 +417,7 @@ def _work(file: Path) -> Outcome:
         record = VideoRecord(file.name, Label.FAKE, "id")
         clips = cache.clips_file(record.key)
         row = extract_to_cache(record, file, clips, config.mouth, config.sampling, cache.settings)
-    values = judge_one(SETTINGS, file).values
+    values = classify_video(SETTINGS, file).values
     verdict = values["reason"] or values["verdict"]
     taken = time.perf_counter() - started
     detail = "; ".join(dict.fromkeys((row.detail, values["detail"])))

@@ -1,0 +1,54 @@
+"""Pictures of benchmarks."""
+
+from pathlib import Path
+
+from lipinc.evaluation.plots import CURVE, SECOND_CURVE, new_figure, save_figure
+from lipinc.files.figures import FAKE, REAL
+
+
+def plot_growth(
+    seconds: dict[str, tuple[list[int], list[float]]],
+    megabytes: dict[str, tuple[list[int], list[float]]],
+    path: Path,
+    title: str,
+    note: str = "",
+) -> None:
+    """Time at the left and memory at the right over the number of videos, a curve a step of the work: its name, and its
+    numbers of videos and values. Both axes of the times are logarithmic: beside each curve a dashed line shows what
+    growth in proportion would be."""
+    figure, (times, memory) = new_figure(9.6, 4.4, columns=2)
+    for colour, (name, (videos, values)) in zip((CURVE, SECOND_CURVE, REAL, FAKE), seconds.items(), strict=False):
+        times.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
+        times.plot(videos, [values[-1] * count / videos[-1] for count in videos], color=colour, lw=1, ls="--")
+    times.set(xlabel="videos", ylabel="seconds", xscale="log", yscale="log")
+    for colour, (name, (videos, values)) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
+        memory.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
+    largest = max(max(values) for _, values in megabytes.values())
+    memory.set(xlabel="videos", ylabel="peak memory (MB)", xscale="log", ylim=(0, 1.25 * largest))
+    for axes in (times, memory):
+        axes.grid(color="#E5E5E5", lw=0.6)
+        axes.legend(frameon=False, fontsize=8)
+    save_figure(figure, path, title, note)
+
+
+def plot_steady_state(
+    done: list[int],
+    megabytes: dict[str, list[float]],
+    files: list[int],
+    speed: tuple[list[int], list[float]],
+    path: Path,
+    title: str,
+    note: str = "",
+) -> None:
+    """Memory of processes by name, open files and speed below each other over the number of videos done: `done` is that
+    of memory and files, `speed` has its own."""
+    figure, (memory_axes, files_axes, speed_axes) = new_figure(8, 8, rows=3)
+    for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
+        memory_axes.plot(done, values, color=colour, label=name)
+    memory_axes.legend(frameon=False, fontsize=8)
+    files_axes.plot(done, files, color=CURVE)
+    speed_axes.plot(*speed, color=CURVE)
+    memory_axes.set(ylabel="resident memory (MB)", ylim=(0, None))
+    files_axes.set(ylabel="open files", ylim=(0, None))
+    speed_axes.set(ylabel="videos/s", xlabel="videos done", ylim=(0, None))
+    save_figure(figure, path, title, note)

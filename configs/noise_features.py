@@ -1,0 +1,35 @@
+"""The default detector: noise features of mouths cut natively, trained on pseudo-fakes and on H.264 as well.
+
+    python preprocess_extract_lips.py --config configs/noise_features.py --data.root CLIPS --data.index CLIPS/clips.csv
+    python train_pipeline.py --config configs/noise_features.py
+
+How its settings were found, and what did not help: docs/results.md.
+"""
+
+from dataclasses import replace
+
+from lipinc.config import AugmentConfig, CacheConfig, ModelConfig, load_config
+
+own_clips = load_config("own_clips")
+
+config = replace(
+    own_clips,
+    name="noise_features",
+    data=replace(own_clips.data, conditions=("crf28",), forgeries=3),
+    mouth=replace(own_clips.mouth, cut="native", margin=0.15),
+    sampling=replace(own_clips.sampling, windows=12),
+    cache=CacheConfig(path="cache/noise_features"),
+    model=ModelConfig("noise_features", levels=3, batch_norm_momentum=0.05),
+    loss=replace(own_clips.loss, label_smoothing=0.1),
+    augment=AugmentConfig(flip=0.0),
+    train=replace(
+        own_clips.train,
+        epochs=5,
+        clips_per_epoch=6400,
+        batch_size=128,
+        bag=4,
+        learning_rate=2e-3,
+        weight_decay=0.2,
+        warmup=0.0,
+    ),
+)

@@ -1,0 +1,36 @@
+"""Convert the authors' Keras weight files (HDF5, of V1 or V2) to a checkpoint.
+
+    lipinc convert WEIGHTS.hdf5 --out NAME.safetensors
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from lipinc.errors import UserError
+from lipinc.models.calibration import Calibration
+from lipinc.models.checkpoint import save_checkpoint
+from lipinc.models.keras_weights import convert
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What to convert."""
+
+    weights: tyro.conf.Positional[Path]
+    """The authors' HDF5 file."""
+    out: Path
+    """The checkpoint to write, NAME.safetensors."""
+
+
+def main(words: Sequence[str], prog: str) -> None:
+    """Convert."""
+    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    model, config = convert(arguments.weights)
+    try:
+        save_checkpoint(arguments.out, model, config, epoch=0, calibration=Calibration(), trained_on=())
+    except OSError as error:
+        raise UserError(f"{arguments.out} cannot be written: {error.strerror}; give another --out") from error
+    print(f"{arguments.out}: {config.name}; clips for it are made with --config {config.name}")

@@ -1,0 +1,50 @@
+"""Videos -> cache: mouths by face landmarks, clips and residues on disk, a manifest row for every video.
+
+    python preprocess_extract_lips.py --config config.py --data.root /data/FakeAVCeleb_v1.2
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tyro
+
+from lipinc.cache.build import build_with_progress, count_line, coverage
+from lipinc.cache.contact_sheet import write_contact_sheet
+from lipinc.cache.manifest import OK
+from lipinc.cache.store import Cache
+from lipinc.cache.verify import verify_with_progress
+from lipinc.config import Config, experiment, parse_command_line
+from lipinc.datasets import load_videos
+from lipinc.errors import UserError
+
+SECTIONS = ("name", "data", "mouth", "sampling", "cache")
+"""The sections of the config that decide a cache."""
+
+
+@dataclass(frozen=True)
+class Arguments(Config):
+    """A config, and whether to extract."""
+
+    verify: tyro.conf.UseCounterAction[int] = 0
+    """Extract nothing: read all clip files of the cache and compare their checksums with the manifest."""
+
+
+def main(words: Sequence[str], prog: str) -> None:
+    """Extract, or verify a cache."""
+    arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__, sections=SECTIONS)
+    config = experiment(arguments)
+    if arguments.verify:
+        print(f"{verify_with_progress(config)} clip files are what was written")
+        return
+    manifest = build_with_progress(config, load_videos(config.data))
+    cache = Cache.of(config)
+    sheet = write_contact_sheet(cache, manifest, config)
+    for label in coverage(manifest):
+        print(
+            f"coverage {label.label.name.lower()}: {label.ok} of {label.videos} videos "
+            f"({label.ok / label.videos:.1%}), {label.windows} clips"
+        )
+    print(f"{cache.manifest_file}" + (f", {sheet}" if sheet else ""))
+    print(count_line(manifest))
+    if not any(row.status == OK for row in manifest):
+        raise UserError(f"not one video gave clips: see the reasons in {cache.manifest_file}")

@@ -1,0 +1,55 @@
+"""Value ranges that stand beside the fields of a settings dataclass, and the walker that checks them all.
+
+    dropout: Annotated[float, Range(0, 1)] = 0.5
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, get_type_hints
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included unless `open`. A tuple is in range if each of its items is."""
+
+    low: float
+    high: float = math.inf
+    open: bool = False
+    """Exclude both ends."""
+
+    def problem(self, value: Any) -> str:
+        """What is wrong with a value: the end of a sentence, or "" if nothing is."""
+        values = value if isinstance(value, tuple) else (value,)
+        if all(self.low < v < self.high if self.open else self.low <= v <= self.high for v in values):
+            return ""  # comparisons with nan are false
+        if math.isfinite(self.high):
+            return f"must {'lie' if self.open else 'be'} between {self.low} and {self.high}, not {value}"
+        return f"must be {'above' if self.open else 'at least'} {self.low}, not {value}"
+
+
+@dataclass(frozen=True)
+class Increasing:
+    """Two positive numbers, the smaller one first."""
+
+    def problem(self, value: Any) -> str:
+        """As `Range.problem`."""
+        return "" if 0 < value[0] <= value[1] else f"must be two positive numbers, the smaller first, not {value}"
+
+
+Share = Annotated[float, Range(0, 1)]
+"""A probability, or a part of a whole."""
+
+
+def range_problems(settings: Any, prefix: str = "") -> Iterator[str]:
+    """Every value of a settings dataclass, and of the dataclasses in it, that lies outside the range of its field."""
+    hints = get_type_hints(type(settings), include_extras=True)
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from range_problems(value, f"{prefix}{field.name}.")
+            continue
+        for constraint in getattr(hints[field.name], "__metadata__", ()):
+            if isinstance(constraint, Range | Increasing) and (problem := constraint.problem(value)):
+                yield f"{prefix}{field.name} {problem}"

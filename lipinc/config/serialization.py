@@ -1,0 +1,87 @@
+"""Configs as JSON: what is saved with every run and in every checkpoint, and read back from there."""
+
+import dataclasses
+import json
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from lipinc.config.migration import upgrade
+from lipinc.config.registry import DATASETS
+from lipinc.config.schema import Config, DataConfig, ModelConfig
+from lipinc.errors import UserError
+
+VERSION = 2
+"""Of the saved form. 1 had the options of all models in one section, and no version."""
+
+
+def to_json(config: Config) -> str:
+    """The resolved config as JSON, with every option of its data set and model."""
+    sections = {field.name: getattr(config, field.name) for field in dataclasses.fields(Config)}
+    values = {name: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for name, v in sections.items()}
+    values["data"] = {"kind": config.data.kind, **values["data"]}
+    values["model"] = model_values(config.model)
+    return json.dumps({"version": VERSION, **values}, indent=2)
+
+
+def model_values(model: ModelConfig) -> dict[str, Any]:
+    """Name and all options of a model, as JSON can say them."""
+    return {"name": model.name, **dataclasses.asdict(model.options)}
+
+
+def from_json(values: dict[str, Any]) -> Config:
+    """A config from what `to_json` wrote, also in earlier versions.
+
+    A data set that is not registered here is read as what all data sets have: a checkpoint can be used without the code
+    of the data set that it was trained on. Raises UserError on fields and values that this version does not know.
+    """
+    values = dict(upgrade(values) if "version" not in values else values)
+    if values.pop("version") != VERSION:
+        raise UserError("the saved config was written by a later version of lipinc; upgrade")
+    data = dict(values.get("data", {}))
+    kind = data.pop("kind", "fakeavceleb")
+    known = kind in DATASETS.names()
+    dataset = DATASETS.get(kind) if known else DataConfig
+    common = {field.name for field in dataclasses.fields(dataset)}
+    sections: dict[str, Any] = {"data": _build(dataset, data if known else {k: data[k] for k in data if k in common})}
+    if "model" in values:
+        options = dict(values["model"])
+        sections["model"] = ModelConfig(str(options.pop("name", "lipinc")), **_as_tuples(options))
+    rest = {name: value for name, value in values.items() if name not in sections}
+    return dataclasses.replace(_build(Config, rest), **sections)
+
+
+def _build(kind: type, given: dict[str, Any]) -> Any:
+    types = get_type_hints(kind, include_extras=True)
+    fields = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(given.keys() - fields)
+    if unknown:
+        raise UserError(f"the saved config has fields that this version does not know: {str(unknown)[1:-1]:.80}")
+    built = kind(
+        **{
+            name: _build(types[name], value) if dataclasses.is_dataclass(types[name]) else _as_tuples(value)
+            for name, value in given.items()
+        }
+    )
+    for name in given:
+        if not _fits(value := getattr(built, name), types[name]):
+            raise UserError(f"the saved config has a {name} that this version does not know: {str(value)[:80]!r}")
+    return built
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of the type that a field is annotated with."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _fits(value, inner[0])
+    if origin is Literal:
+        return value in inner
+    if origin is tuple:
+        kinds = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is Ellipsis else inner
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _as_tuples(value: Any) -> Any:
+    """A JSON value with lists as tuples again."""
+    if isinstance(value, dict):
+        return {name: _as_tuples(one) for name, one in value.items()}
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

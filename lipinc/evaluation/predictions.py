@@ -1,0 +1,73 @@
+"""The scores of videos, with what the data set says of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord, version_suffix
+from lipinc.files.csv_table import write_table
+from lipinc.models.calibration import Calibration
+
+SCORE_COLUMNS = ("fake_probability", "score", "prediction", "windows")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The scores of V videos. Lists are accepted and become arrays; ValueError if lengths differ."""
+
+    records: Sequence[VideoRecord]
+    score: np.ndarray
+    """(V,) float64: mean over the windows of logit(fake) - logit(real)."""
+    windows: np.ndarray
+    """(V,) int64: windows behind the score."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "records", tuple(self.records))
+        for name, dtype in (("score", np.float64), ("windows", np.int64)):
+            array = np.asarray(getattr(self, name), dtype=dtype)
+            if array.shape != (len(self.records),):
+                raise ValueError(f"{name} has shape {array.shape} where {len(self.records)} videos are predicted")
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def label(self) -> np.ndarray:
+        """(V,) int64: 1 = fake, 0 = real."""
+        return np.array([record.label for record in self.records], dtype=np.int64)
+
+    def column(self, name: str) -> np.ndarray:
+        """(V,) str: a text field of the records, or their key."""
+        return np.array([getattr(record, name) for record in self.records], dtype=np.str_)
+
+    def select(self, chosen: np.ndarray) -> "Predictions":
+        """The videos that a boolean mask (V,), or an array of positions, selects."""
+        positions = np.arange(len(self))[chosen]
+        return Predictions([self.records[i] for i in positions], self.score[positions], self.windows[positions])
+
+    def real_of(self) -> np.ndarray:
+        """(V,) int64: for each fake the position of the real video that it was made from, under the same condition; -1
+        where there is none."""
+        position = {record.key: i for i, record in enumerate(self.records)}
+        reals = (record.pair and record.pair + version_suffix(None, record.condition) for record in self.records)
+        return np.array([position.get(real, -1) for real in reals], dtype=np.int64)
+
+    def write(self, path: Path, calibration: Calibration) -> None:
+        """Write predictions.csv: the columns of the records, the score, the fake probability under a calibration, and
+        the prediction, which is 1 from its threshold on."""
+        probability = calibration.probability(self.score)
+        rows = (
+            {
+                **record.to_cells(),
+                "label": int(record.label),
+                "fake_probability": float(probability[i]),
+                "score": float(self.score[i]),
+                "prediction": int(self.score[i] >= calibration.threshold),
+                "windows": int(self.windows[i]),
+            }
+            for i, record in enumerate(self.records)
+        )
+        write_table(path, ("key", "label", *SCORE_COLUMNS, *RECORD_COLUMNS[2:]), rows)

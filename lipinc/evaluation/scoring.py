@@ -1,0 +1,43 @@
+"""A model and the clips of some videos to predictions."""
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from lipinc.batches.clip_dataset import ClipDataset
+from lipinc.batches.feature_dataset import FeatureDataset
+from lipinc.batches.loaders import evaluation_loader
+from lipinc.config import TrainConfig
+from lipinc.ddp import gather, is_main
+from lipinc.evaluation.predictions import Predictions
+from lipinc.models.registry import MouthModel
+
+
+@torch.inference_mode()
+def predict(
+    model: MouthModel,
+    dataset: ClipDataset | FeatureDataset,
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    description: str,
+) -> tuple[Predictions, float]:
+    """Scores of the videos of a dataset, and the mean cross-entropy of its clips.
+
+    The score of a video is the mean of logit(fake) - logit(real) over its windows.
+    """
+    model.eval()
+    scored = []
+    loader = evaluation_loader(dataset, config, pin=device.type == "cuda")
+    for batch in tqdm(loader, desc=description, unit="step", leave=False, disable=not is_main()):
+        batch = batch.to(device)
+        logits = model(*batch.inputs)  # float32: bf16 scores would tie
+        margins = (logits[:, 1] - logits[:, 0]).double()
+        losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none")
+        scored.append(tuple(values.cpu().numpy() for values in (batch.videos, margins, losses)))
+    videos, margins, losses = (np.concatenate(values) for values in zip(*gather(scored), strict=True))
+    sums, counts = np.zeros(len(dataset.rows)), np.zeros(len(dataset.rows))
+    np.add.at(sums, videos, margins)
+    np.add.at(counts, videos, 1)
+    return Predictions([row.record for row in dataset.rows], sums / counts, counts), float(losses.mean())

@@ -1,0 +1,44 @@
+"""Seeds, optimizer and learning rate: functions of the settings and of the step, so that there is no state to resume."""
+
+import math
+import os
+
+import numpy as np
+import torch
+from torch import nn
+
+from lipinc.config import TrainConfig
+from lipinc.ddp import rank
+
+
+def seed_torch(config: TrainConfig, epoch: int) -> None:
+    """Initial weights (epoch 0) and dropout of an epoch follow from the seed: there is no state to resume.
+
+    Each process drops out for itself."""
+    entropy = (config.seed, epoch, rank()) if rank() else (config.seed, epoch)
+    torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+
+def be_deterministic() -> None:
+    """Ask for deterministic kernels, where torch has them."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW of the config, fused."""
+    shared = {"lr": config.learning_rate, "eps": config.adam_epsilon, "fused": True}
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, **shared)
+    return torch.optim.Adam(model.parameters(), **shared)
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step, counted from 0: a function of nothing else, so that there is no state to resume."""
+    warmup = round(config.warmup * steps_per_epoch)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.learning_rate
+    total = config.epochs * steps_per_epoch
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))

@@ -1,0 +1,19 @@
+"""The versions of the libraries that results may depend on."""
+
+from importlib import metadata
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
+MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "numpy")
+"""Those that decide what a mouth looks like."""
+
+
+def library_versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
+    """Version of each library, "none" where it is not installed."""
+    return {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "none"
