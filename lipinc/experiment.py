@@ -18,7 +18,7 @@ from lipinc.models.checkpoint import Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
 from lipinc.models.registry import build_model, check_shapes
 from lipinc.training.loop import best_epoch, fit
-from lipinc.training.optimization import be_deterministic, seed_torch
+from lipinc.training.optimization import use_deterministic_kernels, seed_torch
 from lipinc.training.run_folder import Run
 
 HEADLINE = (("AUC", "auc"), ("AP", "ap"), ("accuracy", "accuracy"))
@@ -28,7 +28,7 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
     """Train, and evaluate the best checkpoint on the test split; None where `split.test` is 0. Raises UserError."""
     device = choose_device(config.train.device)
     if config.train.deterministic:
-        be_deterministic()
+        use_deterministic_kernels()
 
     tested = bool(config.split.test or config.split.folds or config.split.file)
     selection = _select(config, needed=SPLITS if tested else ("train", "validation"))

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from lipinc.batches.augment import augment
 from lipinc.batches.batch import ClipBatch
-from lipinc.cache.clip_file import Places, check_clips, read_clips, read_window
+from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_window
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
@@ -38,7 +38,7 @@ class ClipDataset(Dataset):
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
         self._residue_mode = mouth["residue"]
         self._files = [cache.clips_file(row.record.key) for row in self.rows]
-        self._places: dict[int, Places] = {}
+        self._places: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class ClipDataset(Dataset):
             residues=residue,
         )
 
-    def windows_of(self, video: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def read_windows(self, video: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Frames (N, h, w, 3) and residues (N - 1, h, w, 3) uint8 of each window of a video, in order and at its own
         size. Raises UserError as above."""
         check_clips(self._files[video], self.rows[video])

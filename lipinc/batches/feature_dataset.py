@@ -33,7 +33,7 @@ class FeatureDataset(Dataset):
             for video in tqdm(videos, desc="features", unit="video", leave=False, disable=not is_main()):
                 windows = [
                     model.extract_features(frames[None].to(device), residues[None].to(device))
-                    for frames, residues in clips.windows_of(video)
+                    for frames, residues in clips.read_windows(video)
                 ]
                 found.append(torch.cat(windows).cpu())
         self.features = torch.cat(gather(found)).clone()  # a tensor of inference mode could not be trained on

@@ -55,7 +55,7 @@ class TrainingSampler(Sampler):
         return [(reals, self.clips - of_fakes), (fakes, of_fakes - of_pseudo), (pseudo, of_pseudo)]
 
 
-class SharedBatches(BatchSampler):
+class ShardedBatchSampler(BatchSampler):
     """The batches of a TrainingSampler, and of each what falls to this process."""
 
     def set_epoch(self, epoch: int) -> None:
@@ -77,7 +77,7 @@ def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, 
     rest = clips % config.batch_size
     clips -= rest if rest < max(2, processes()) else 0
     sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)
-    batches = SharedBatches(sampler, config.batch_size, drop_last=False)
+    batches = ShardedBatchSampler(sampler, config.batch_size, drop_last=False)
     return _loader(dataset, config, pin, batch_sampler=batches, persistent_workers=config.loader_workers > 0)
 
 

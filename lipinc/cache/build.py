@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lipinc.cache.clip_file import is_whole, read_summary
+from lipinc.cache.clip_file import has_expected_size, read_summary
 from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
 from lipinc.cache.workers import extract_all
@@ -77,7 +77,7 @@ def build_with_progress(config: Config, records: list[VideoRecord]) -> list[Mani
 
 
 @dataclass(frozen=True)
-class Coverage:
+class ExtractionRate:
     """How many videos of one label became clips. A refusal that favours one label is a bias."""
 
     label: Label
@@ -86,10 +86,10 @@ class Coverage:
     windows: int
 
 
-def coverage(manifest: list[ManifestRow]) -> list[Coverage]:
-    """Coverage of each label that occurs, reals first."""
+def extraction_rates(manifest: list[ManifestRow]) -> list[ExtractionRate]:
+    """ExtractionRate of each label that occurs, reals first."""
     return [
-        Coverage(
+        ExtractionRate(
             label,
             videos=sum(row.record.label == label for row in manifest),
             ok=sum(row.record.label == label and row.status == OK for row in manifest),
@@ -139,7 +139,7 @@ def _done_before(
 def _ok_row(cache: Cache, record: VideoRecord, row: ManifestRow | None) -> ManifestRow | None:
     """The row of a video whose clips are there and whole. They are read only where its earlier row does not tell."""
     file = cache.clips_file(record.key)
-    if row is not None and is_whole(file, row):
+    if row is not None and has_expected_size(file, row):
         return row
     about = read_summary(file)
     return None if about is None else ManifestRow(record, OK, **about)

@@ -35,7 +35,7 @@ def write_clips(
     """
     names = [name for name in CLIP_ARRAYS if with_residues or name != "residues"]
     arrays = {name: np.ascontiguousarray(getattr(clips, name)) for name in names}
-    summary, versions = summary_of(clips, size), library_versions(MOUTH_LIBRARIES)
+    summary, versions = clips_summary(clips, size), library_versions(MOUTH_LIBRARIES)
     # One metadata entry: safetensors does not keep the order of several, and equal clips must give equal bytes.
     about = json.dumps({**settings, "versions": versions, "source": source, "summary": summary}, sort_keys=True)
     content = save(arrays, {"lipinc": about})
@@ -60,7 +60,7 @@ def read_clips(file: Path) -> Clips:
         raise damaged(file, error) from error
 
 
-def summary_of(clips: Clips, size: int) -> dict[str, int]:
+def clips_summary(clips: Clips, size: int) -> dict[str, int]:
     """What the manifest says of a video with clips: size, frames, face_frames, windows, nearest_windows."""
     return {
         "size": size,
@@ -72,7 +72,7 @@ def summary_of(clips: Clips, size: int) -> dict[str, int]:
 
 
 def read_summary(file: Path) -> dict[str, int | str] | None:
-    """What the manifest says of a clip file: its `summary_of`, size and checksum; None if it is absent or not whole."""
+    """What the manifest says of a clip file: its `clips_summary`, size and checksum; None if it is absent or not whole."""
     try:
         with safe_open(file, framework="numpy") as stored:
             summary = json.loads(stored.metadata()["lipinc"])["summary"]
@@ -81,7 +81,7 @@ def read_summary(file: Path) -> dict[str, int | str] | None:
         return None
 
 
-def is_whole(file: Path, row: ManifestRow) -> bool:
+def has_expected_size(file: Path, row: ManifestRow) -> bool:
     """Whether a clip file has the size that its row says: a look at the folder, not at the content."""
     try:
         return row.clips_size > 0 and file.stat().st_size == row.clips_size
@@ -113,7 +113,7 @@ def damaged(file: Path, error: Exception) -> UserError:
 
 
 @dataclass(frozen=True)
-class Places:
+class ArrayOffsets:
     """Where in a clip file its frames (K, N, H, W, 3) uint8 and residues (K, N - 1, H, W, 3) uint8 are."""
 
     frames: int
@@ -127,13 +127,13 @@ class Places:
 
 
 def read_window(
-    file: Path, window: int, frames: np.ndarray, residues: np.ndarray | None = None, known: Places | None = None
-) -> Places:
+    file: Path, window: int, frames: np.ndarray, residues: np.ndarray | None = None, known: ArrayOffsets | None = None
+) -> ArrayOffsets:
     """Fill arrays with a window of a clip file.
 
     Args:
         frames, residues: (N, H, W, 3) and (N - 1, H, W, 3) uint8, contiguous. residues: None if they are not wanted;
-            left as they are where the file has none (see `Places.residues`).
+            left as they are where the file has none (see `ArrayOffsets.residues`).
         known: what an earlier call returned for this file.
 
     Raises UserError, naming the file, if it is damaged, gone, or of another size of mouths.
@@ -161,7 +161,7 @@ def _read(descriptor: int, array: np.ndarray, start: int, window: int) -> None:
         raise ValueError("cut off")
 
 
-def _locate(descriptor: int, size: int, shape: tuple[int, ...]) -> Places:
+def _locate(descriptor: int, size: int, shape: tuple[int, ...]) -> ArrayOffsets:
     """Read the header: 8 bytes of its length, then JSON with the type, shape and place of every array behind it."""
     start = 8 + int.from_bytes(os.pread(descriptor, 8, 0), "little")
     if start > size:
@@ -174,4 +174,4 @@ def _locate(descriptor: int, size: int, shape: tuple[int, ...]) -> Places:
         if array is not None and (array["dtype"] != "U8" or tuple(array["shape"][1:]) != wanted):
             raise ValueError(f"mouths are {array['dtype']} {array['shape']}, not uint8 {list(wanted)} a window")
     first = None if residues is None else start + residues["data_offsets"][0]
-    return Places(start + frames["data_offsets"][0], first, frames["shape"][0], size)
+    return ArrayOffsets(start + frames["data_offsets"][0], first, frames["shape"][0], size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lipinc.cache.manifest import OK, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
 from lipinc.config import DataConfig, SplitConfig
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.datasets.splits import SPLITS, assign_splits
 from lipinc.errors import UserError
@@ -39,7 +39,7 @@ def select(cache: Cache, data: DataConfig, split: SplitConfig, needed: Sequence[
     known = generators(manifest)
     for name in unseen:
         if unseen != ALL and name not in known:
-            raise UserError(f"split.unseen names {name!r}, which made no fake of this data set: {nearest(name, known)}")
+            raise UserError(f"split.unseen names {name!r}, which made no fake of this data set: {suggest(name, known)}")
     if known and set(known) <= set(unseen):
         unseen = ALL
     splits = assign_splits([row.record for row in manifest], split, needed)

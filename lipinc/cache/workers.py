@@ -21,7 +21,7 @@ from lipinc.cache.clip_file import write_clips
 from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, MouthConfig, SamplingConfig
-from lipinc.datasets.records import VideoRecord, forgery_seed, seed_of
+from lipinc.datasets.records import VideoRecord, forgery_seed, seed_from_name
 from lipinc.errors import UserError, named
 from lipinc.synthesis.compression import reencode
 from lipinc.synthesis.perturbations import crf_of, perturb
@@ -70,7 +70,7 @@ def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterat
                 with_residues=config.cache.residues,
             )
             return workers.executor.submit(
-                work_apart, work, record, video, cache.settings_file.absolute(), config.cache.time_limit
+                extract_isolated, work, record, video, cache.settings_file.absolute(), config.cache.time_limit
             )
 
         waiting = iter(todo)
@@ -99,7 +99,7 @@ def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterat
                 running |= {submit(record): record for record in islice(waiting, 1)}
 
 
-def work_apart(
+def extract_isolated(
     work: Callable[[], ManifestRow], record: VideoRecord, video: Path, settings_file: Path, time_limit: float
 ) -> ManifestRow:
     """The row that `work` makes of a video in a process of its own.
@@ -167,7 +167,7 @@ def _extract_version(
                     video = reencoded
         except Unreadable as error:
             return Rejection(Reason.UNREADABLE, str(error))
-        return extract(video, mouth, sampling, perturb=perturb(record.condition, seed_of(record.key)))
+        return extract(video, mouth, sampling, perturb=perturb(record.condition, seed_from_name(record.key)))
 
 
 def _size(video: Path) -> int:

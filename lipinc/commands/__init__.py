@@ -25,26 +25,26 @@ OLDEST_PYTHON = (3, 10)
 
 def main():
     """The command `lipinc`."""
-    words = sys.argv[1:]
-    if words[:1] in (["-h"], ["--help"]):
+    argv = sys.argv[1:]
+    if argv[:1] in (["-h"], ["--help"]):
         print(usage())
-    elif words[:1] == ["--version"]:
+    elif argv[:1] == ["--version"]:
         import lipinc
 
         print("lipinc " + lipinc.__version__)
-    elif not words or words[0] not in COMMANDS:
-        what = "no command" if not words else "unknown command " + repr(words[0])
+    elif not argv or argv[0] not in COMMANDS:
+        what = "no command" if not argv else "unknown command " + repr(argv[0])
         sys.exit(_error(what + "; choose one of " + ", ".join(COMMANDS) + ", or --help"))
     else:
-        run(words[0], words[1:], prog="lipinc " + words[0])
+        run(argv[0], argv[1:], prog="lipinc " + argv[0])
 
 
 def run_script(command, file):
-    """A script in the repository root: `command` with the words of the command line."""
+    """A script in the repository root: `command` with the argv of the command line."""
     run(command, sys.argv[1:], prog="python " + file.replace("\\", "/").rpartition("/")[2])
 
 
-def run(command, words, prog):
+def run(command, argv, prog):
     """Run a command and exit with its status. prog: how the user called it."""
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(_error("lipinc needs Python 3.10 or later; this is " + sys.version.split()[0]))
@@ -55,7 +55,7 @@ def run(command, words, prog):
         if (error.name or "").partition(".")[0] == "lipinc":
             raise
         sys.exit(_error(missing_library(error)))
-    runner.run_command(lambda: module.main(words, prog), torchrun=command == "train")
+    runner.run_command(lambda: module.main(argv, prog), torchrun=command == "train")
 
 
 def missing_library(error):

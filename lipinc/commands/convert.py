@@ -25,9 +25,9 @@ class Arguments:
     """The checkpoint to write, NAME.safetensors."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Convert."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
     model, config = convert(arguments.weights)
     try:
         save_checkpoint(arguments.out, model, config, epoch=0, calibration=Calibration(), trained_on=())

@@ -28,7 +28,7 @@ class Arguments(Config):
     """Seeds of weights and folds; none: those of the config."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Cross-validate."""
-    arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__)
+    arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__)
     cross_validate(experiment(arguments), arguments.leave_out, arguments.seeds)

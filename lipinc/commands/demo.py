@@ -29,9 +29,9 @@ class Arguments:
     """Processes; 0: one per core."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Render."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
     started = time.monotonic()
     corpus = render(
         arguments.out, identities=arguments.identities, seed=arguments.seed, workers=arguments.workers

@@ -51,9 +51,9 @@ class Arguments:
     """Seconds per file, after which it is given up."""
 
 
-def main(words: Sequence[str], prog: str) -> int:
+def main(argv: Sequence[str], prog: str) -> int:
     """Classify videos."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
     if arguments.workers < 0:
         raise UserError("--workers must be 0 or more")
     if not arguments.time_limit > 0:

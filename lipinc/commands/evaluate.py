@@ -26,7 +26,7 @@ class Arguments(Config):
     """Checkpoints whose clips are made alike: files, or names of shipped ones."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Evaluate."""
-    arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__)
+    arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__)
     evaluate_externally(arguments.checkpoints, experiment(arguments))

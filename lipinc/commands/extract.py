@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from lipinc.cache.build import build_with_progress, count_line, coverage
+from lipinc.cache.build import build_with_progress, count_line, extraction_rates
 from lipinc.cache.contact_sheet import write_contact_sheet
 from lipinc.cache.manifest import OK
 from lipinc.cache.store import Cache
@@ -29,9 +29,9 @@ class Arguments(Config):
     """Extract nothing: read all clip files of the cache and compare their checksums with the manifest."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Extract, or verify a cache."""
-    arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__, sections=SECTIONS)
+    arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__, sections=SECTIONS)
     config = experiment(arguments)
     if arguments.verify:
         print(f"{verify_with_progress(config)} clip files are what was written")
@@ -39,7 +39,7 @@ def main(words: Sequence[str], prog: str) -> None:
     manifest = build_with_progress(config, load_videos(config.data))
     cache = Cache.of(config)
     sheet = write_contact_sheet(cache, manifest, config)
-    for label in coverage(manifest):
+    for label in extraction_rates(manifest):
         print(
             f"coverage {label.label.name.lower()}: {label.ok} of {label.videos} videos "
             f"({label.ok / label.videos:.1%}), {label.windows} clips"

@@ -64,9 +64,9 @@ class Job:
         return PurePosixPath(FAKEAVCELEB_TYPES[category], "unknown", "unknown", self.person, name)
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Forge."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
     jobs = _jobs(arguments)
     work = partial(_make, arguments)
     with ProcessPoolExecutor(arguments.workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:

@@ -45,9 +45,9 @@ class Arguments:
     """Processes; 0: one for each core."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Re-encode."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
     sources = videos_to_convert(arguments.root, arguments.out)
     work = partial(_one, arguments)
     workers = arguments.workers or os.cpu_count()

@@ -33,9 +33,9 @@ def without_paths(config: Config) -> Config:
     return replace(config, output=Config.output, data=data, cache=CacheConfig(), split=replace(config.split, file=""))
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Release."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
     if arguments.out.suffix != ".safetensors":
         raise UserError(f"{arguments.out}: name it .safetensors")
     checkpoint = load_checkpoint(arguments.checkpoint, torch.device("cpu"))

@@ -11,7 +11,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lipinc.commands import missing_library
 from lipinc.errors import UserError, printable
 
-MAX_HALF = 1000
+MAX_MESSAGE_HALF = 1000
 """Characters at either end of an error message that are printed."""
 
 
@@ -32,8 +32,8 @@ def run_command(main: Callable[[], int | None], *, torchrun: bool = False) -> No
     except UserError as error:
         # A loader process wraps the message into its traceback; the last mention is the message itself.
         message = str(error).rpartition("UserError: ")[2].strip()
-        if len(message) > 2 * MAX_HALF:  # it quotes a cell of a megabyte; what happened and what to do are at its ends
-            message = f"{message[:MAX_HALF]} ... {message[-MAX_HALF:]}"
+        if len(message) > 2 * MAX_MESSAGE_HALF:  # it quotes a cell of a megabyte; what happened and what to do are at its ends
+            message = f"{message[:MAX_MESSAGE_HALF]} ... {message[-MAX_MESSAGE_HALF:]}"
         _fail(printable(message))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "lipinc":

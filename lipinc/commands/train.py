@@ -25,11 +25,11 @@ class Arguments(Config):
     """Do not train: evaluate this checkpoint on the test split, into <output>/<name>/test_only/."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Train, or evaluate a checkpoint."""
     with process_group():
         with main_first():
-            arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__)
+            arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__)
         config = experiment(arguments)
         if arguments.test_only:
             evaluate_on_test_split(arguments.test_only, config)

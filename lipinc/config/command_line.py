@@ -1,4 +1,4 @@
-"""Settings from the command line: --config FILE, whose values are the defaults of all other flags."""
+"""Command-line parsing: --config FILE sets the defaults, and all other flags override single values."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lipinc.errors import UserError
 
 Arguments = TypeVar("Arguments", bound=Config)
 FLAGS_TAKE_VALUES = (tyro.conf.FlagConversionOff,)
-"""--train.amp False, as all other flags take a value."""
+"""Boolean flags take a value, as all other flags do: --train.amp False."""
 
 
 def parse_command_line(
@@ -24,25 +24,32 @@ def parse_command_line(
     description: str = "",
     sections: Sequence[str] | None = None,
 ) -> Arguments:
-    """Read --config FILE and the flags that override it.
+    """Parse --config FILE and the flags that override it.
+
+    Exits with status 2 on a misspelt flag and suggests the closest one.
 
     Args:
-        arguments_type: `Config`, or a dataclass that adds the command's own fields to it.
-        argv: the words after the command.
-        prog, description: of --help.
-        sections: the sections of the config that the command reads; None: all. The others are accepted, so that several
-            commands take the same flags, and are not shown by --help.
+        arguments_type: `Config`, or a subclass with the command's own fields.
+        argv: command-line arguments after the command name.
+        prog: command name shown by --help.
+        description: description shown by --help.
+        sections: config sections that the command reads; None means all. Flags of other sections are accepted but
+            hidden from --help, so that several commands can be given the same flags.
 
-    Exits with status 2 on a misspelt flag, naming the nearest. Raises UserError on values that make no sense.
+    Returns:
+        The validated arguments, an instance of `arguments_type`.
+
+    Raises:
+        UserError: a value is invalid.
     """
-    file, words = _take_config_file(list(argv))
+    file, flags = _take_config_file(list(argv))
     base = load_config(file)
     sections = [field.name for field in dataclasses.fields(Config)] if sections is None else sections
-    with_model = "model" in sections or any(word.startswith("--model.") for word in words)
-    data = _as_kind(base.data, _value_of("--data.kind", words, base.data.kind))
+    with_model = "model" in sections or any(flag.startswith("--model.") for flag in flags)
+    data = _with_kind(base.data, _flag_value("--data.kind", flags, base.data.kind))
     narrowed: dict[str, Any] = {"data": (_with_choice(type(data), "kind", DATASETS.names(), data.kind), data)}
     if with_model:
-        options = _model_of(base.model, _value_of("--model.name", words, base.model.name))
+        options = _with_name(base.model, _flag_value("--model.name", flags, base.model.name))
         narrowed["model"] = (_with_choice(type(options.options), "name", MODELS.names(), options.name), options.options)
     else:
         narrowed["model"] = (tyro.conf.Fixed[ModelConfig], base.model)
@@ -62,9 +69,9 @@ def parse_command_line(
         parser,
         prog=prog,
         default=parser(**values),
-        args=words,
+        args=flags,
         config=FLAGS_TAKE_VALUES,
-        description=f"{description.strip()}\n\n--config FILE gives the defaults below; now: {file}",
+        description=f"{description.strip()}\n\nThe defaults below come from --config FILE, here {file}",
     )
     arguments = arguments_type(
         **{
@@ -80,41 +87,41 @@ def parse_command_line(
 
 
 def experiment(arguments: Config) -> Config:
-    """The config that a command's arguments hold, without the command's own fields."""
+    """Return the config part of a command's arguments, without the command's own fields."""
     return Config(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Config)})
 
 
-def _take_config_file(words: list[str]) -> tuple[str, list[str]]:
-    """The file that --config names, and the other words."""
-    for position, word in enumerate(words):
-        if word == "--config" or word.startswith("--config="):
-            length = 1 if "=" in word else 2
-            value = word.partition("=")[2] if "=" in word else " ".join(words[position + 1 : position + 2])
+def _take_config_file(argv: list[str]) -> tuple[str, list[str]]:
+    """Return the file given by --config, and the remaining arguments."""
+    for position, argument in enumerate(argv):
+        if argument == "--config" or argument.startswith("--config="):
+            length = 1 if "=" in argument else 2
+            value = argument.partition("=")[2] if "=" in argument else " ".join(argv[position + 1 : position + 2])
             if not value or value.startswith("--"):
-                raise UserError("--config names no file; give one, such as --config config.py")
-            return str(config_file(value)), words[:position] + words[position + length :]
-    return str(config_file("fakeavceleb")), words
+                raise UserError("--config needs a file, for example --config config.py")
+            return str(config_file(value)), argv[:position] + argv[position + length :]
+    return str(config_file("fakeavceleb")), argv
 
 
-def _value_of(flag: str, words: Sequence[str], default: str) -> str:
-    """The last value that a flag has on the command line."""
-    for position, word in reversed(list(enumerate(words))):
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-        if word == flag and position + 1 < len(words):
-            return words[position + 1]
+def _flag_value(flag: str, argv: Sequence[str], default: str) -> str:
+    """Return the last value given for a flag, or the default."""
+    for position, argument in reversed(list(enumerate(argv))):
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+        if argument == flag and position + 1 < len(argv):
+            return argv[position + 1]
     return default
 
 
-def _as_kind(data: DataConfig, kind: str) -> DataConfig:
-    """The same options for another data set: those that it has, too."""
+def _with_kind(data: DataConfig, kind: str) -> DataConfig:
+    """Switch to another data set, keeping the options that both have."""
     dataset = DATASETS.get(kind)
     shared = {field.name for field in dataclasses.fields(dataset)} & {field.name for field in dataclasses.fields(data)}
     return data if type(data) is dataset else dataset(**{name: getattr(data, name) for name in shared})
 
 
-def _model_of(model: ModelConfig, name: str) -> ModelConfig:
-    """The same options for another model: those that it has, too."""
+def _with_name(model: ModelConfig, name: str) -> ModelConfig:
+    """Switch to another model, keeping the options that both have."""
     if name == model.name:
         return model
     options = MODELS.get(name).Options.__dataclass_fields__
@@ -122,8 +129,8 @@ def _model_of(model: ModelConfig, name: str) -> ModelConfig:
 
 
 def _with_choice(kind: type, choice: str, names: list[str], chosen: str) -> type:
-    """A dataclass of options with a field in front that says whose options they are."""
-    help_text = f"One of these; each has options of its own. Those below are of {chosen}."
+    """Add a first field to an options dataclass: the name of the data set or model that the options belong to."""
+    help_text = f"Each of these has its own options; those below belong to {chosen}."
     field = Annotated[Literal[tuple(names)], tyro.conf.arg(help=help_text)]
     return dataclasses.make_dataclass(
         kind.__name__,

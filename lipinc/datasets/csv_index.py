@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.records import INDEX_COLUMNS, UNKNOWN_GENERATOR, Label, VideoRecord, as_key, clean_texts
 from lipinc.errors import UserError
@@ -42,7 +42,7 @@ class CsvIndex(Dataset):
         mapped = dict(self.columns)
         for ours in mapped:
             if ours not in COLUMNS:
-                raise UserError(f"data.columns maps {ours!r}, which is no column of ours: {nearest(ours, COLUMNS)}")
+                raise UserError(f"data.columns maps {ours!r}, which is no column of ours: {suggest(ours, COLUMNS)}")
         columns = {ours: mapped.get(ours, ours) for ours in COLUMNS}
         table.require((columns["path"], columns["label"], *mapped.values()))
         present = {ours: theirs for ours, theirs in columns.items() if theirs in table.columns}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.records import PSEUDO, Label, VideoRecord, as_key, clean_texts
 from lipinc.errors import UserError
@@ -64,7 +64,7 @@ class FakeAVCeleb(Dataset):
         for method in self.fake_methods:
             if method not in fakes:
                 raise UserError(
-                    f"data.fake_methods names {method!r}, which is no fake method: {nearest(method, fakes)}"
+                    f"data.fake_methods names {method!r}, which is no fake method: {suggest(method, fakes)}"
                 )
         taken = {"real", *self.fake_methods} | ({"rtvc"} if self.include_rtvc else set())
         # Taking before de-duplicating keeps, of a file listed under two methods, the row whose method counts.
@@ -116,7 +116,7 @@ def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: st
     row = clean_texts(others, where)
     method, category, kind, source = row["method"], row["category"], row["type"], row["source"]
     if method not in FAKEAVCELEB_METHODS:
-        raise UserError(f"{where}: unknown method {method!r}: {nearest(method, FAKEAVCELEB_METHODS)}")
+        raise UserError(f"{where}: unknown method {method!r}: {suggest(method, FAKEAVCELEB_METHODS)}")
     label = FAKEAVCELEB_METHODS[method]
     if FAKEAVCELEB_TYPES.get(category) != kind or kind.startswith("RealVideo-") != (label is Label.REAL):
         raise UserError(f"{where}: method {method} contradicts category {category!r} or type {kind!r}: mend the row")

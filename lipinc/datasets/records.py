@@ -121,14 +121,14 @@ def version_suffix(forgery: int | None, condition: str) -> str:
     return ("" if forgery is None else f"@forged{forgery}") + ("" if condition == RAW else f"@{condition}")
 
 
-def seed_of(name: str) -> int:
+def seed_from_name(name: str) -> int:
     """A seed that depends on a name alone: neither on the order of videos nor on who works on them."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
 
 
 def forgery_seed(path: str, number: int) -> int:
     """The seed of the pseudo-fake `number` of a video."""
-    return seed_of(f"{number} {path}")
+    return seed_from_name(f"{number} {path}")
 
 
 def as_key(path: str, where: str) -> str:

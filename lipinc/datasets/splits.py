@@ -14,7 +14,7 @@ from math import floor
 from pathlib import Path
 
 from lipinc.config import SplitConfig
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.records import Label, VideoRecord, as_key
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table, unguard_formula, write_table
@@ -130,7 +130,7 @@ def _split_name(name: str, where: str) -> str:
     split = ALIASES.get(lower, lower)
     if split not in (*SPLITS, EXCLUDED):
         found = f"unknown split {name!r}" if lower else "no split"
-        raise UserError(f"{where}: {found}: {nearest(lower, (*SPLITS, EXCLUDED))}")
+        raise UserError(f"{where}: {found}: {suggest(lower, (*SPLITS, EXCLUDED))}")
     return split
 
 

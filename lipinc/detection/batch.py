@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lipinc.detection.page import IndexRow
     from lipinc.detection.verdict import Verdict
 
-NOT_READ = (Reason.MISSING, Reason.UNREADABLE, Reason.TIME_LIMIT, Reason.CRASHED)
+READ_FAILURES = (Reason.MISSING, Reason.UNREADABLE, Reason.TIME_LIMIT, Reason.CRASHED)
 """Reasons that say something of the file or the program, not of what the video shows."""
 
 
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def was_read(self) -> bool:
-        return self.values["reason"] not in {reason.value for reason in NOT_READ}
+        return self.values["reason"] not in {reason.value for reason in READ_FAILURES}
 
 
 def find_videos(words: Sequence[str]) -> list[Path]:

@@ -21,7 +21,7 @@ from lipinc.detection.verdict import (
     Decision,
     Evidence,
     FaceVerdict,
-    Judgement,
+    Assessment,
     Source,
     Verdict,
     WindowScore,
@@ -94,17 +94,17 @@ class Detector:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
                     return self._refuse(path, sampled, digest, video.duration)
-                faces = tuple(self._judge(face, video, evidence) for face in sampled)
+                faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
         except Unreadable as error:
             return self._refuse(path, Rejection(Reason.UNREADABLE, str(error)), digest)
-        judgement = max((face.judgement for face in faces), key=_suspicion)
-        return Verdict(str(path), digest, video.frames, video.duration, judgement, faces, self._source)
+        assessment = max((face.assessment for face in faces), key=_suspicion)
+        return Verdict(str(path), digest, video.frames, video.duration, assessment, faces, self._source)
 
     def refuse(self, path: str | Path, rejection: Rejection) -> Verdict:
         """The verdict on a file that was given up elsewhere."""
         return self._refuse(Path(path), rejection)
 
-    def _judge(self, sampled: SampledFace, video: FollowedVideo, evidence: bool) -> FaceVerdict:
+    def _assess_face(self, sampled: SampledFace, video: FollowedVideo, evidence: bool) -> FaceVerdict:
         face, windows = sampled.face, sampled.windows
         coverage = len(face.frame_ids) / video.frames
         if isinstance(windows, Rejection):
@@ -114,7 +114,7 @@ class Detector:
         score = float(scores.mean())
         if not np.isfinite(score):  # compared with any threshold, nan would count as real
             raise UserError(f"{self.checkpoint.file} gives a score that is no number; use another checkpoint")
-        judgement = Judgement(
+        assessment = Assessment(
             decision=decide(score, calibration.threshold, calibration.uncertain),
             probability=float(calibration.probability(score)),
             windows=len(windows),
@@ -136,7 +136,7 @@ class Detector:
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
             shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
-        return FaceVerdict(sampled.rank, face.thumbnail, judgement, scored, shown)
+        return FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown)
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Frames and residues of the windows, some at a time: one, where each may have another size."""
@@ -159,16 +159,16 @@ class Detector:
 
     def _refuse(self, path: Path, rejection: Rejection, digest: str = "", duration: float = 0.0) -> Verdict:
         coverage = rejection.face_frames / rejection.frames if rejection.frames else 0.0
-        judgement = _no_verdict(rejection, coverage)
-        return Verdict(str(path), digest, rejection.frames, duration, judgement, (), self._source)
+        assessment = _no_verdict(rejection, coverage)
+        return Verdict(str(path), digest, rejection.frames, duration, assessment, (), self._source)
 
 
-def _no_verdict(rejection: Rejection, coverage: float) -> Judgement:
-    return Judgement(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
+def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:
+    return Assessment(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
 
 
-def _suspicion(judgement: Judgement) -> float:
-    return -1.0 if judgement.probability is None else judgement.probability
+def _suspicion(assessment: Assessment) -> float:
+    return -1.0 if assessment.probability is None else assessment.probability
 
 
 def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:

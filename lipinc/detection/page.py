@@ -26,7 +26,7 @@ from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-MEANING = {
+REASON_TEXTS = {
     Reason.MISSING: "The file that was asked for is not there.",
     Reason.UNREADABLE: "The file cannot be opened as a video, or not one of its frames can be decoded.",
     Reason.TOO_SHORT: "The video has too few frames to compare mouths over time.",
@@ -147,7 +147,7 @@ def write_page(verdict: Verdict, folder: Path) -> Path:
     html = template.render(
         verdict=verdict,
         name=Path(verdict.file).name or verdict.file,
-        meaning=MEANING,
+        meaning=REASON_TEXTS,
         faces=[(face, face_timeline(face, verdict.duration), _exhibits(face)) for face in verdict.faces],
         thumbnails=[data_uri(_at_most(face.thumbnail, MAX_THUMBNAIL)) for face in verdict.faces],
         local_frames=source.settings["sampling"]["local_frames"],
@@ -170,7 +170,7 @@ def write_index(rows: Iterable[IndexRow], folder: Path) -> Path:
 
 def index_row(verdict: Verdict, page: Path | None) -> IndexRow:
     """The row of a video. page: what `write_page` wrote; None where it could not."""
-    said = verdict.judgement
+    said = verdict.assessment
     return IndexRow(
         file=verdict.file,
         decision=said.decision,

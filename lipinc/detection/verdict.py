@@ -26,7 +26,7 @@ def decide(value: float, threshold: float, uncertain: tuple[float, float]) -> De
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Assessment:
     """What is said of a face, or of a whole video: what its most suspicious face gives."""
 
     decision: Decision
@@ -79,7 +79,7 @@ class FaceVerdict:
     """By its area over the video, 0 the largest."""
     thumbnail: np.ndarray
     """[H, W, 3] uint8 BGR."""
-    judgement: Judgement
+    assessment: Assessment
     windows: tuple[WindowScore, ...]
     """In the order of the video."""
     evidence: tuple[Evidence, ...]
@@ -118,35 +118,35 @@ class Verdict:
     """Frames decoded."""
     duration: float
     """Presentation time of the last frame, in s."""
-    judgement: Judgement
+    assessment: Assessment
     """Of its most suspicious face."""
     faces: tuple[FaceVerdict, ...]
     """The faces asked for, the largest first."""
     source: Source
 
     def __repr__(self) -> str:
-        said = self.judgement
+        said = self.assessment
         answer = f"{said.reason.value}: {said.detail}" if said.probability is None else f"{said.probability:.3f}"
         return f"<Verdict {said.decision.value} {answer}, {self.windows} windows, {self.file!r}>"
 
     @property
     def decision(self) -> Decision:
-        return self.judgement.decision
+        return self.assessment.decision
 
     @property
     def probability(self) -> float | None:
         """Fake probability, 0..1."""
-        return self.judgement.probability
+        return self.assessment.probability
 
     @property
     def windows(self) -> int:
         """Clips scored of the most suspicious face."""
-        return self.judgement.windows
+        return self.assessment.windows
 
     @property
     def coverage(self) -> float:
         """Share of the frames with its usable mouth, 0..1."""
-        return self.judgement.coverage
+        return self.assessment.coverage
 
     @property
     def threshold(self) -> float:
@@ -156,13 +156,13 @@ class Verdict:
     @property
     def reason(self) -> Reason | None:
         """Why there is no verdict."""
-        return self.judgement.reason
+        return self.assessment.reason
 
     def to_json(self) -> dict[str, Any]:
         """All of it but the pictures, as JSON can say it."""
         return {
             "file": self.file,
-            **_judgement(self.judgement),
+            **_assessment_values(self.assessment),
             "threshold": self.source.threshold,
             "uncertain_between": list(self.source.uncertain),
             "frames": self.frames,
@@ -171,7 +171,7 @@ class Verdict:
             "faces": [
                 {
                     "rank": face.rank,
-                    **_judgement(face.judgement),
+                    **_assessment_values(face.assessment),
                     "scores": [
                         {
                             "start_s": round(window.start, 3),
@@ -193,12 +193,12 @@ class Verdict:
         }
 
 
-def _judgement(judgement: Judgement) -> dict[str, Any]:
+def _assessment_values(assessment: Assessment) -> dict[str, Any]:
     return {
-        "verdict": judgement.decision.value,
-        "probability": None if judgement.probability is None else round(judgement.probability, 4),
-        "windows": judgement.windows,
-        "coverage": round(judgement.coverage, 4),
-        "reason": judgement.reason.value if judgement.reason else None,
-        "detail": judgement.detail,
+        "verdict": assessment.decision.value,
+        "probability": None if assessment.probability is None else round(assessment.probability, 4),
+        "windows": assessment.windows,
+        "coverage": round(assessment.coverage, 4),
+        "reason": assessment.reason.value if assessment.reason else None,
+        "detail": assessment.detail,
     }

@@ -120,12 +120,12 @@ def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
 
 
 def within_pairs(
-    labels: np.ndarray, scores: np.ndarray, real_of: np.ndarray, weights: np.ndarray | None = None
+    labels: np.ndarray, scores: np.ndarray, paired_reals: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """The chance that a fake outscores the real video that it was made from, ties counting half: neither people nor
-    cameras can help. real_of: int [V], position of that video, -1 where there is none. nan without pairs."""
-    fakes = np.flatnonzero(real_of >= 0)
-    excess = np.asarray(scores)[fakes] - np.asarray(scores)[real_of[fakes]]
+    cameras can help. paired_reals: int [V], position of that video, -1 where there is none. nan without pairs."""
+    fakes = np.flatnonzero(paired_reals >= 0)
+    excess = np.asarray(scores)[fakes] - np.asarray(scores)[paired_reals[fakes]]
     weights = np.ones(len(fakes)) if weights is None else np.asarray(weights, dtype=np.float64)[fakes]
     if not weights.sum() > 0 or np.isnan(excess).any():
         return float("nan")
@@ -202,9 +202,9 @@ def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[.
         "eer": eer,
         "reals_accused": partial(reals_accused, threshold=threshold),
     }
-    real_of = predictions.real_of()
-    if (real_of >= 0).any():
-        metrics["within_pairs"] = partial(within_pairs, real_of=real_of)
+    paired_reals = predictions.paired_reals()
+    if (paired_reals >= 0).any():
+        metrics["within_pairs"] = partial(within_pairs, paired_reals=paired_reals)
     return metrics
 
 

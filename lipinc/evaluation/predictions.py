@@ -48,7 +48,7 @@ class Predictions:
         positions = np.arange(len(self))[chosen]
         return Predictions([self.records[i] for i in positions], self.score[positions], self.windows[positions])
 
-    def real_of(self) -> np.ndarray:
+    def paired_reals(self) -> np.ndarray:
         """(V,) int64: for each fake the position of the real video that it was made from, under the same condition; -1
         where there is none."""
         position = {record.key: i for i, record in enumerate(self.records)}

@@ -24,7 +24,7 @@ def inconsistency_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Te
         return functional.binary_cross_entropy(score, (1 - labels).to(score.dtype))
 
 
-def map_problems(frames: int, height: int, width: int) -> list[str]:
+def feature_map_problems(frames: int, height: int, width: int) -> list[str]:
     """Why maps of a clip cannot be compared: a sentence, or nothing. frames: N of the maps; height, width: of each."""
     if frames >= 2 and min(height, width) >= WINDOW:
         return []

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from lipinc.config import LossConfig
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.errors import UserError
 from lipinc.losses.inconsistency import inconsistency_loss
 
@@ -63,7 +63,7 @@ def loss_terms(config: LossConfig) -> list[str]:
     """The names of the terms that are computed. Raises UserError on a weight of no term."""
     for name in config.weights():
         if name not in TERMS:
-            raise UserError(f"loss.other names {name!r}, which is no registered term: {nearest(name, TERMS)}")
+            raise UserError(f"loss.other names {name!r}, which is no registered term: {suggest(name, TERMS)}")
     return list(config.weights())
 
 

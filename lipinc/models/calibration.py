@@ -9,7 +9,7 @@ from lipinc.errors import UserError
 
 MAX_ERROR = 0.1
 """Outside of the uncertain band, at most this share of the validation fakes lies below it and of the reals above."""
-SHARPEST = 4.0
+MAX_LOG_SLOPE = 4.0
 """Largest logarithm of the logit's slope, for scores of unit deviation: separable videos would let it grow for ever."""
 
 
@@ -58,7 +58,7 @@ def calibrate(label: np.ndarray, score: np.ndarray) -> Calibration:
         logit = np.exp(parameters[0]) * (standard - parameters[1])
         return float(np.sum(weight * (np.logaddexp(0, logit) - target * logit)))
 
-    found = minimize(loss, [0.0, 0.0], bounds=[(-SHARPEST, SHARPEST), (-3, 3)], method="L-BFGS-B").x
+    found = minimize(loss, [0.0, 0.0], bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), (-3, 3)], method="L-BFGS-B").x
     threshold = float(middle + deviation * found[1])
     low = min(threshold, float(np.quantile(score[label == 1], MAX_ERROR, method="lower")))
     high = max(threshold, float(np.quantile(score[label == 0], 1 - MAX_ERROR, method="higher")))

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from lipinc.config import Config
-from lipinc.config.ranges import Range, Share
-from lipinc.losses.inconsistency import map_problems
+from lipinc.config.ranges import Range, UnitInterval
+from lipinc.losses.inconsistency import feature_map_problems
 from lipinc.models.layers import BATCH_NORM_EPSILON, FusionHead, published_attention
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
@@ -24,11 +24,11 @@ from lipinc.models.registry import ClipShape, MouthModel, register_model
 class LIPINCOptions:
     """Options of lipinc: the network of the first paper (V1), 42 M parameters."""
 
-    dropout: Share = 0.5
+    dropout: UnitInterval = 0.5
     """Dropout rate before the dense layer of each branch (published)."""
     hidden: Annotated[int, Range(1)] = 4096
     """Width of the dense layers at the end (published). Kept: small networks for tests and small data sets."""
-    batch_norm_momentum: Share = 0.01
+    batch_norm_momentum: UnitInterval = 0.01
     """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms). Runs of a few hundred steps
     need more: 0.1."""
     input_scale: float = 1.0
@@ -103,7 +103,7 @@ class LIPINC(MouthModel):
         """As `MouthModel.validate`."""
         clip, pooling = ClipShape.of(config), 2 if config.model.options.loss_features == "pooled" else 1
         maps = (clip.frames // pooling, clip.height // pooling, clip.width // pooling)
-        return [*super().validate(config), *(map_problems(*maps) if config.loss.inconsistency else ())]
+        return [*super().validate(config), *(feature_map_problems(*maps) if config.loss.inconsistency else ())]
 
     def forward(
         self, frames: torch.Tensor, residues: torch.Tensor, *, loss_features: bool = False

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from lipinc.config import Config
-from lipinc.config.ranges import Range, Share
-from lipinc.losses.inconsistency import map_problems
+from lipinc.config.ranges import Range, UnitInterval
+from lipinc.losses.inconsistency import feature_map_problems
 from lipinc.models.layers import FusionHead, MultiHeadAttention, ProjectedAttention, published_attention
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
@@ -36,7 +36,7 @@ class LIPINCV2Options:
     Kept: an ablation of the paper's attention."""
     hidden: Annotated[int, Range(1)] = 1024
     """Width of the dense layers at the end (published). Kept: small networks for tests and small data sets."""
-    batch_norm_momentum: Share = 0.01
+    batch_norm_momentum: UnitInterval = 0.01
     """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms). Runs of a few hundred steps
     need more: 0.1."""
     input_scale: float = 1.0
@@ -119,7 +119,7 @@ class LIPINCV2(MouthModel):
         """As `MouthModel.validate`."""
         clip = ClipShape.of(config)
         maps = (clip.frames, clip.height // PATCH, clip.width // PATCH)
-        return [*super().validate(config), *(map_problems(*maps) if config.loss.inconsistency else ())]
+        return [*super().validate(config), *(feature_map_problems(*maps) if config.loss.inconsistency else ())]
 
     def forward(
         self, frames: torch.Tensor, residues: torch.Tensor, *, loss_features: bool = False

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lipinc.config.ranges import Range, Share
+from lipinc.config.ranges import Range, UnitInterval
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
 COLOURS = torch.tensor(((0.25, 0.5, 0.25), (1.0, -1.0, 0.0), (0.5, -1.0, 0.5)))
@@ -29,7 +29,7 @@ SHIFTS = (1, 2, 4, 8)
 """Offsets in px for the spatial autocorrelation of frame differences."""
 FLOOR = 0.05
 """Added to energies, in squared grey levels, before the logarithm: below it there is only rounding error."""
-LARGEST = 4.0
+MAX_DEVIATIONS = 4.0
 """Features are clipped at this many standard deviations: values beyond were not seen in training."""
 
 
@@ -37,18 +37,18 @@ LARGEST = 4.0
 class NoiseFeaturesOptions:
     """Options of noise_features: fixed noise features and a network of 20 thousand weights (not in the papers)."""
 
-    dropout: Share = 0.5
+    dropout: UnitInterval = 0.5
     """Dropout rate of the hidden layers. Kept: the strength of the regularisation."""
-    input_dropout: Share = 0.3
+    input_dropout: UnitInterval = 0.3
     """Dropout rate of the input features. Kept: the strength of the regularisation."""
-    input_noise: Share = 0.3
+    input_noise: UnitInterval = 0.3
     """Standard deviation of the Gaussian noise that training adds to the standardised features. Kept: the strength of
     the regularisation."""
     levels: Annotated[int, Range(1)] = 4
     """Bands of the Laplacian pyramid, each at half the size of the one before; at most 3 for mouth.cut native."""
     hidden: Annotated[int, Range(1)] = 64
     """Width of the hidden layers. Kept: small networks for tests and small data sets."""
-    batch_norm_momentum: Share = 0.01
+    batch_norm_momentum: UnitInterval = 0.01
     """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms)."""
 
 
@@ -98,7 +98,7 @@ class NoiseFeatures(MouthModel):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """features: (B, F) float32, of `extract_features`. Returns logits (B, 2)."""
         with torch.autocast(features.device.type, enabled=False):  # differences of one grey level need their bits
-            x = self.standardise(features).clamp(-LARGEST, LARGEST)
+            x = self.standardise(features).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
         if self.training and self.input_noise:
             x = x + self.input_noise * torch.randn_like(x)
         return self.network(x)

@@ -19,7 +19,7 @@ def seed_torch(config: TrainConfig, epoch: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-def be_deterministic() -> None:
+def use_deterministic_kernels() -> None:
     """Ask for deterministic kernels, where torch has them."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

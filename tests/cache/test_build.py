@@ -345,7 +345,7 @@ def test_a_second_run_on_the_same_cache_is_refused(videos, tmp_path):
 
 def test_a_worker_without_the_shared_folder_ends_the_run(videos, tmp_path):
     with pytest.raises(UserError, match="does not see .*settings.json"):
-        workers.work_apart(Mock(), Mock(), videos, tmp_path / "settings.json", 0)
+        workers.extract_isolated(Mock(), Mock(), videos, tmp_path / "settings.json", 0)
 
 
 def test_what_a_killed_run_left_half_written_goes(videos, built, tmp_path):

@@ -59,10 +59,10 @@ def test_a_misspelt_flag_names_the_nearest_and_exits_with_2(capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("x = 1\n", "sets no `config`"),
-        ("config = 3\n", "sets no `config`"),
-        ("import nonsense_module\n", "does not run: ModuleNotFoundError"),
-        ("config = (\n", "does not run: SyntaxError"),
+        ("x = 1\n", "must define `config`"),
+        ("config = 3\n", "must define `config`"),
+        ("import nonsense_module\n", "cannot be imported: ModuleNotFoundError"),
+        ("config = (\n", "cannot be imported: SyntaxError"),
         ("from lipinc.config import Config\nconfig = Config(epochs=3)\n", "epochs"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from lipinc.datasets import CsvIndex, FakeAVCeleb, Folder
 from lipinc.datasets.dataset import check_present, load_videos
 from lipinc.datasets.fakeavceleb import read_fakeavceleb_index, unique_files
-from lipinc.datasets.records import Label, VideoRecord, as_key, seed_of
+from lipinc.datasets.records import Label, VideoRecord, as_key, seed_from_name
 from lipinc.errors import UserError
 
 HEADER = "source,target1,target2,method,category,type,race,gender,filename,path"
@@ -392,5 +392,5 @@ def test_a_fake_names_its_real_by_path_or_stem(tmp_path: Path) -> None:
 
 
 def test_the_seed_of_a_video_follows_from_its_name() -> None:
-    assert seed_of("0 a.mp4") == seed_of("0 a.mp4")
-    assert len({seed_of(f"{number} {name}") for name in ("a.mp4", "b.mp4") for number in range(3)}) == 6
+    assert seed_from_name("0 a.mp4") == seed_from_name("0 a.mp4")
+    assert len({seed_from_name(f"{number} {name}") for name in ("a.mp4", "b.mp4") for number in range(3)}) == 6

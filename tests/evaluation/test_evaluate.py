@@ -82,7 +82,7 @@ def test_strangers_are_judged_under_each_condition(monkeypatch, config, videos, 
     assert len(set(predictions.score[of_one_video])) == 3
     loaded = load_checkpoint(knows_ann, torch.device("cpu"))
     assert saved["a"]["threshold"] == loaded.calibration.threshold
-    np.testing.assert_array_equal(predictions.real_of() >= 0, predictions.label == 1)
+    np.testing.assert_array_equal(predictions.paired_reals() >= 0, predictions.label == 1)
 
 
 def test_folds_are_pooled(monkeypatch, config, videos, tmp_path, capsys) -> None:
