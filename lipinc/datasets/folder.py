@@ -1,4 +1,4 @@
-"""Videos in a folder `real` and a folder `fake`."""
+"""Folder data set: videos in the folders `real` and `fake`."""
 
 import logging
 import os
@@ -16,20 +16,20 @@ log = logging.getLogger(__name__)
 @register_dataset("folder")
 @dataclass(frozen=True)
 class Folder(Dataset):
-    """<root>/real and <root>/fake, searched to any depth and through links; hidden files are left out.
+    """Videos below <root>/real and <root>/fake, at any depth. Links are followed; hidden files are ignored.
 
-    The first sub-folder below real/ or fake/ is the identity, so fake/<generator>/... would read as one person. A video
-    without such a sub-folder is a person of its own, named by its stem: real/ann.mp4 and fake/ann.mp4 are one.
+    The first sub-folder below real/ or fake/ is the identity; a layout fake/<generator>/... would therefore be read as
+    one person. Without sub-folders the file stem is the identity: real/ann.mp4 and fake/ann.mp4 show the same person.
     """
 
     def load(self) -> list[VideoRecord]:
-        """As `Dataset.load`, sorted by key."""
+        """See `Dataset.load`. Records are sorted by key."""
         records: list[VideoRecord] = []
         seen: dict[tuple[int, int], str] = {}
         for label in Label:
             folder = Path(self.root) / label.name.lower()
             if not folder.is_dir():
-                raise UserError(f"{folder} is no folder: data.root must hold a folder real and a folder fake")
+                raise UserError(f"{folder} is not a folder: data.root must contain the folders real and fake")
             files = [
                 Path(parent, name)
                 for parent, names in _walk(folder, seen)
@@ -37,28 +37,33 @@ class Folder(Dataset):
                 if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
             ]
             if not files:
-                raise UserError(f"{folder} holds no video: put files with a suffix such as .mp4 there")
+                raise UserError(f"{folder} contains no videos: add files with a suffix such as .mp4")
             keys = sorted(as_key(file.relative_to(self.root).as_posix(), str(folder)) for file in files)
             records += [_folder_record(key, label) for key in keys]
         if all(record.key.count("/") == 1 for record in records):
-            log.warning("%s has no sub-folders for people: every file name counts as a person of its own", self.root)
+            log.warning("%s has no sub-folders per person: every file name is treated as a separate person", self.root)
         return sorted(records, key=lambda record: record.key)
 
 
 def _walk(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below and the names of its files. seen: folders met so far.
+    """Yield each folder and its file names.
 
-    A folder that links show twice would never end if it held itself, and make two people of one if not."""
-    for parent, _, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
-        about = os.stat(parent)
-        first = seen.setdefault((about.st_dev, about.st_ino), parent)
+    A folder that is reachable twice through links is an error: it could recurse infinitely or duplicate a person.
+
+    Args:
+        folder: where to start.
+        seen: (device, inode) -> path of the folders visited so far; updated.
+    """
+    for parent, _, names in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
+        status = os.stat(parent)
+        first = seen.setdefault((status.st_dev, status.st_ino), parent)
         if first != parent:
-            raise UserError(f"{parent} and {first} are one folder: take the link away")
+            raise UserError(f"{parent} and {first} are the same folder: remove the link")
         yield parent, names
 
 
-def _refuse_folder(error: OSError) -> None:
-    raise UserError(f"cannot list {error.filename} ({error.strerror}): make it readable or take it away")
+def _raise_unreadable(error: OSError) -> None:
+    raise UserError(f"cannot list {error.filename} ({error.strerror}): make it readable or remove it")
 
 
 def _folder_record(key: str, label: Label) -> VideoRecord:

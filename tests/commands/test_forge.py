@@ -66,7 +66,7 @@ def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(monkeypatc
 
 
 def test_wrong_folders_are_refused(monkeypatch, reals, tmp_path) -> None:
-    with pytest.raises(UserError, match="holds no video"):
+    with pytest.raises(UserError, match="contains no videos"):
         run(monkeypatch, tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="lies in"):
         run(monkeypatch, reals, reals / "out")

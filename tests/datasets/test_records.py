@@ -148,7 +148,7 @@ def test_file_listed_for_two_people_is_refused(tmp_path: Path) -> None:
         (FAKE.replace(",wav2lip,", ",real,"), "row 3: method real contradicts"),
         (FAKE.replace(",C,", ",A,"), "row 3: method wav2lip contradicts category 'A'"),
         (FAKE.replace("id00076", "", 1), "row 3: the source or the file name is empty"),
-        (FAKE.replace("FakeAVCeleb_v1.2", ".."), r"row 3: the path .* holds '\.\.'"),
+        (FAKE.replace("FakeAVCeleb_v1.2", ".."), r"row 3: the path .* contains '\.\.'"),
         (FAKE.replace("FakeAVCeleb_v1.2", "/data/FakeAVCeleb_v1.2"), "row 3: the path .* is absolute"),
     ],
 )
@@ -171,7 +171,7 @@ def test_fake_methods_must_be_fake_methods(tmp_path: Path, method: str) -> None:
 
 
 def test_index_without_a_wanted_video_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="names no video to take"):
+    with pytest.raises(UserError, match="lists no usable video"):
         fakeavceleb(tmp_path, RTVC)
 
 
@@ -233,7 +233,7 @@ def test_folder_follows_linked_people(tmp_path: Path) -> None:
 def test_folder_that_links_show_twice_is_refused(tmp_path: Path, link: str, target: str) -> None:
     touch(tmp_path, "real/id1/a.mp4", "fake/id3/b.mp4")
     (tmp_path / link).symlink_to(tmp_path / target)
-    with pytest.raises(UserError, match="are one folder: take the link away"):
+    with pytest.raises(UserError, match="are the same folder: remove the link"):
         load_videos(Folder(root=str(tmp_path)))
 
 
@@ -245,12 +245,12 @@ def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
             (tmp_path / f"{level}" / name).symlink_to(tmp_path / f"{level + 1}")
     touch(tmp_path, "30/x.mp4", "fake/x.mp4")
     (tmp_path / "real").symlink_to(tmp_path / "0")
-    with pytest.raises(UserError, match="are one folder"):
+    with pytest.raises(UserError, match="are the same folder"):
         load_videos(Folder(root=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
-    ("keys", "message"), [(["real/a.mp4"], "fake is no folder"), (["real/a.mp4", "fake/a.txt"], "fake holds no video")]
+    ("keys", "message"), [(["real/a.mp4"], "fake is not a folder"), (["real/a.mp4", "fake/a.txt"], "fake contains no video")]
 )
 def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str) -> None:
     touch(tmp_path, *keys)
@@ -293,20 +293,20 @@ def test_csv_merges_identical_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "columns", "message"),
     [
-        (["path,label", "a.mp4,true"], {}, "row 2: the label 'true' is none of real, 0, fake, 1"),
-        (["path,label", "a.mp4"], {}, "row 2: the label '' is none of"),
+        (["path,label", "a.mp4,true"], {}, "row 2: the label 'true' must be one of real, 0, fake, 1"),
+        (["path,label", "a.mp4"], {}, "row 2: the label '' must be one of"),
         (["path,label,identity", "a.mp4,real,"], {}, "row 2: the identity is empty"),
-        (["path,label", "a.mp4,real", "a.mp4,fake"], {}, "row 3 contradicts row 2 on a.mp4"),
-        (["path,label", "../a.mp4,real"], {}, r"row 2: the path '\.\./a\.mp4' holds"),
+        (["path,label", "a.mp4,real", "a.mp4,fake"], {}, "row 3 contradicts row 2 for a.mp4"),
+        (["path,label", "../a.mp4,real"], {}, r"row 2: the path '\.\./a\.mp4' contains"),
         (["path,label", "a.mp4,real"], {"identity": "person"}, "no column person; its columns are path, label"),
         (["path,label", "a.mp4,real"], {"identiy": "path"}, r"'identiy', .* did you mean identity\?"),
         (["file,label", "a.mp4,real"], {}, "no column path; its columns are file, label"),
-        (["path,label"], {}, "names no video"),
-        (["path,label", "a/B.mp4,real", "A/b.mp4,fake"], {}, "a/B.mp4 and A/b.mp4 would be one file on some disks"),
-        (["path,label", "\u00e9.mp4,real", "e\u0301.mp4,fake"], {}, "would be one file on some disks"),
-        (["path,label,identity", 'a.mp4,real,"a\nb"'], {}, r"row 2: the identity 'a\\nb' holds a control character"),
-        (["path,label,generator", "a.mp4,fake,\x1b[2J"], {}, "row 2: the generator .* holds a control character"),
-        (["path,label", "a.mp4," + "x" * 10**6], {}, "row 2: the label .* is none of"),
+        (["path,label"], {}, "lists no usable video"),
+        (["path,label", "a/B.mp4,real", "A/b.mp4,fake"], {}, "a/B.mp4 and A/b.mp4 would be one file"),
+        (["path,label", "\u00e9.mp4,real", "e\u0301.mp4,fake"], {}, "would be one file on some file systems"),
+        (["path,label,identity", 'a.mp4,real,"a\nb"'], {}, r"row 2: the identity 'a\\nb' contains control characters"),
+        (["path,label,generator", "a.mp4,fake,\x1b[2J"], {}, "row 2: the generator .* contains control characters"),
+        (["path,label", "a.mp4," + "x" * 10**6], {}, "row 2: the label .* must be one of"),
     ],
 )
 def test_wrong_csv_is_refused(tmp_path: Path, lines: list[str], columns: dict[str, str], message: str) -> None:

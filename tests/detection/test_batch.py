@@ -61,7 +61,7 @@ def test_a_file_of_any_suffix_is_tried_if_it_is_named(tmp_path) -> None:
 
 def test_a_folder_without_videos_is_said(tmp_path) -> None:
     touch(tmp_path, "readme.txt")
-    with pytest.raises(UserError, match="holds no video"):
+    with pytest.raises(UserError, match="contains no videos"):
         find_videos([str(tmp_path)])
 
 

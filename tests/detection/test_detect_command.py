@@ -132,7 +132,7 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         (["--csv", "{folder}/no/such/folder/v.csv"], "there is no folder"),
         (["--json", "{folder}"], "cannot be written"),
         (["--report", "{folder}/text.mp4"], "cannot be written"),
-        (["{folder}/empty folder"], "holds no video"),
+        (["{folder}/empty folder"], "contains no videos"),
         (["{folder}/*.mkv"], "nothing fits the pattern"),
         (["--no-such-flag"], "unrecognized arguments"),
     ],

@@ -91,7 +91,7 @@ def test_script_keeps_paths_and_names_what_it_could_not_read(
 
 def test_script_refuses_a_folder_without_videos(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["reencode", "--root", str(tmp_path), "--out", str(tmp_path / "out")])
-    with pytest.raises(UserError, match="holds no video"):
+    with pytest.raises(UserError, match="contains no videos"):
         script.main()
 
 
