@@ -38,7 +38,7 @@ class ClipDataset(Dataset):
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
         self._residue_mode = mouth["residue"]
         self._files = [cache.clips_file(row.record.key) for row in self.rows]
-        self._places: dict[int, ArrayOffsets] = {}
+        self._offsets: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
 
     def __len__(self) -> int:
@@ -68,12 +68,12 @@ class ClipDataset(Dataset):
     def _load(self, draw: Draw, frames: torch.Tensor, residue: torch.Tensor) -> None:
         """Fill the places of one clip in a batch."""
         video, window = self.clips[draw.clip]
-        file, known = self._files[video], self._places.get(video)
+        file, known = self._files[video], self._offsets.get(video)
         if known is None:
             check_clips(file, self.rows[video])  # once, because it reads the whole file
         stored = None if self._augmentation is not None else residue.numpy()
-        places = self._places[video] = read_window(file, window, frames.numpy(), stored, known)
+        offsets = self._offsets[video] = read_window(file, window, frames.numpy(), stored, known)
         if self._augmentation is not None:
             frames.copy_(augment(frames, self._augmentation, np.random.default_rng(draw.seed)))
-        if stored is None or places.residues is None:
+        if stored is None or offsets.residues is None:
             residue.numpy()[:] = residues(frames.numpy(), self._residue_mode)

@@ -39,10 +39,10 @@ def main(argv: Sequence[str], prog: str) -> None:
     manifest = build_with_progress(config, load_videos(config.data))
     cache = Cache.of(config)
     sheet = write_contact_sheet(cache, manifest, config)
-    for label in extraction_rates(manifest):
+    for rate in extraction_rates(manifest):
         print(
-            f"coverage {label.label.name.lower()}: {label.ok} of {label.videos} videos "
-            f"({label.ok / label.videos:.1%}), {label.windows} clips"
+            f"extracted {rate.label.name.lower()}: {rate.ok} of {rate.videos} videos "
+            f"({rate.ok / rate.videos:.1%}), {rate.windows} clips"
         )
     print(f"{cache.manifest_file}" + (f", {sheet}" if sheet else ""))
     print(count_line(manifest))

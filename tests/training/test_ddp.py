@@ -258,4 +258,4 @@ def test_the_error_of_one_process_is_told_once(config):
     done = torchrun(config)
     _, errors = done.communicate(timeout=120)
     assert done.returncode != 0
-    assert errors.count("error: ") == 1 and f"error: {file} is damaged or gone" in errors, errors[-3000:]
+    assert errors.count("error: ") == 1 and f"error: {file} is damaged or missing" in errors, errors[-3000:]

@@ -200,7 +200,7 @@ def test_a_cache_that_vanishes_ends_the_run_which_goes_on_when_it_is_back(config
 
     tmp = Path(config.output).parent / "elsewhere"
     monkeypatch.setattr(training, "save_checkpoint", cache_goes)
-    with pytest.raises(UserError, match="is damaged or gone"):
+    with pytest.raises(UserError, match="is damaged or missing"):
         run_training(config)
     monkeypatch.setattr(training, "save_checkpoint", save)
     with pytest.raises(UserError, match="no cache in"):
