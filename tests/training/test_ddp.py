@@ -177,7 +177,7 @@ def test_a_batch_too_small_for_all_processes_is_left_out(config):
 def test_a_batch_is_no_smaller_than_the_processes(config, monkeypatch):
     monkeypatch.setattr("lipinc.batches.clip_dataset.processes", lambda: 3)
     rows = select(Cache.of(config), config)[2]["train"]
-    with pytest.raises(UserError, match="train.batch_size 2 is shared by 3 processes"):
+    with pytest.raises(UserError, match="train.batch_size 2 is smaller than the number of processes, 3"):
         training_loader(ClipDataset(Cache.of(config), rows), TrainConfig(batch_size=2), pin=False)
 
 
