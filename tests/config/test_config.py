@@ -89,7 +89,7 @@ def test_an_unknown_saved_field_is_named():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--model.name", "statistics"), "give --loss.inconsistency 0.*give --augment.flip 0"),
+        (("--model.name", "statistics"), "use --loss.inconsistency 0.*use --augment.flip 0"),
         (("--train.bag", "4"), "train.bag is a setting of model.name statistics"),
         (("--data.conditions", "crf28", "crf99"), "'crf99' is no condition"),
     ],
