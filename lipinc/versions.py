@@ -1,14 +1,14 @@
-"""The versions of the libraries that results may depend on."""
+"""Versions of the libraries that results may depend on."""
 
 from importlib import metadata
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
 MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "numpy")
-"""Those that decide what a mouth looks like."""
+"""Libraries that influence the pixels of mouth crops."""
 
 
 def library_versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Version of each library, "none" where it is not installed."""
+    """Return name -> installed version of each library; "none" if it is not installed."""
     return {name: _version(name) for name in names}
 
 

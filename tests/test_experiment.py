@@ -150,7 +150,7 @@ def test_a_generator_whose_name_is_a_path_leads_nowhere(config, monkeypatch, nam
         for row in read_manifest(manifest)
     ]
     write_manifest(manifest, rows)
-    with pytest.raises(UserError, match="cannot name a folder"):
+    with pytest.raises(UserError, match="is not a valid folder name"):
         cross_validate(monkeypatch, replace(config, split=replace(config.split, folds=3)), leave_out="each")
 
 
