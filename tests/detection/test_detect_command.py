@@ -133,7 +133,7 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         (["--json", "{folder}"], "cannot be written"),
         (["--report", "{folder}/text.mp4"], "cannot be written"),
         (["{folder}/empty folder"], "contains no videos"),
-        (["{folder}/*.mkv"], "nothing fits the pattern"),
+        (["{folder}/*.mkv"], "no file matches the pattern"),
         (["--no-such-flag"], "unrecognized arguments"),
     ],
 )

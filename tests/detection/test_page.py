@@ -150,7 +150,7 @@ def test_page_shows_verdict_faces_timelines_and_evidence(tmp_path):
     assert "A: most suspicious window, 0.40 to 0.56 s, fake probability 0.995" in page.text
     assert "B: least suspicious window, 1.20 to 1.36 s, fake probability 0.200" in page.text
     assert "frame 10" in page.text and "frame 121" in page.text
-    for said in ("a" * 64, "c" * 64, "lipinc_v2", "torch 2.14.1", "global_frames", "no proof"):
+    for said in ("a" * 64, "c" * 64, "lipinc_v2", "torch 2.14.1", "global_frames", "not proof"):
         assert said in page.text
 
 
