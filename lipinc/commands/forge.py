@@ -1,11 +1,11 @@
-"""A data set of pseudo-fakes in FakeAVCeleb's layout, from a folder of real videos alone.
+"""Create a data set of pseudo-fakes in the layout of FakeAVCeleb from a folder of real videos.
 
     lipinc forge --root FOLDER --out data/forged --forgeries 2
     lipinc extract --config config.py --data.root data/forged --data.fake-methods pseudo
 
-The first sub-folder below FOLDER names the person; without sub-folders every file is a person of its own. What a
-forgery is, lipinc/synthesis/pseudo_fakes.py says; recipes.csv has what each was made by. The files have no sound. What is there
-already is kept. Training does not need this: --data.forgeries makes them on the way into the cache.
+The first sub-folder below FOLDER is the person; without sub-folders every file is a separate person. The parameters of
+each pseudo-fake (see lipinc/synthesis/pseudo_fakes.py) are written to recipes.csv. Pseudo-fakes have no audio. Existing
+files are kept. Training does not need this command: --data.forgeries creates pseudo-fakes during extraction.
 """
 
 import dataclasses
@@ -37,44 +37,49 @@ RECIPES = "recipes.csv"
 
 @dataclass(frozen=True)
 class Arguments:
-    """Real videos, and what to make of them."""
+    """Arguments of forge."""
 
     root: Path
     out: Path
     forgeries: int = 2
-    """Pseudo-fakes of each video."""
+    """Number of pseudo-fakes per video."""
     workers: int = 0
-    """Processes; 0: one for each core."""
+    """Number of processes; 0: one per core."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A real video, and where it and its forgeries go."""
+    """A real video, and the locations of its copy and its pseudo-fakes."""
 
     source: Path
     key: str
-    """Its path below the root."""
+    """Path of the video relative to the root."""
     person: str
     name: str
-    """Of its file in the data set, without a suffix."""
+    """File name in the new data set, without a suffix."""
 
     def file(self, category: str, number: int | None = None) -> PurePosixPath:
-        """Below the data set: <type>/unknown/unknown/<person>/<name>.mp4; a real video keeps its suffix."""
+        """Return a path relative to the new data set, <type>/unknown/unknown/<person>/<name>.mp4.
+
+        Args:
+            category: FakeAVCeleb category.
+            number: number of the pseudo-fake; None: the real video, which keeps its suffix.
+        """
         name = self.name + (self.source.suffix if number is None else f"_{number}.mp4")
         return PurePosixPath(FAKEAVCELEB_TYPES[category], "unknown", "unknown", self.person, name)
 
 
 def main(argv: Sequence[str], prog: str) -> None:
-    """Forge."""
+    """Run the command."""
     arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
     jobs = _jobs(arguments)
-    work = partial(_make, arguments)
+    work = partial(_forge_one, arguments)
     with ProcessPoolExecutor(arguments.workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        made = list(tqdm(pool.map(work, jobs), total=len(jobs), unit="video"))
+        results = list(tqdm(pool.map(work, jobs), total=len(jobs), unit="video"))
     rows, recipes = [], []
-    for job, result in zip(jobs, made, strict=True):
+    for job, result in zip(jobs, results, strict=True):
         if isinstance(result, str):
-            print(f"left out, unreadable: {job.key}: {result}")
+            print(f"skipped, unreadable: {job.key}: {result}")
             continue
         rows.append(_row(job, "real", "A", job.file("A")))
         for number, recipe in enumerate(result):
@@ -84,7 +89,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     recipe_columns = ("path", *(field.name for field in dataclasses.fields(Recipe)))
     write_table(arguments.out / RECIPES, recipe_columns, recipes)
     write_table(arguments.out / "meta_data.csv", FAKEAVCELEB_COLUMNS, rows)
-    readable = sum(not isinstance(one, str) for one in made)
+    readable = sum(not isinstance(result, str) for result in results)
     print(f"{readable} real videos and {readable * arguments.forgeries} pseudo-fakes of them in {arguments.out}")
 
 
@@ -96,25 +101,25 @@ def _jobs(arguments: Arguments) -> list[Job]:
     for source in videos_to_convert(root, out):
         key = as_key(source.relative_to(root).as_posix(), str(root))
         first, *deeper = PurePosixPath(key).with_suffix("").parts
-        # Folders below a person's become part of the name, so that no file covers another.
+        # Folders below the person become part of the name, so that no file overwrites another.
         jobs.append(Job(source, key, first, "_".join(deeper) or first))
     names = Counter((job.person, job.name) for job in jobs)
     for job in jobs:
         if names[job.person, job.name] > 1:
-            raise UserError(f"{root / job.key} and another video would have one name in {out}: rename one")
+            raise UserError(f"{root / job.key} and another video would have the same name in {out}: rename one")
     return jobs
 
 
-def _make(arguments: Arguments, job: Job) -> list[Recipe] | str:
-    """Forge one video and copy it; returns the recipes, or why it cannot be read."""
+def _forge_one(arguments: Arguments, job: Job) -> list[Recipe] | str:
+    """Make the pseudo-fakes of one video and copy the video. Returns the recipes, or why the video is unreadable."""
     try:
         with quiet_native_logs():
             recipes = []
             for number in range(arguments.forgeries):
                 target = arguments.out / job.file("C", number)
                 seed = forgery_seed(job.key, number)
-                done = draw_recipe(np.random.default_rng(seed)) if target.exists() else None
-                recipes.append(done or forge_video(job.source, target, seed=seed))
+                existing = draw_recipe(np.random.default_rng(seed)) if target.exists() else None
+                recipes.append(existing or forge_video(job.source, target, seed=seed))
     except Unreadable as error:
         return str(error)
     real = arguments.out / job.file("A")

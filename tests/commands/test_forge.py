@@ -35,7 +35,7 @@ def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(monkeypatc
     out = tmp_path / "forged"
     run(monkeypatch, reals, out, "--forgeries", "2")
     assert capsys.readouterr().out.splitlines() == [
-        "left out, unreadable: text.mp4: not a video that FFmpeg can open",
+        "skipped, unreadable: text.mp4: not a video that FFmpeg can open",
         f"3 real videos and 6 pseudo-fakes of them in {out}",
     ]
     records = load_videos(FakeAVCeleb(root=str(out), fake_methods=("pseudo",)))
@@ -75,5 +75,5 @@ def test_wrong_folders_are_refused(monkeypatch, reals, tmp_path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/b/c.mp4", "a/b_c.mp4"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match="one name"):
+    with pytest.raises(UserError, match="the same name"):
         run(monkeypatch, tmp_path / ".", tmp_path.parent / "out")

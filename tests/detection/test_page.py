@@ -269,7 +269,7 @@ def test_long_video_keeps_a_light_timeline_that_hides_no_peak(tmp_path):
     verdict = Verdict("long.mp4", "d" * 64, 180_000, 7200.0, long.assessment, (long,), SOURCE)
     path = write_page(verdict, tmp_path)
     assert path.stat().st_size < 400_000
-    assert "The 18000 windows are merged into 600 bars" in read(path).text
+    assert "The 18000 windows are merged by time into 600 bars" in read(path).text
 
 
 def test_timeline_of_an_image_or_a_video_without_times_has_a_length():

@@ -186,7 +186,7 @@ def test_commands_that_cannot_share_their_work_refuse_torchrun(monkeypatch, caps
     with pytest.raises(SystemExit) as caught:
         run_script(lambda: pytest.fail("it ran"))
     assert caught.value.code == 2
-    assert "torchrun is for train_pipeline.py alone" in capsys.readouterr().err
+    assert "only train_pipeline.py supports torchrun" in capsys.readouterr().err
 
 
 def torchrun(config: Config, *flags: str) -> subprocess.Popen:
