@@ -101,7 +101,7 @@ def _evaluate(
     if is_main():
         condition = "" if len(result.conditions) == 1 else f", {result.condition}"
         subtitle = f"test split, per video{condition}; epoch {checkpoint.epoch}, threshold chosen on validation"
-        about = {**checkpoint.about, "epoch": checkpoint.epoch, "split": "test"}
+        about = {**checkpoint.provenance, "epoch": checkpoint.epoch, "split": "test"}
         report(result, config, folder, title=f"{config.name}, test split", subtitle=subtitle, about=about)
     values = "  ".join(f"{name} {result.metrics[key].value:.4f}" for name, key in HEADLINE)
     print(f"{values}  ({folder})")

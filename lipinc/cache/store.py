@@ -198,15 +198,16 @@ def _plain(value: dict) -> dict:
 
 
 def _differences(found: dict, wanted: dict) -> Iterator[str]:
+    """Describe each extraction setting that differs between a cache (`found`) and a config (`wanted`)."""
     for section in ("format", "mouth", "sampling"):
         if section == "format":
-            there, here = {"format": found.get("format")}, {"format": wanted["format"]}
+            cached, requested = {"format": found.get("format")}, {"format": wanted["format"]}
         else:
             # A setting that is missing in an older cache had its present default value.
             default = _plain(dataclasses.asdict(MouthConfig() if section == "mouth" else SamplingConfig()))
-            there, here = (
+            cached, requested = (
                 {f"{section}.{k}": v for k, v in {**default, **x.get(section, {})}.items()} for x in (found, wanted)
             )
-        for name in sorted(there.keys() | here.keys()):
-            if there.get(name) != here.get(name):
-                yield f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
+        for name in sorted(cached.keys() | requested.keys()):
+            if cached.get(name) != requested.get(name):
+                yield f"{name} is {cached.get(name)!r} in the cache and {requested.get(name)!r} in the config"

@@ -71,11 +71,10 @@ def main(argv: Sequence[str], prog: str) -> int:
     workers = 1 if arguments.device == "cuda" else min(arguments.workers or os.cpu_count() or 1, len(files))
     results: dict[Path, Result] = {}
     try:
+        # Closing the generator ends its processes before the outputs are written.
         with (
             tqdm(total=len(files), unit="video", disable=len(files) == 1) as progress,
-            closing(
-                classify_videos(files, settings, workers)
-            ) as classified,  # its processes end before the outputs are written
+            closing(classify_videos(files, settings, workers)) as classified,
         ):
             for result in classified:
                 results[Path(result.values["file"])] = result

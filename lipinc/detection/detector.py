@@ -215,7 +215,7 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
 
 def _sha256(path: Path) -> str:
     mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to read it could take for ever
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe could block
         raise OSError(errno.EINVAL, "not a regular file")
     digest = hashlib.sha256()
     with open(path, "rb") as file:

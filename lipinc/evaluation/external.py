@@ -44,7 +44,7 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
         unseen = _unseen_people(checkpoint, rows)
         results.append(evaluate_checkpoint(checkpoint, config, cache, unseen, device))
         people, all_people = (len({row.record.identity for row in some}) for some in (unseen, rows))
-        about = {**checkpoint.about, "people": people, "people_left_out": all_people - people}
+        about = {**checkpoint.provenance, "people": people, "people_left_out": all_people - people}
         subtitle = f"{checkpoint.file}: {people} people, without {all_people - people} that it was trained on"
         _report(results[-1], config, _folder_name(checkpoint, checkpoints), about, f"{subtitle}; own threshold")
     pooled = pool(results)

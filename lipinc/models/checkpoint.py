@@ -57,7 +57,7 @@ class Checkpoint:
     """Digests of the identities in its train and validation splits, which must not be used for testing."""
 
     @property
-    def about(self) -> dict[str, str]:
+    def provenance(self) -> dict[str, str]:
         """Provenance for metrics.json: file name, SHA-256 and model name."""
         return {
             "checkpoint": self.file.name,
@@ -222,9 +222,9 @@ def _check_sizes(model: MouthModel, found: dict[str, Sequence[int]]) -> None:
     """
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(expected.keys() | found.keys()):
-        here, there = expected.get(name, "none"), found.get(name, "none")
-        if here != there:
-            raise UserError(f"it does not match the network in its config: {name!r:.80} is {there}, not {here}")
+        wanted, stored = expected.get(name, "none"), found.get(name, "none")
+        if wanted != stored:
+            raise UserError(f"it does not match the network in its config: {name!r:.80} is {stored}, not {wanted}")
 
 
 def _calibration(values: dict[str, Any]) -> Calibration:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lipinc.cache import build, workers
-from lipinc.cache.build import build_cache, count_line, coverage
+from lipinc.cache.build import build_cache, count_line, extraction_rates
 from lipinc.cache.clip_file import read_clips
 from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
@@ -103,10 +103,10 @@ def test_every_video_ends_in_the_manifest_with_its_reason(built):
         assert (row.windows > 0) == (row.status == OK)
 
 
-def test_counts_and_coverage(built):
+def test_counts_and_extraction_rates(built):
     manifest = read_manifest(built[0] / "manifest.csv")
     assert count_line(manifest) == "8 videos: 3 ok, 2 unreadable, 1 too_short, 1 no_face, 1 mouth_closed"
-    assert [(c.label, c.videos, c.ok) for c in coverage(manifest)] == [(Label.REAL, 5, 1), (Label.FAKE, 3, 2)]
+    assert [(c.label, c.videos, c.ok) for c in extraction_rates(manifest)] == [(Label.REAL, 5, 1), (Label.FAKE, 3, 2)]
 
 
 def test_clips_have_the_shapes_of_the_paper(built):
@@ -472,7 +472,7 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
     assert done.pop("contact_sheet.png")
     assert done == content(built[0])
     verified = subprocess.run([*command, "--verify"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
-    assert verified.stdout == "3 clip files are what was written\n"
+    assert verified.stdout == "verified 3 clip files: all checksums match\n"
 
 
 def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):

@@ -142,7 +142,7 @@ def test_the_commands_of_the_readme_run_in_order(checkout):
     assert last_line[IN_ORDER[13]] == "written to outputs/own_clips/evaluate/robust"
     assert last_line[IN_ORDER[14]].endswith("videos at CRF 28 in data/clips_crf28")
     assert re.match(r"logistic +[\d.]+ +[\d.]+$", last_line[IN_ORDER[15]])
-    assert re.match(r"\d+ clip files are what was written", last_line[IN_ORDER[16]])
+    assert re.match(r"verified \d+ clip files: all checksums match", last_line[IN_ORDER[16]])
 
 
 @pytest.mark.slow
