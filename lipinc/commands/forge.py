@@ -20,10 +20,10 @@ from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
 from lipinc.commands.reencode import videos_to_convert
+from lipinc.config.command_line import parse_arguments
 from lipinc.datasets.fakeavceleb import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
 from lipinc.datasets.records import PSEUDO, as_key, forgery_seed
 from lipinc.errors import UserError
@@ -66,7 +66,7 @@ class Job:
 
 def main(words: Sequence[str], prog: str) -> None:
     """Forge."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
     jobs = _jobs(arguments)
     work = partial(_make, arguments)
     with ProcessPoolExecutor(arguments.workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:

@@ -11,9 +11,9 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import tyro
 from tqdm import tqdm
 
+from lipinc.config.command_line import parse_arguments
 from lipinc.datasets.dataset import VIDEO_SUFFIXES
 from lipinc.errors import UserError
 from lipinc.synthesis.compression import reencode
@@ -47,7 +47,7 @@ class Arguments:
 
 def main(words: Sequence[str], prog: str) -> None:
     """Re-encode."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
     sources = videos_to_convert(arguments.root, arguments.out)
     work = partial(_one, arguments)
     workers = arguments.workers or os.cpu_count()
