@@ -11,7 +11,7 @@ from tqdm import tqdm
 from lipinc.batches.clip_dataset import Batch, ClipDataset, Draw
 from lipinc.cache.store import Cache, ManifestRow
 from lipinc.config import AugmentConfig
-from lipinc.ddp import gather, is_main, share
+from lipinc.ddp import all_gather, is_main, shard
 from lipinc.models import MouthStatistics
 
 
@@ -28,11 +28,11 @@ class MeasuredDataset(Dataset):
         self._windows = np.bincount(self._videos, minlength=len(self.rows))
         found = []
         with torch.inference_mode():
-            videos = share(range(len(self.rows)))
+            videos = shard(range(len(self.rows)))
             for video in tqdm(videos, desc="measure", unit="video", leave=False, disable=not is_main()):
                 windows = [model.statistics(window[None].to(device)) for window in clips.of_video(video)]
                 found.append(torch.cat(windows).cpu())
-        self.statistics = torch.cat(gather(found)).clone()  # a tensor of inference mode could not be trained on
+        self.statistics = torch.cat(all_gather(found)).clone()  # a tensor of inference mode could not be trained on
 
     def __len__(self) -> int:
         return len(self.clips)

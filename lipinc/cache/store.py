@@ -32,7 +32,7 @@ from safetensors.numpy import save
 from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
 from lipinc.datasets.records import Label, VideoRecord, index_file, version_suffix
 from lipinc.errors import UserError
-from lipinc.files.atomic import naming, write_atomically
+from lipinc.files.atomic import with_filename, write_atomically
 from lipinc.files.csv_table import guard_formula, unguard_formula
 from lipinc.video.clips import Clips
 
@@ -333,7 +333,7 @@ class Journal:
 
     def add(self, row: ManifestRow) -> None:
         """Write a row through to the disk's cache. Raises OSError, naming the file, if the disk is full."""
-        with naming(self._file):
+        with with_filename(self._file):
             self._writer.writerow(_line_of(row))
             self._stream.flush()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipinc.datasets.records import VIDEO_SUFFIXES
-from lipinc.errors import UserError, named
+from lipinc.errors import UserError, one_line
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
+from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
 
 if TYPE_CHECKING:
     from lipinc.detection.detector import Detector
@@ -79,14 +79,14 @@ def judge(files: list[Path], settings: Settings, workers: int) -> Iterator[Resul
     """A result for each file, as they are done, from so many processes at most. Raises UserError if the checkpoint
     cannot be used."""
     workers = min(workers, len(files))
-    with isolating_threads(workers, prepare=partial(_prepare, settings, workers)) as executor:
+    with isolated_thread_pool(workers, initializer=partial(_prepare, settings, workers)) as executor:
         for future in as_completed([executor.submit(_judge_apart, settings, file) for file in files]):
             yield future.result()
 
 
 def _judge_apart(settings: Settings, file: Path) -> Result:
     """The result of one file, from the process of this thread."""
-    process = process_of_thread()
+    process = thread_process()
     try:
         return process.call(judge_one, settings, file, time_limit=settings.time_limit)
     except ProcessDied as death:
@@ -116,7 +116,7 @@ def judge_one(settings: Settings, file: Path) -> Result:
     try:
         verdict = detector(file, evidence=settings.report is not None)
     except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on
-        return _refuse(settings, file, Rejection(Reason.CRASHED, named(error)))
+        return _refuse(settings, file, Rejection(Reason.CRASHED, one_line(error)))
     return _keep(verdict, settings)
 
 

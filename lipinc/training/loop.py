@@ -18,7 +18,7 @@ from lipinc.batches.clip_dataset import ClipDataset, evaluation_loader, training
 from lipinc.batches.feature_dataset import clips_for
 from lipinc.cache.store import Cache, ManifestRow
 from lipinc.config import Config, LossConfig, TrainConfig
-from lipinc.ddp import gather, is_main, parallelise, processes, rank, total
+from lipinc.ddp import all_gather, all_reduce_sum, is_main, rank, world_size, wrap_ddp
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import Predictions, auc
 from lipinc.losses.inconsistency import total_loss
@@ -120,7 +120,7 @@ def train_one_epoch(
         loss = total_loss(logits, features, batch.labels, config.loss)
         optimizer.zero_grad(set_to_none=True)
         whole = min(config.train.batch_size, clips - position * config.train.batch_size)
-        (loss.total * (processes() * len(videos) / whole)).backward()  # of unequal shares, the mean over all clips
+        (loss.total * (world_size() * len(videos) / whole)).backward()  # of unequal shares, the mean over all clips
         if config.train.clip_gradient:
             nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_gradient)
         optimizer.step()
@@ -130,7 +130,7 @@ def train_one_epoch(
             _check_finite(losses, loader.dataset, epoch)
             losses.clear()
             progress.set_postfix(loss=f"{loss.total.item():.3f}")
-    return EpochLoss(*(total(sums) / clips).tolist())
+    return EpochLoss(*(all_reduce_sum(sums) / clips).tolist())
 
 
 def _check_finite(losses: list[tuple[torch.Tensor, torch.Tensor]], dataset: ClipDataset, epoch: int) -> None:
@@ -138,7 +138,9 @@ def _check_finite(losses: list[tuple[torch.Tensor, torch.Tensor]], dataset: Clip
     finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist()
     bad = len(finite) if all(finite) else finite.index(False)
     # A step later, all processes have what one of them got first.
-    found = gather([(bad, [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos])])
+    found = all_gather(
+        [(bad, [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos])]
+    )
     first = min(step for step, _ in found)
     names = sorted({name for step, keys in found if step == first for name in keys})
     if names:
@@ -165,7 +167,7 @@ def predict(
         margins = (logits[:, 1] - logits[:, 0]).double()
         losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none")
         scored.append(tuple(values.cpu().numpy() for values in (batch.videos, margins, losses)))
-    videos, margins, losses = (np.concatenate(values) for values in zip(*gather(scored), strict=True))
+    videos, margins, losses = (np.concatenate(values) for values in zip(*all_gather(scored), strict=True))
     sums, counts = np.zeros(len(dataset.rows)), np.zeros(len(dataset.rows))
     np.add.at(sums, videos, margins)
     np.add.at(counts, videos, 1)
@@ -213,7 +215,7 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
     training, validation = _datasets(config, cache, rows, model, device)
     if config.train.compile:
         model.compile(backend=_compiled_or_as_it_is)
-    parallel = parallelise(model)
+    parallel = wrap_ddp(model)
 
     while not _is_over(history, config.train):
         started = time.perf_counter()

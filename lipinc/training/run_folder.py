@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from lipinc.config import Config, to_json
-from lipinc.ddp import is_main, processes
+from lipinc.ddp import is_main, world_size
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 
@@ -100,7 +100,7 @@ def environment() -> str:
         f"command: {shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])}",
         f"python: {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"cuda device: {device}",
-        f"threads: {torch.get_num_threads()} in each of {processes()} processes",
+        f"threads: {torch.get_num_threads()} in each of {world_size()} processes",
         *(f"{name}: {metadata.version(name)}" for name in PACKAGES),
     ]
     return "\n".join(lines) + "\n"

@@ -34,7 +34,7 @@ from lipinc.datasets.records import Label, VideoRecord
 from lipinc.demo.videos import talking_frames
 from lipinc.detection.batch import Settings, judge_one, load
 from lipinc.video.rejection import Reason
-from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
+from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
 
 FRAMES = 40
 SIDE = 224
@@ -386,7 +386,7 @@ def make_inputs(folder: Path, inputs: int, seed: int) -> list[Path]:
 
 def outcomes(files: list[Path], limit_mb: int, seconds: float, workers: int) -> Iterator[Outcome]:
     """An outcome for each file, as they are done."""
-    with isolating_threads(workers, prepare=partial(_limit, limit_mb)) as executor:
+    with isolated_thread_pool(workers, initializer=partial(_limit, limit_mb)) as executor:
         for future in as_completed([executor.submit(_work_apart, file, seconds) for file in files]):
             yield future.result()
 
@@ -400,7 +400,7 @@ def _limit(limit_mb: int) -> None:
 
 def _work_apart(file: Path, seconds: float) -> Outcome:
     try:
-        return process_of_thread().call(_work, file, time_limit=seconds)
+        return thread_process().call(_work, file, time_limit=seconds)
     except ProcessDied as death:
         return Outcome(file, "", "died", str(death))
     except TimeLimitExceeded:
