@@ -24,11 +24,11 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+from lipinc.commands.reencode import find_source_videos
 from lipinc.commands.runner import run_script
 from lipinc.datasets.records import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES, PSEUDO, as_key, forgery_seed
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
-from lipinc.synthesis.compression import videos_to_convert
 from lipinc.synthesis.pseudo_fakes import Recipe, draw_recipe, forge_video
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
@@ -94,7 +94,7 @@ def _jobs(arguments: Arguments) -> list[Job]:
     if arguments.forgeries < 1:
         raise UserError(f"--forgeries must be at least 1, not {arguments.forgeries}")
     jobs = []
-    for source in videos_to_convert(root, out):
+    for source in find_source_videos(root, out):
         key = as_key(source.relative_to(root).as_posix(), str(root))
         first, *deeper = PurePosixPath(key).with_suffix("").parts
         # Folders below a person's become part of the name, so that no file covers another.

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path, PurePosixPath
@@ -20,10 +20,10 @@ from lipinc.config import DataConfig
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table
 from lipinc.synthesis.perturbations import RAW, expand
+from lipinc.video.video_files import walk_video_files
 
 log = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"))
 CSV_COLUMNS = (
     "path", "label", "identity", "generator", "split", "race", "gender", "method", "pair", "family", "audio",
 )  # fmt: skip
@@ -303,17 +303,12 @@ def _load_folder(config: DataConfig) -> list[VideoRecord]:
     video without such a sub-folder is a person of its own, named by its stem: real/ann.mp4 and fake/ann.mp4 are one.
     """
     records: list[VideoRecord] = []
-    seen: dict[tuple[int, int], str] = {}
+    visited: dict[tuple[int, int], str] = {}
     for label in Label:
         folder = Path(config.root) / label.name.lower()
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder: data.root must hold a folder real and a folder fake")
-        files = [
-            Path(parent, name)
-            for parent, names in _walk(folder, seen)
-            for name in names
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-        ]
+        files = list(walk_video_files(folder, on_error=_refuse_folder, follow_links=True, visited=visited))
         if not files:
             raise UserError(f"{folder} holds no video: put files with a suffix such as .mp4 there")
         keys = sorted(as_key(file.relative_to(config.root).as_posix(), str(folder)) for file in files)
@@ -321,18 +316,6 @@ def _load_folder(config: DataConfig) -> list[VideoRecord]:
     if all(record.key.count("/") == 1 for record in records):
         log.warning("%s has no sub-folders for people: every file name counts as a person of its own", config.root)
     return sorted(records, key=lambda record: record.key)
-
-
-def _walk(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below and the names of its files. seen: folders met so far.
-
-    A folder that links show twice would never end if it held itself, and make two people of one if not."""
-    for parent, _, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
-        about = os.stat(parent)
-        first = seen.setdefault((about.st_dev, about.st_ino), parent)
-        if first != parent:
-            raise UserError(f"{parent} and {first} are one folder: take the link away")
-        yield parent, names
 
 
 def _refuse_folder(error: OSError) -> None:

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipinc.datasets.records import VIDEO_SUFFIXES
 from lipinc.errors import UserError, one_line
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
+from lipinc.video.video_files import walk_video_files
 
 if TYPE_CHECKING:
     from lipinc.detection.detector import Detector
@@ -138,10 +138,6 @@ def _keep(verdict: "Verdict", settings: Settings) -> Result:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    closed: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders.sort()
-        for name in sorted(names):
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                yield Path(place, name)
-    yield from closed
+    unreadable: list[Path] = []
+    yield from walk_video_files(folder, on_error=lambda error: unreadable.append(Path(error.filename)))
+    yield from unreadable

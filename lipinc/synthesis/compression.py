@@ -1,78 +1,22 @@
-"""Videos re-encoded by H.264, as a platform would: how much of a detector survives compression?
+"""Re-encoding by H.264, as a video platform does it."""
 
-python -m lipinc.synthesis.compression --root data/clips --out data/clips_crf28 --crf 28
-"""
-
-import os
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-import tyro
-from tqdm import tqdm
-
-from lipinc.commands.runner import run_script
-from lipinc.datasets.records import VIDEO_SUFFIXES
-from lipinc.errors import UserError
-from lipinc.video.landmarks import quiet_native_logs
-from lipinc.video.reader import Unreadable, read_frames
+from lipinc.video.reader import read_frames
 from lipinc.video.writer import encode
 
 
 def reencode(source: Path, target: Path, *, crf: int, preset: str = "medium") -> int:
-    """Decode a video and encode it at a constant rate factor; returns its frames. Raises reader.Unreadable."""
+    """Decode a video and encode it at a constant rate factor.
+
+    Args:
+        crf: 0 (lossless) to 51; 23 is x264's default.
+        preset: x264's trade-off between speed and file size.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        reader.Unreadable: no frame of the source can be decoded.
+    """
     return encode(read_frames(source), target, crf=crf, preset=preset)
-
-
-def videos_to_convert(root: Path, out: Path) -> list[Path]:
-    """Every video below a folder, sorted. Raises UserError if there is none, or if what is made of them would lie among
-    them."""
-    sources = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-    if not sources:
-        raise UserError(f"{root} holds no video; give the folder by --root")
-    if out.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{out} lies in {root} and would be converted too; give another --out")
-    return sources
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """Re-encode every video below a folder, keeping the paths; what is there already is kept."""
-
-    root: Path
-    out: Path
-    crf: int = 28
-    """0 (lossless) to 51; 23 is x264's default."""
-    preset: str = "medium"
-    workers: int = 0
-    """Processes; 0: one for each core."""
-
-
-def main() -> None:
-    arguments = tyro.cli(Arguments, description=__doc__)
-    sources = videos_to_convert(arguments.root, arguments.out)
-    work = partial(_one, arguments)
-    workers = arguments.workers or os.cpu_count()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        unreadable = [path for path in tqdm(pool.map(work, sources), total=len(sources), unit="video") if path]
-    for path in unreadable:
-        print(f"not re-encoded, unreadable: {path}")
-    print(f"{len(sources) - len(unreadable)} videos at CRF {arguments.crf} in {arguments.out}")
-
-
-def _one(arguments: Arguments, source: Path) -> Path | None:
-    target = arguments.out / source.relative_to(arguments.root)
-    if target.exists():
-        return None
-    try:
-        with quiet_native_logs():
-            reencode(source, target, crf=arguments.crf, preset=arguments.preset)
-    except Unreadable:
-        return source
-    return None
-
-
-if __name__ == "__main__":
-    run_script(main)

@@ -1,0 +1,77 @@
+"""Re-encode a folder of videos by H.264, to measure how well a detector copes with the compression of a platform.
+
+python -m lipinc.commands.reencode --root data/clips --out data/clips_crf28 --crf 28
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from lipinc.commands.runner import run_script
+from lipinc.errors import UserError
+from lipinc.synthesis.compression import reencode
+from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.reader import Unreadable
+from lipinc.video.video_files import walk_video_files
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Re-encode every video in a folder and its sub-folders, under the same relative paths. Existing files are kept."""
+
+    root: Path
+    out: Path
+    crf: int = 28
+    """0 (lossless) to 51; 23 is x264's default."""
+    preset: str = "medium"
+    workers: int = 0
+    """Processes; 0: one per core."""
+
+
+def main() -> None:
+    arguments = tyro.cli(Arguments, description=__doc__)
+    sources = find_source_videos(arguments.root, arguments.out)
+    convert = partial(_convert, arguments)
+    workers = arguments.workers or os.cpu_count()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        unreadable = [path for path in tqdm(pool.map(convert, sources), total=len(sources), unit="video") if path]
+    for path in unreadable:
+        print(f"not re-encoded, unreadable: {path}")
+    print(f"{len(sources) - len(unreadable)} videos at CRF {arguments.crf} in {arguments.out}")
+
+
+def find_source_videos(root: Path, out: Path) -> list[Path]:
+    """The videos in a folder and its sub-folders, sorted by path.
+
+    Raises:
+        UserError: there is no video, or the output folder lies inside the input folder.
+    """
+    sources = sorted(path for path in walk_video_files(root) if path.is_file())
+    if not sources:
+        raise UserError(f"{root} holds no video; give the folder by --root")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out} lies in {root}, so its videos would be converted too; choose another --out")
+    return sources
+
+
+def _convert(arguments: Arguments, source: Path) -> Path | None:
+    """Re-encode one video. Returns its path if it is unreadable, otherwise None."""
+    target = arguments.out / source.relative_to(arguments.root)
+    if target.exists():
+        return None
+    try:
+        with quiet_native_logs():
+            reencode(source, target, crf=arguments.crf, preset=arguments.preset)
+    except Unreadable:
+        return source
+    return None
+
+
+if __name__ == "__main__":
+    run_script(main)
