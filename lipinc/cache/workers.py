@@ -22,7 +22,7 @@ from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.datasets.records import VideoRecord, forgery_seed, seed_of
 from lipinc.errors import UserError, one_line
 from lipinc.synthesis.compression import reencode
-from lipinc.synthesis.perturbations import crf_of, perturb
+from lipinc.synthesis.perturbations import make_perturbation, parse_crf
 from lipinc.synthesis.pseudo_fakes import forge_video
 from lipinc.video.clips import Clips, extract
 from lipinc.video.landmarks import quiet_native_logs
@@ -147,14 +147,14 @@ def _extract_version(
                     forged = Path(folder, "forged.mp4")
                     forge_video(video, forged, seed=forgery_seed(record.path, record.forgery))
                     video = forged
-                crf = crf_of(record.condition)
+                crf = parse_crf(record.condition)
                 if crf is not None:
                     reencoded = Path(folder, "reencoded.mp4")
                     reencode(video, reencoded, crf=crf)
                     video = reencoded
         except Unreadable as error:
             return Rejection(Reason.UNREADABLE, str(error))
-        return extract(video, mouth, sampling, perturb=perturb(record.condition, seed_of(record.key)))
+        return extract(video, mouth, sampling, perturb=make_perturbation(record.condition, seed_of(record.key)))
 
 
 def _size(video: Path) -> int:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 import tyro
 
 from lipinc.errors import UserError
-from lipinc.synthesis.perturbations import expand
+from lipinc.synthesis.perturbations import expand_conditions
 
 
 @dataclass(frozen=True)
@@ -462,7 +462,7 @@ def check(config: Config) -> None:
             f"{maps[2]}; take larger mouths, loss.features full, or loss.inconsistency 0"
         )
     try:
-        expand(config.data.conditions)
+        expand_conditions(config.data.conditions)
     except ValueError as error:
         problems.append(f"data.conditions: {error}")
     if not config.name or "/" in config.name or config.name in (".", ".."):

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from lipinc.config import DataConfig
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table
-from lipinc.synthesis.perturbations import RAW, expand
+from lipinc.synthesis.perturbations import RAW, expand_conditions
 from lipinc.video.video_files import walk_video_files
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def load_catalog(config: DataConfig) -> list[VideoRecord]:
     records = load(config)
     if not records:
         raise UserError(f"{config.index or config.root} names no video to take: check data.index and data.fake_methods")
-    conditions = (RAW, *expand(config.conditions))
+    conditions = (RAW, *expand_conditions(config.conditions))
     versions = [
         replace(version, condition=condition)
         for record in records

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lipinc.evaluation.metrics import Interval, Predictions, auc, average_precision, roc_counts
 from lipinc.files.atomic import write_atomically
-from lipinc.synthesis.perturbations import LEVELS, RAW, crf_of, series
+from lipinc.synthesis.perturbations import LEVELS, RAW, parse_crf, perturbation_series
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 REAL = "#009E73"
@@ -155,10 +155,10 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
     condition -> AUC and its interval, drawn as a band."""
     curves = {
         name: [(level, areas[condition]) for level, condition in enumerate(conditions, start=1) if condition in areas]
-        for name, conditions in series().items()
+        for name, conditions in perturbation_series().items()
         if name != "crf"
     }
-    rates = {crf_of(condition): area for condition, area in areas.items() if crf_of(condition) is not None}
+    rates = {parse_crf(condition): area for condition, area in areas.items() if parse_crf(condition) is not None}
     curves["H.264, constant rate factor"] = sorted(rates.items())
     curves = {name: points for name, points in curves.items() if points}
     columns = min(4, len(curves))

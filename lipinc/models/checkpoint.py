@@ -27,7 +27,7 @@ from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.models import build_model
 from lipinc.models.calibration import Calibration
-from lipinc.video.mouth import LEAST_SIDE
+from lipinc.video.mouth import MIN_NATIVE_SIDE
 
 CLIP_FIELDS = {
     "mouth": ("aligned_size", "eye", "margin", "height", "width", "residue"),
@@ -192,7 +192,7 @@ def model_for(config: Config) -> nn.Module:
     """A fresh network for the clips of a config."""
     frames = {name: getattr(config.sampling, name) for name in ("local_frames", "global_frames")}
     native = config.mouth.cut == "native"
-    height, width = (LEAST_SIDE, LEAST_SIDE) if native else (config.mouth.height, config.mouth.width)
+    height, width = (MIN_NATIVE_SIDE, MIN_NATIVE_SIDE) if native else (config.mouth.height, config.mouth.width)
     return build_model(config.model, **frames, height=height, width=width)
 
 

@@ -11,9 +11,9 @@ import pytest
 from lipinc.config import MouthConfig, SamplingConfig
 from lipinc.demo.videos import render_video, talking_frames
 from lipinc.video.clips import Clips, extract
-from lipinc.video.faces import follow_faces
+from lipinc.video.faces import track_faces
 from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
-from lipinc.video.mouth import cut_mouth, measure, residues, resize_mouth
+from lipinc.video.mouth import crop_mouth, estimate_pose, residues, resize_mouth
 from lipinc.video.rejection import Reason, Rejection
 
 MOUTH, SAMPLING = MouthConfig(), SamplingConfig()
@@ -238,8 +238,8 @@ def test_real_clip_is_cut_from_the_frames_it_names(clips_root, name, side, worki
             face = mesh(image)[0].astype(np.float64)
             if frame not in wanted:
                 continue
-            pose = measure(to_68(face), lip_outline(face), MOUTH)
-            assert np.array_equal(resize_mouth(cut_mouth(image, pose), MOUTH), clips.frames[wanted[frame]])
+            pose = estimate_pose(to_68(face), lip_outline(face), MOUTH)
+            assert np.array_equal(resize_mouth(crop_mouth(image, pose), MOUTH), clips.frames[wanted[frame]])
             assert np.allclose(pose.ratios, clips.pose_ratios[wanted[frame]], atol=1e-6)
             aligned = cv2.warpAffine(image, pose.transform, (256, 256), flags=cv2.INTER_CUBIC)
             again = to_68(anew(aligned)[0])
@@ -272,7 +272,7 @@ def test_native_mouths_are_the_pixels_of_the_frames(talk, working_width) -> None
 
 def test_a_frame_reduced_by_two_gives_nearly_the_same_poses(clips_root) -> None:
     def ratios(working_width: int) -> tuple[np.ndarray, np.ndarray]:
-        with follow_faces(clips_root / "real/hdtf02.mp4", replace(MOUTH, working_width=working_width)) as video:
+        with track_faces(clips_root / "real/hdtf02.mp4", replace(MOUTH, working_width=working_width)) as video:
             return video.faces[0].frame_ids, video.faces[0].ratios
 
     (ids, full), (halved_ids, halved) = ratios(1024), ratios(512)

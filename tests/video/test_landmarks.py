@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.video.landmarks import MESH_OF_68, FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
+from lipinc.video.landmarks import MESH_POINTS_OF_68, FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
 
 MIRRORED = np.array(
     [
@@ -32,7 +32,7 @@ def faces(astronaut, hopper) -> list[np.ndarray]:
 
 
 def test_all_68_points_are_given() -> None:
-    assert len(MESH_OF_68) == 68 and all(len(points) in (1, 2) for points in MESH_OF_68)
+    assert len(MESH_POINTS_OF_68) == 68 and all(len(points) in (1, 2) for points in MESH_POINTS_OF_68)
 
 
 def test_points_lie_where_the_68_point_scheme_has_them(faces) -> None:

@@ -10,16 +10,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from lipinc.config import MouthConfig
 from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
 from lipinc.video.mouth import (
-    LEAST_SIDE,
+    MIN_NATIVE_SIDE,
     alignment,
-    cut_mouth,
-    cut_native,
+    crop_mouth,
+    crop_native,
+    crop_to_common_size,
+    estimate_pose,
     lip_box,
-    measure,
     pose_ratios,
     residues,
     resize_mouth,
-    to_one_size,
 )
 
 DEFAULT = MouthConfig()
@@ -72,14 +72,14 @@ def test_profile_without_two_eyes_is_no_pose() -> None:
     face = np.random.default_rng(0).uniform(0, 100, (68, 2))
     face[36:48] = (50, 40)
     assert alignment(face, 256, (0.4, 0.4)) is None
-    assert measure(face, face[48:60], DEFAULT) is None
+    assert estimate_pose(face, face[48:60], DEFAULT) is None
 
 
 def test_lips_outside_of_the_aligned_face_are_no_pose() -> None:
     face = np.zeros((68, 2))
     face[:17, 0] = np.linspace(0, 100, 17)
     face[36:42], face[42:48] = (48, 40), (52, 40)
-    assert measure(face, np.array([[40.0, 80.0], [60.0, 90.0]]), DEFAULT) is None
+    assert estimate_pose(face, np.array([[40.0, 80.0], [60.0, 90.0]]), DEFAULT) is None
 
 
 # Pose ratios
@@ -98,9 +98,9 @@ def test_ratios_of_a_hand_made_face() -> None:
 
 @given(faces(), similarities())
 def test_pose_does_not_depend_on_where_the_face_is_in_the_frame(face, similarity) -> None:
-    still = measure(face, face[48:60], DEFAULT)
+    still = estimate_pose(face, face[48:60], DEFAULT)
     seen = moved(face, similarity)
-    pose = measure(seen, seen[48:60], DEFAULT)
+    pose = estimate_pose(seen, seen[48:60], DEFAULT)
     assert np.allclose(pose.ratios, still.ratios, atol=1e-9)
     # Whole px: a point on the edge of one may fall on either side of it.
     assert np.abs(np.subtract(pose.box, still.box)).max() <= 1
@@ -134,10 +134,10 @@ def test_cut_is_the_box_of_the_whole_aligned_face(landmarks, angle, scale) -> No
     for image, face in landmarks:
         turn = cv2.getRotationMatrix2D((160, 160), angle, scale)
         turned, seen = cv2.warpAffine(image, turn, (400, 400)), moved(face, turn)
-        pose = measure(to_68(seen), lip_outline(seen), DEFAULT)
+        pose = estimate_pose(to_68(seen), lip_outline(seen), DEFAULT)
         left, top, right, bottom = pose.box
         whole = cv2.warpAffine(turned, pose.transform, (256, 256), flags=cv2.INTER_CUBIC)[top:bottom, left:right]
-        difference = np.abs(whole.astype(int) - cut_mouth(turned, pose))
+        difference = np.abs(whole.astype(int) - crop_mouth(turned, pose))
         # OpenCV rounds source places to 1/32 px; a few fall on the other side of a rounding.
         assert difference.max() <= 8 and difference.mean() < 0.05
 
@@ -145,10 +145,10 @@ def test_cut_is_the_box_of_the_whole_aligned_face(landmarks, angle, scale) -> No
 def test_cut_shows_the_mouth(landmarks) -> None:
     # The smile of the astronaut: lips and teeth from edge to edge, redder and wilder than the cheek beside it.
     (image, face), _ = landmarks
-    pose = measure(to_68(face), lip_outline(face), DEFAULT)
+    pose = estimate_pose(to_68(face), lip_outline(face), DEFAULT)
     left, top, right, bottom = pose.box
     assert 1.5 < (right - left) / (bottom - top) < 4
-    mouth = resize_mouth(cut_mouth(image, pose), DEFAULT)
+    mouth = resize_mouth(crop_mouth(image, pose), DEFAULT)
     assert mouth.shape == (64, 144, 3) and mouth.dtype == np.uint8
     blue, _, red = mouth[-20:, 40:104].mean(axis=(0, 1))
     assert red > 1.3 * blue  # the lower lip
@@ -164,28 +164,28 @@ def lips_at(left: float, top: float, width: float, height: float) -> np.ndarray:
 
 def test_a_native_mouth_is_a_piece_of_the_picture() -> None:
     image = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
-    assert np.array_equal(cut_native(image, lips_at(60, 50, 40, 20), 0.0), image[50:70, 60:100])
-    assert np.array_equal(cut_native(image, lips_at(60, 50, 40, 20), 0.25), image[45:75, 50:110])
+    assert np.array_equal(crop_native(image, lips_at(60, 50, 40, 20), 0.0), image[50:70, 60:100])
+    assert np.array_equal(crop_native(image, lips_at(60, 50, 40, 20), 0.25), image[45:75, 50:110])
 
 
 @given(st.floats(0, 180), st.floats(0, 100), st.floats(1, 60), st.floats(1, 60), st.floats(0, 1))
 def test_a_native_mouth_lies_in_the_picture_and_has_the_size_asked_for(left, top, width, height, margin) -> None:
     # A picture whose pixels say where they are.
     image = np.dstack([*np.mgrid[:100, :180], np.zeros((100, 180))]).astype(np.uint8)
-    mouth = cut_native(image, lips_at(left, top, width, height), margin)
-    wanted = [max(LEAST_SIDE, np.ceil(side * (1 + 2 * margin) - 1e-9)) for side in (height, width)]
+    mouth = crop_native(image, lips_at(left, top, width, height), margin)
+    wanted = [max(MIN_NATIVE_SIDE, np.ceil(side * (1 + 2 * margin) - 1e-9)) for side in (height, width)]
     assert np.abs(np.array(mouth.shape[:2]) - np.minimum(wanted, (100, 180))).max() <= 1
     rows, columns = mouth[..., 0].astype(int), mouth[..., 1].astype(int)
     assert (np.diff(rows, axis=0) == 1).all() and (np.diff(columns, axis=1) == 1).all()
 
 
 def test_a_picture_smaller_than_the_smallest_mouth_has_none() -> None:
-    assert cut_native(np.zeros((17, 90, 3), np.uint8), lips_at(30, 4, 20, 8), 0.1) is None
+    assert crop_native(np.zeros((17, 90, 3), np.uint8), lips_at(30, 4, 20, 8), 0.1) is None
 
 
 def test_mouths_of_a_window_keep_their_centres() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    mouths = to_one_size([picture, picture[5:35, 10:50], picture[2:38, 3:57]])
+    mouths = crop_to_common_size([picture, picture[5:35, 10:50], picture[2:38, 3:57]])
     assert mouths.shape == (3, 30, 40, 3)
     for mouth in mouths:
         assert np.array_equal(mouth, picture[5:35, 10:50])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.video.reader import Unreadable, fit, read_frames
+from lipinc.video.reader import Unreadable, downscale, read_frames
 
 BITS = 10
 
@@ -67,13 +67,13 @@ def test_frame_numbers_do_not_wrap_at_256(tmp_path, write_video) -> None:
 )
 def test_wide_frames_are_reduced_by_a_whole_factor_and_others_left_alone(tmp_path, write_video, width, shape) -> None:
     frames = list(read_frames(write_video(tmp_path / "v.mp4", numbered(3, width=80))))
-    assert [fit(frame.image, width).shape for frame in frames] == [shape] * 3
-    assert [number_of(fit(frame.image, width)) for frame in frames] == [0, 1, 2]
+    assert [downscale(frame.image, width).shape for frame in frames] == [shape] * 3
+    assert [number_of(downscale(frame.image, width)) for frame in frames] == [0, 1, 2]
 
 
 def test_reduced_frames_are_means_of_whole_pixels() -> None:
     image = np.random.default_rng(0).integers(256, size=(65, 131, 3), dtype=np.uint8)
-    small = fit(image, 40)  # 131 // 40: by 3, and a row and a column less than fills a px are cut off
+    small = downscale(image, 40)  # 131 // 40: by 3, and a row and a column less than fills a px are cut off
     blocks = image[:63, :129].reshape(21, 3, 43, 3, 3).astype(float)
     assert np.abs(small - blocks.mean(axis=(1, 3))).max() <= 0.5 + 1e-6
 

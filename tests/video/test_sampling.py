@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lipinc.config import SamplingConfig
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.sampling import Window, find_global_frames, local_runs, sample_windows
+from lipinc.video.sampling import Window, find_global_frames, find_local_runs, sample_windows
 
 DEFAULT = SamplingConfig()
 QUIRKS = replace(DEFAULT, published_quirks=True)
@@ -94,7 +94,7 @@ def test_first_usable_run_comes_first_and_nothing_usable_is_refused(video, confi
     windows = sample_windows(frame_ids, ratios, config)
     usable = [
         run
-        for run in local_runs(frame_ids, ratios, config)
+        for run in find_local_runs(frame_ids, ratios, config)
         if find_global_frames(run, frame_ids, ratios, config) is not None
     ]
     if len(frame_ids) < config.min_frames or not usable:
