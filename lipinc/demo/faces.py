@@ -32,8 +32,8 @@ class Identity:
     canvas: np.ndarray
     """(CANVAS, CANVAS, 3) float32 BGR, 0..255: the upright face and its surroundings."""
     mesh: np.ndarray
-    """(478, 2) float64: MediaPipe's face mesh on the canvas, in px. The landmarks of a mirrored portrait are detected in
-    the mirrored image, so that point 33 is always at the left."""
+    """(478, 2) float64: MediaPipe's face mesh on the canvas, in px. Landmarks of a mirrored portrait are those of the
+    mirrored image, so that point 33 is always at the left."""
     roll: float
     """Average roll angle of the head, in radians."""
     noise: float

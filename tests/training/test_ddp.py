@@ -1,4 +1,4 @@
-"""Several processes train as one does: the same batches, statistics, gradients, scores and checkpoints."""
+"""Training in several processes equals training in one: same batches, statistics, gradients, scores, checkpoints."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def config(tmp_path) -> Config:
 
 
 def normalise(seed: int) -> tuple[np.ndarray, ...]:
-    """A batch normalised, and the gradients: of this process's share."""
+    """Batch-normalise this process's shard of a batch. Returns the gradients, buffers and outputs."""
     random = torch.Generator().manual_seed(seed)
     clips, pull = (torch.randn(7, 3, 4, 5, generator=random, dtype=torch.float64) for _ in range(2))
     model = nn.Sequential(nn.BatchNorm2d(3, momentum=0.1), nn.BatchNorm2d(3, momentum=0.3, affine=False)).double()
@@ -64,18 +64,18 @@ def normalise(seed: int) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.slow
-def test_batch_statistics_are_those_of_the_whole_batch():
+def test_batch_normalisation_uses_the_whole_batch():
     one, two = normalise(0), in_processes(2, normalise, 0)
     for place, whole in enumerate(one):
         parts = [result[place] for result in two]
-        if whole.shape[:1] == (7,):  # of each clip
+        if whole.shape[:1] == (7,):  # one value per clip
             whole, parts = whole[[0, 2, 4, 6, 1, 3, 5]], [np.concatenate(parts)]
         for part in parts:
             np.testing.assert_allclose(part, whole, rtol=1e-10, atol=1e-12)
 
 
 def gradient(config: Config) -> np.ndarray:
-    """Of one step on seven clips."""
+    """The gradient of one step on seven clips."""
     torch.manual_seed(0)
     model = model_for(config).train()
     parallel = wrap_ddp(model)
@@ -91,7 +91,7 @@ def gradient(config: Config) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lipinc", "lipinc_v2"])
-def test_gradients_are_those_of_the_whole_batch(tmp_path, name):
+def test_gradients_equal_those_of_the_whole_batch(tmp_path, name):
     model = ModelConfig(name=name, dropout=0.0, hidden=32, input_scale=1 / 255)
     config = tiny_config(tmp_path, mouth=MouthConfig(height=56, width=56), model=model, loss=LossConfig())
     one, two = gradient(config), in_processes(2, gradient, config)
@@ -104,22 +104,22 @@ def curve(history: list[dict]) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_the_losses_of_several_processes_are_those_of_one_and_either_goes_on_with_the_others_run(config):
-    """The last batch of an epoch, of five clips, falls to two processes unevenly."""
+def test_losses_do_not_depend_on_the_world_size_and_a_run_can_continue_with_another(config):
+    """The last batch of an epoch has five clips, so the shards of two processes differ in size."""
 
-    def named(name: str, epochs: int = 3) -> Config:
+    def with_name(name: str, epochs: int = 3) -> Config:
         return with_train(config, name, epochs=epochs, clips_per_epoch=37, select="last")
 
-    one = curve(run_training(named("one")))
-    two, other = in_processes(2, run_training, named("two"))
+    one = curve(run_training(with_name("one")))
+    two, other = in_processes(2, run_training, with_name("two"))
     assert numbers(two) == numbers(other)
     np.testing.assert_allclose(curve(two), one, rtol=1e-4)
 
-    in_processes(2, run_training, named("narrowed", epochs=1))
-    np.testing.assert_allclose(curve(run_training(named("narrowed"), resume=True)), one, rtol=1e-4)
-    run_training(named("widened", epochs=1))
+    in_processes(2, run_training, with_name("narrowed", epochs=1))
+    np.testing.assert_allclose(curve(run_training(with_name("narrowed"), resume=True)), one, rtol=1e-4)
+    run_training(with_name("widened", epochs=1))
     np.testing.assert_allclose(
-        curve(in_processes(2, partial(run_training, resume=True), named("widened"))[0]), one, rtol=1e-4
+        curve(in_processes(2, partial(run_training, resume=True), with_name("widened"))[0]), one, rtol=1e-4
     )
     for name in ("one", "two", "narrowed", "widened"):
         checkpoint = load_checkpoint(Run(Path(config.output, name)).best, CPU)
@@ -137,7 +137,7 @@ test_scores.__test__ = False
 
 
 @pytest.mark.slow
-def test_every_clip_is_scored_once_and_to_the_same_bits(config):
+def test_every_clip_is_scored_once_and_scores_are_equal_to_the_bit(config):
     config = with_train(config, "scores", epochs=1, batch_size=7)  # 36 clips: six batches, the last one of one clip
     run_training(config)
     one = test_scores(config)
@@ -147,7 +147,7 @@ def test_every_clip_is_scored_once_and_to_the_same_bits(config):
 
 
 def train_poisoned(config: Config) -> str:
-    """The message that a process ends with if the loss is not finite on the other one's first share."""
+    """The error message of a process if the loss is not finite on the other process's first shard."""
     if not is_main():
         training.total_loss = lambda logits, *_: Loss(*[logits.sum() * float("nan")] * 3)
     try:
@@ -158,7 +158,7 @@ def train_poisoned(config: Config) -> str:
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_in_one_process_ends_all_with_its_videos(config):
+def test_a_loss_that_is_not_finite_in_one_process_ends_all_and_names_its_videos(config):
     config = with_train(config, "poisoned", epochs=1, balanced=False, batch_size=2)
     messages = in_processes(2, train_poisoned, config)
     assert messages[0] == messages[1]
@@ -166,19 +166,19 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_all_with_its_videos(confi
 
 
 @pytest.mark.slow
-def test_a_batch_too_small_for_all_processes_is_left_out(config):
+def test_a_batch_smaller_than_the_world_size_is_dropped(config):
     config = with_train(config, "small", epochs=1, clips_per_epoch=18)
     assert len(in_processes(3, run_training, config)[0]) == 1
 
 
-def test_a_batch_is_no_smaller_than_the_processes(config, monkeypatch):
+def test_a_batch_size_below_the_world_size_is_an_error(config, monkeypatch):
     monkeypatch.setattr("lipinc.batches.clip_dataset.world_size", lambda: 3)
     rows = select(Cache.of(config), config)[2]["train"]
     with pytest.raises(UserError, match="train.batch_size 2 is shared by 3 processes"):
         training_loader(ClipDataset(Cache.of(config), rows), TrainConfig(batch_size=2), pin=False)
 
 
-def test_commands_that_cannot_share_their_work_refuse_torchrun(monkeypatch, capsys):
+def test_commands_without_distributed_support_refuse_torchrun(monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SystemExit) as caught:
         run_script(lambda: pytest.fail("it ran"))
@@ -214,7 +214,7 @@ def processes_of(parent: subprocess.Popen) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_torchrun_prints_once_and_leaves_the_folder_of_one_process(config):
+def test_torchrun_prints_once_and_writes_the_files_of_one_process(config):
     done = torchrun(config)
     out, errors = done.communicate(timeout=120)
     assert done.returncode == 0, errors[-3000:]
@@ -228,7 +228,7 @@ def test_torchrun_prints_once_and_leaves_the_folder_of_one_process(config):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_killed_process_ends_the_run_and_what_is_done_is_kept(config, rank):
+def test_a_killed_process_ends_the_run_and_progress_is_saved(config, rank):
     running = torchrun(with_train(config, "killed", epochs=100000, patience=100000))
     results = Path(config.output, "killed", "results.csv")
     try:
@@ -247,7 +247,7 @@ def test_a_killed_process_ends_the_run_and_what_is_done_is_kept(config, rank):
 
 
 @pytest.mark.slow
-def test_the_error_of_one_process_is_told_once(config):
+def test_the_error_of_one_process_is_printed_once(config):
     config = replace(config, model=ModelConfig(hidden=16), loss=LossConfig(features="pooled"))
     rows = select(Cache.of(config), config)[2]["train"]
     file = Cache.of(config).clips_file(rows[0].record.key)
