@@ -18,11 +18,11 @@ import numpy as np
 import torch
 import tyro
 
+from benchmarks.plain_ssim import pairwise_ssim
 from lipinc import losses
 from lipinc.config import LossConfig, TrainConfig
 from lipinc.models import LIPINC, LIPINCV2
 from lipinc.training import choose_device, make_optimizer
-from tests.plain_ssim import pairwise_ssim
 
 CASES = {"lipinc": ("without", "pooled", "full"), "lipinc_v2": ("without", "full")}
 

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from benchmarks.plain_ssim import similar_maps
 from lipinc.config import LossConfig
 from lipinc.losses import inconsistency_loss, total_loss
 from lipinc.models import LIPINC, LIPINCV2
 from lipinc.ssim import mean_ssim
-from tests.plain_ssim import similar_maps
 
 
 def test_inconsistency_loss_is_a_cross_entropy_with_fakes_at_zero():

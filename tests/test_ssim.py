@@ -7,9 +7,9 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from benchmarks.plain_ssim import pairwise_ssim, similar_maps
 from lipinc import ssim, ssim_cpu
 from lipinc.ssim import mean_ssim
-from tests.plain_ssim import pairwise_ssim, similar_maps
 
 
 @pytest.fixture(autouse=True, params=["cpu", "cuda"])
