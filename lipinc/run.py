@@ -15,7 +15,6 @@ import os
 import platform
 import shlex
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -24,6 +23,7 @@ from lipinc.config import Config, to_json
 from lipinc.distributed import is_main, processes
 from lipinc.errors import UserError
 from lipinc.files import write_atomically
+from lipinc.versions import installed_versions
 
 MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
@@ -101,7 +101,7 @@ def environment() -> str:
         f"python: {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"cuda device: {device}",
         f"threads: {torch.get_num_threads()} in each of {processes()} processes",
-        *(f"{name}: {metadata.version(name)}" for name in PACKAGES),
+        *(f"{name}: {version}" for name, version in installed_versions(PACKAGES).items()),
     ]
     return "\n".join(lines) + "\n"
 

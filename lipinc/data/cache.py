@@ -22,7 +22,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +33,7 @@ from lipinc.data.catalog import Label, VideoRecord, index_file, version_suffix
 from lipinc.data.table import guard_formula, unguard_formula
 from lipinc.errors import UserError
 from lipinc.files import naming, write_atomically
+from lipinc.versions import installed_versions
 from lipinc.video.extract import Clips
 
 log = logging.getLogger(__name__)
@@ -361,7 +361,7 @@ def catalogue_settings(data: DataConfig) -> dict:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide what a mouth looks like."""
-    return {name: metadata.version(name) for name in ("mediapipe", "opencv-python", "numpy")}
+    return installed_versions(("mediapipe", "opencv-python", "numpy"))
 
 
 def _plain(value: dict) -> dict:

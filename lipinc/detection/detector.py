@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import lru_cache
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from lipinc.detection.evidence import gather_evidence
 from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Judgement, Source, Verdict, WindowScore
 from lipinc.errors import UserError
 from lipinc.run import PACKAGES
+from lipinc.versions import installed_versions
 from lipinc.video.extract import SampledFace, sample_faces
 from lipinc.video.follow import FollowedVideo, follow_faces
 from lipinc.video.mouth import residues
@@ -185,7 +185,7 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
         threshold=float(calibration.probability(calibration.threshold)),
         uncertain=tuple(float(calibration.probability(score)) for score in calibration.uncertain),
         settings={"mouth": asdict(mouth), "sampling": sampling, "model": asdict(config.model)},
-        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        versions={"python": platform.python_version(), **installed_versions(PACKAGES)},
         trained_on=config.data.note,
     )
 
