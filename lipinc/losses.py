@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from lipinc.config import LossConfig
+from lipinc.models.precision import to_float
 from lipinc.ssim import mean_ssim
 
 
@@ -29,7 +30,7 @@ def total_loss(logits: torch.Tensor, features: torch.Tensor | None, labels: torc
     logits: (B, 2); features: (B, N, C, H, W), or None where the inconsistency loss is off; labels: (B,) int64,
     1 = fake.
     """
-    classification = functional.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+    classification = functional.cross_entropy(to_float(logits), labels, label_smoothing=config.label_smoothing)
     inconsistency = (
         logits.new_zeros((), dtype=torch.float32) if features is None else inconsistency_loss(features, labels)
     )
@@ -45,7 +46,7 @@ def inconsistency_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Te
     stays), under autocast too. What it costs beside the rest of a step: `python -m benchmarks.loss`.
     """
     with torch.autocast(features.device.type, enabled=False):
-        score = mean_ssim(features if features.dtype == torch.float64 else features.float())
+        score = mean_ssim(to_float(features))
         # A clip is at most as consistent as identical frames, 1; below 0 SSIM means opposite structure, which is
         # no more inconsistent than unrelated structure.
         score = score.clamp(1e-6, 1 - 1e-6)

@@ -14,6 +14,7 @@ from torch import nn
 
 from lipinc.models.attention import published_attention
 from lipinc.models.head import BATCH_NORM_EPSILON, FusionHead
+from lipinc.models.precision import to_float
 
 
 class LIPINC(nn.Module):
@@ -119,7 +120,7 @@ class _Branch(nn.Module):
 
 def _channels_first(mouths: torch.Tensor, scale: float) -> torch.Tensor:
     """(B, T, H, W, 3) of any type -> (B, 3, T, H, W) float. A view: the memory stays channels-last."""
-    return mouths.permute(0, 4, 1, 2, 3).float() * scale
+    return to_float(mouths.permute(0, 4, 1, 2, 3)) * scale
 
 
 def _he_normal(weight: torch.Tensor) -> None:

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lipinc.models.precision import to_float
+
 COLOURS = torch.tensor(((0.25, 0.5, 0.25), (1.0, -1.0, 0.0), (0.5, -1.0, 0.5)))
 """Of (blue, green, red): brightness, and two opponent colours that are 0 for grey."""
 BINOMIAL = torch.tensor((1.0, 4.0, 6.0, 4.0, 1.0)) / 16
@@ -104,7 +106,8 @@ class MouthStatistics(nn.Module):
           itself, some px away).
         """
         local = self.local_frames
-        colours = torch.einsum("oc,bnhwc->bnohw", COLOURS.to(frames.device), frames.float())
+        frames = to_float(frames)
+        colours = torch.einsum("oc,bnhwc->bnohw", COLOURS.to(frames), frames)
         found: list[torch.Tensor] = []
         for band in self._bands(colours):
             change = band[:, 1:local] - band[:, : local - 1]
@@ -150,7 +153,7 @@ class MouthStatistics(nn.Module):
 
 def _smooth(pictures: torch.Tensor) -> torch.Tensor:
     planes = pictures.flatten(1, 2)  # (B, N 3, H, W): a plane for itself each, which is what CPUs are fast at
-    kernel = torch.outer(BINOMIAL, BINOMIAL).to(planes.device).expand(planes.shape[1], 1, -1, -1)
+    kernel = torch.outer(BINOMIAL, BINOMIAL).to(planes).expand(planes.shape[1], 1, -1, -1)
     padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
     return functional.conv2d(padded, kernel, groups=planes.shape[1]).unflatten(1, pictures.shape[1:3])
 
