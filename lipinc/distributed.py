@@ -7,6 +7,7 @@ are those of the whole batch. The first process alone prints and writes. Without
 share is everything.
 """
 
+import inspect
 import logging
 import os
 import signal
@@ -36,13 +37,15 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
+def process_group(*, alone: bool = False) -> Iterator[None]:
     """Joins the processes that torchrun started, silences all but the first, and parts them at the end.
 
     Whatever fails in one of them ends all, with the message of the one that failed first. Raises UserError where
     another one is gone.
+
+    alone: join a group where torchrun started one process, too, which then runs all that several do (for checks).
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not alone:
         yield
         return
     store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
@@ -96,7 +99,7 @@ def share(items: Sequence[Item]) -> Sequence[Item]:
 
 def gather(mine: list[Item]) -> list[Item]:
     """What all made of their `share`, in the order of the whole: every process gets it, and waits for it."""
-    if processes() == 1:
+    if not dist.is_initialized():
         return mine
     shares: list[list[Item]] = [[] for _ in range(processes())]
     dist.all_gather_object(shares, mine)
@@ -105,7 +108,7 @@ def gather(mine: list[Item]) -> list[Item]:
 
 def total(values: torch.Tensor) -> torch.Tensor:
     """The sum over all processes, on each of them: values of any shape. Gradients flow through it."""
-    return values if processes() == 1 else _Total.apply(values)
+    return _Total.apply(values) if dist.is_initialized() else values
 
 
 def parallelise(model: nn.Module) -> nn.Module:
@@ -114,12 +117,15 @@ def parallelise(model: nn.Module) -> nn.Module:
     DistributedDataParallel averages gradients over processes: scale a loss by `processes()` times this process's part
     of the batch. Batch normalisation is over the whole batch; nn.SyncBatchNorm would do that on CUDA alone.
     """
-    if processes() == 1:
+    if not dist.is_initialized():
         return model
     for layer in model.modules():
         if isinstance(layer, _BatchNorm):
             layer.forward = partial(_normalise_over_all, layer)
-    return DistributedDataParallel(model, forward_sync_buffers=False)  # running statistics are the same everywhere
+    # Running statistics are the same everywhere.
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.13
+    return DistributedDataParallel(model, **{sync: False})
 
 
 @torch.compiler.disable
@@ -130,7 +136,7 @@ def _normalise_over_all(layer: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
     values = x if x.dtype == torch.float64 else x.float()  # under autocast too: small differences of large sums
     dims = [dim for dim in range(x.dim()) if dim != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
-    count = total(values.new_tensor(values[:, 0].numel()))
+    count = total(values.new_full((), values[:, 0].numel()))  # new_tensor would wait for the device
     mean = total(values.sum(dims)) / count
     centred = values - mean.view(shape)
     variance = total(centred.square().sum(dims)) / count
