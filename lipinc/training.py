@@ -45,7 +45,9 @@ def choose_device(config: TrainConfig) -> torch.device:
     number, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if number >= devices:
         raise UserError(f"more processes than CUDA devices; use torchrun --nproc_per_node={devices}")
-    return torch.device("cuda", number)
+    device = torch.device("cuda", number)
+    torch.cuda.set_device(device)  # pinned memory of every process would otherwise open a context on the first GPU
+    return device
 
 
 def seed_torch(config: TrainConfig, epoch: int) -> None:
@@ -56,10 +58,15 @@ def seed_torch(config: TrainConfig, epoch: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-def be_deterministic() -> None:
-    """Ask for deterministic kernels, where torch has them."""
+def be_deterministic(device: torch.device) -> None:
+    """Ask for deterministic kernels, where torch has them. Call it before the first matrix product on CUDA."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if device.type == "cuda":
+        # The gradients of the fused kernels add up in any order as long as `warn_only` is set.
+        torch.backends.cuda.enable_flash_sdp(False)
+        torch.backends.cuda.enable_mem_efficient_sdp(False)
+        torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -188,7 +195,7 @@ def train(config: Config, cache: Cache, rows: dict[str, Sequence[ManifestRow]], 
     """
     device = choose_device(config.train)
     if config.train.deterministic:
-        be_deterministic()
+        be_deterministic(device)
     seed_torch(config.train, epoch=0)
     model = model_for(config).to(device)
     known = {row.record.identity for split in ("train", "validation") for row in rows[split]}
