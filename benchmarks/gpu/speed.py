@@ -174,8 +174,8 @@ def largest_batch(one: Trainer, *, first: int, limit: int, size: dict[str, int])
 
 def release(device: torch.device) -> None:
     """Give memory that nothing uses back to the device."""
-    gc.collect()
     if device.type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
 
 
