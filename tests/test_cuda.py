@@ -314,9 +314,9 @@ def test_the_largest_batch_is_the_last_that_fits(monkeypatch):
 
     monkeypatch.setattr(speed.Trainer, "seconds", out_of_memory_beyond_16)
     one = speed.trainer("lipinc", CPU, inconsistency=False, precision="float32", **TINY_V1)
-    assert speed.largest_batch(one, first=4, limit=1024, size=TINY_V1) == 16
+    assert speed.largest_batch(one, first=4, limit=1024, size=TINY_V1) == (16, "out of memory")
     assert tried == [4, 8, 16, 32]
-    assert speed.largest_batch(one, first=32, limit=1024, size=TINY_V1) is None
+    assert speed.largest_batch(one, first=32, limit=1024, size=TINY_V1) == (None, "out of memory")
 
 
 def test_the_loader_on_a_large_cache(device, tmp_path):

@@ -17,6 +17,7 @@ from lipinc import training
 from lipinc.checkpoint import model_for
 from lipinc.config import Config, TrainConfig
 from lipinc.data.dataset import Batch
+from lipinc.errors import named
 
 Precision = Literal["float32", "bf16", "compiled"]
 LARGEST = 0
@@ -113,12 +114,12 @@ def _cases(
     work = work_of_training(one.config, device)
     for batch in batches:
         largest = batch == LARGEST
-        clips = largest_batch(one, first=first, limit=limit, size=size) if largest else batch
+        clips, reason = largest_batch(one, first=first, limit=limit, size=size) if largest else (batch, "")
         name = case_name(network, "largest" if largest else clips, inconsistency, precision)
         if clips is None:
-            yield Measurement(name, {}, "even the first batch tried does not fit")
+            yield Measurement(name, {}, f"not even {first} clips: {reason}")
             continue
-        note = f"{clips} clips" + (", no larger one was tried" if clips >= limit else "") if largest else ""
+        note = f"{clips} clips, then {reason}" if largest else ""
         yield measure(one, name, clips, work, rates, seconds, note, found, size)
     one.free()
 
@@ -158,18 +159,22 @@ def measure(
     return Measurement(name, figures, "; ".join([note, *fallbacks]).strip("; "))
 
 
-def largest_batch(one: Trainer, *, first: int, limit: int, size: dict[str, int]) -> int | None:
-    """The last of first, twice that, ... that two steps fit in memory with; None if the first does not."""
-    fits, clips = None, first
+def largest_batch(one: Trainer, *, first: int, limit: int, size: dict[str, int]) -> tuple[int | None, str]:
+    """The last of first, twice that, ... that two steps run with, None if the first does not; and what ends it."""
+    fits, clips, reason = None, first, "no larger one was tried"
     while clips <= limit:
         one.free()
         try:
             one.seconds(_on_host(clips, one.device, size), 2)
         except torch.OutOfMemoryError:
+            reason = "out of memory"
+            break
+        except RuntimeError as error:  # more elements than an operation can count, for example
+            reason = named(error)[:200]
             break
         fits, clips = clips, 2 * clips
-    one.free()  # here, not in the handler: its traceback holds the tensors of the step
-    return fits
+    one.free()  # here, not in the handlers: their tracebacks hold the tensors of the step
+    return fits, reason
 
 
 def release(device: torch.device) -> None:
