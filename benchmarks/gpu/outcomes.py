@@ -28,7 +28,7 @@ class Check:
 
     def text(self) -> str:
         """The error and its tolerance, as the table shows them."""
-        return f"error {self.error:.1e}, tolerance {self.tolerance:.0e}" + (f"; {self.note}" if self.note else "")
+        return f"error {self.error:.1e}, tolerance {self.tolerance:g}" + (f"; {self.note}" if self.note else "")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from lipinc.data.selection import select
 from lipinc.run import Run
 from lipinc.training import predict, train
 
-BF16 = 0.15
-"""Tolerance of the relative difference between the last epochs' training losses in bf16 and in float32."""
+BF16 = 0.05
+"""Tolerance of the relative difference between the last epochs' training losses in bf16 and in float32. With bf16
+emulated on a CPU it was 0.006 on the demo corpus."""
 REPEATED = 0.02
 """Tolerance of the relative difference of losses between two runs that differ by rounding alone."""
 SCORES, SCORES_TF32 = 0.001, 0.05
@@ -67,7 +68,8 @@ def weights(config: Config) -> dict[str, torch.Tensor]:
 def bf16_against_float32(
     device: torch.device, config: Config, folder: Path, *, epochs: int = 6, tolerance: float = BF16
 ) -> Iterator[Check]:
-    """Training in bf16 reaches the loss of float32, and both learn. Off CUDA the autocast of training is forced."""
+    """Training in bf16 reaches the loss of float32, and both learn. Off CUDA the autocast of training is forced, which
+    torch 2.14 crashes at for V1 on a CPU: its 3D convolutions have no working gradient in bf16 there."""
     history = {}
     for amp in (False, True):
         one = on(config, device, folder, "bf16" if amp else "float32", amp=amp, epochs=epochs, patience=epochs)
