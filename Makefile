@@ -1,16 +1,18 @@
 # make demo: the complete pipeline on the demo corpus.
 # make test: fast tests.   make test-slow: slow tests.   make bench: all benchmarks.
+# make gpu-check: correctness and speed on one CUDA device, in at most six minutes.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.10 python3,$(shell command -v $(name))))
 VENV := .venv
 RUN := $(VENV)/bin/python
 CLIPS ?= data/clips
 
-.PHONY: demo test test-slow bench own clean
+.PHONY: demo test test-slow bench gpu-check own clean
 
 demo: $(VENV)/.ready
-	$(RUN) -m lipinc.demo --out data/demo
+	$(RUN) -m lipinc demo --out data/demo
 	$(RUN) preprocess_extract_lips.py --config configs/demo.py
 	$(RUN) train_pipeline.py --config configs/demo.py --resume auto
+	@echo 'activate the environment for further commands: source $(VENV)/bin/activate'
 
 test: $(VENV)/.ready
 	$(RUN) -m ruff check .
@@ -21,7 +23,7 @@ test-slow: $(VENV)/.ready
 
 # Takes about an hour on 2 cores. To run a single benchmark: .venv/bin/python -m benchmarks.loss (for example).
 bench: $(VENV)/.ready
-	$(RUN) -m lipinc.demo --out data/demo
+	$(RUN) -m lipinc demo --out data/demo
 	video=$$(find data/demo/RealVideo-RealAudio -name '*.mp4' | sort | head -1) \
 		&& $(RUN) -m benchmarks.extraction --video "$$video" \
 		&& $(RUN) -m benchmarks.detection --video "$$video"
@@ -33,18 +35,27 @@ bench: $(VENV)/.ready
 	$(RUN) -m benchmarks.steady_state
 	$(RUN) -m benchmarks.shortcuts --config configs/demo.py
 
+# At most six minutes on one CUDA device; exits with a message if there is none. Builds the demo cache if needed.
+gpu-check: $(VENV)/.ready
+	$(RUN) -m benchmarks.gpu_check --probe
+	test -f cache/demo/manifest.csv \
+		|| ($(RUN) -m lipinc.demo --out data/demo && $(RUN) preprocess_extract_lips.py --config configs/demo.py)
+	$(RUN) -m benchmarks.gpu_check
+
 # Your own videos: CLIPS=folder with a clips.csv (columns file, label, person). Trains V1 and V2 on the same splits.
 own: $(VENV)/.ready
 	$(RUN) preprocess_extract_lips.py --config configs/own_clips.py --data.root $(CLIPS) --data.index $(CLIPS)/clips.csv
 	$(RUN) train_pipeline.py --config configs/own_clips.py --resume auto
 	$(RUN) train_pipeline.py --config configs/own_clips_v2.py --resume auto
 
-# Installs the system libraries that OpenCV and MediaPipe need, if they are missing and apt-get is permitted.
-$(VENV)/.ready: requirements.txt
+# The tested versions, and the package itself. System libraries that the wheels of OpenCV and MediaPipe need are
+# installed where they are missing and where apt may be used.
+$(VENV)/.ready: requirements.txt pyproject.toml
 	@"$(PYTHON)" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))" \
 		|| (echo "error: needs Python 3.10, 3.11 or 3.12; choose one with make PYTHON=..." >&2; exit 2)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
+	$(RUN) -m pip install --quiet --no-deps --editable .
 	$(RUN) -c "import cv2, mediapipe" 2>/dev/null \
 		|| (apt-get update -qq && apt-get install -y -qq libgl1 libglib2.0-0 libegl1 libgles2) \
 		|| (echo "error: OpenCV or MediaPipe cannot be imported; install libgl1 libglib2.0-0 libegl1 libgles2" >&2; exit 2)

@@ -16,7 +16,7 @@ from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
 from lipinc.evaluation.predictions import Predictions
 from lipinc.evaluation.results import evaluate_predictions, pool
-from lipinc.experiment import run_experiment, evaluate_on_test_split
+from lipinc.experiment import evaluate_on_test_split, run_experiment
 from lipinc.models.calibration import Calibration
 from tests.synthetic_cache import make_cache, tiny_config
 

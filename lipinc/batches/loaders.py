@@ -11,7 +11,7 @@ from lipinc.batches.batch import Batch
 from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.batches.feature_dataset import FeatureDataset
 from lipinc.config import TrainConfig
-from lipinc.ddp import processes, share
+from lipinc.ddp import shard, world_size
 from lipinc.errors import UserError
 
 
@@ -68,7 +68,7 @@ class ShardedBatchSampler(BatchSampler):
         self.sampler.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        yield from map(share, super().__iter__())
+        yield from map(shard, super().__iter__())
 
 
 def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
@@ -85,13 +85,13 @@ def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, 
     Raises:
         UserError: the batch size is smaller than the number of processes.
     """
-    if config.batch_size < processes():
+    if config.batch_size < world_size():
         raise UserError(
-            f"train.batch_size {config.batch_size} is smaller than the number of processes, {processes()}: increase it"
+            f"train.batch_size {config.batch_size} is smaller than the number of processes, {world_size()}: increase it"
         )
     clips = config.clips_per_epoch or len(dataset)
     remainder = clips % config.batch_size
-    clips -= remainder if remainder < max(2, processes()) else 0
+    clips -= remainder if remainder < max(2, world_size()) else 0
     sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)
     batches = ShardedBatchSampler(sampler, config.batch_size, drop_last=False)
     return _loader(dataset, config, pin, batch_sampler=batches, persistent_workers=config.loader_workers > 0)
@@ -103,7 +103,7 @@ def evaluation_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig
     Whole batches are assigned to processes, so batch composition does not depend on the world size.
     """
     draws = [Draw(clip, ()) for clip in range(len(dataset))]
-    return _loader(dataset, config, pin, batch_sampler=share(list(BatchSampler(draws, config.batch_size, False))))
+    return _loader(dataset, config, pin, batch_sampler=shard(list(BatchSampler(draws, config.batch_size, False))))
 
 
 def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> DataLoader:

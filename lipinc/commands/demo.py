@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from lipinc.config.command_line import parse_arguments
 from lipinc.demo.corpus import render
 
 
@@ -31,7 +30,7 @@ class Arguments:
 
 def main(argv: Sequence[str], prog: str) -> None:
     """Run the command."""
-    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     started = time.monotonic()
     corpus = render(arguments.out, identities=arguments.identities, seed=arguments.seed, workers=arguments.workers)
     rest = corpus.videos - corpus.reals - corpus.fakes - corpus.broken

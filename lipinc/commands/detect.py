@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from lipinc.config.command_line import parse_arguments
 from lipinc.detection.batch import Result, Settings, classify_videos, find_videos
 from lipinc.detection.output import as_csv, as_json, line, summary
 from lipinc.errors import UserError
@@ -53,7 +54,7 @@ class Arguments:
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Run the command."""
-    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     if arguments.workers < 0:
         raise UserError("--workers must be 0 or more")
     if not arguments.time_limit > 0:

@@ -1,8 +1,6 @@
-"""Re-encode every video below a folder with H.264, as video platforms do, to measure robustness to compression.
+"""Re-encode a folder of videos by H.264, to measure how well a detector copes with the compression of a platform.
 
-Usage:
-
-    lipinc reencode --root data/clips --out data/clips_crf28 --crf 28
+lipinc reencode --root data/clips --out data/clips_crf28 --crf 28
 """
 
 import os
@@ -13,59 +11,58 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import tyro
 from tqdm import tqdm
 
-from lipinc.datasets.dataset import VIDEO_SUFFIXES
+from lipinc.config.command_line import parse_arguments
 from lipinc.errors import UserError
 from lipinc.synthesis.compression import reencode
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
-
-
-def videos_to_convert(root: Path, out: Path) -> list[Path]:
-    """List the videos below a folder, sorted.
-
-    Raises:
-        UserError: there are no videos, or `out` lies inside `root`.
-    """
-    sources = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-    if not sources:
-        raise UserError(f"{root} contains no videos; give the folder with --root")
-    if out.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{out} lies in {root}, so its files would be converted, too; give another --out")
-    return sources
+from lipinc.video.video_files import walk_video_files
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Arguments of reencode. Relative paths are preserved, and existing files are kept."""
+    """Re-encode every video in a folder and its sub-folders, under the same relative paths. Existing files are kept."""
 
     root: Path
     out: Path
     crf: int = 28
-    """Constant rate factor, 0 (lossless) to 51; 23 is x264's default."""
+    """0 (lossless) to 51; 23 is x264's default."""
     preset: str = "medium"
-    """Speed preset of x264."""
     workers: int = 0
-    """Number of processes; 0: one per core."""
+    """Processes; 0: one per core."""
 
 
 def main(argv: Sequence[str], prog: str) -> None:
-    """Run the command."""
-    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
-    sources = videos_to_convert(arguments.root, arguments.out)
-    work = partial(_reencode_one, arguments)
+    """Re-encode."""
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
+    sources = find_source_videos(arguments.root, arguments.out)
+    convert = partial(_convert, arguments)
     workers = arguments.workers or os.cpu_count()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        unreadable = [path for path in tqdm(pool.map(work, sources), total=len(sources), unit="video") if path]
+        unreadable = [path for path in tqdm(pool.map(convert, sources), total=len(sources), unit="video") if path]
     for path in unreadable:
-        print(f"skipped, unreadable: {path}")
+        print(f"not re-encoded, unreadable: {path}")
     print(f"{len(sources) - len(unreadable)} videos at CRF {arguments.crf} in {arguments.out}")
 
 
-def _reencode_one(arguments: Arguments, source: Path) -> Path | None:
-    """Re-encode one video. Returns its path if it is unreadable."""
+def find_source_videos(root: Path, out: Path) -> list[Path]:
+    """The videos in a folder and its sub-folders, sorted by path.
+
+    Raises:
+        UserError: there is no video, or the output folder lies inside the input folder.
+    """
+    sources = sorted(path for path in walk_video_files(root) if path.is_file())
+    if not sources:
+        raise UserError(f"{root} holds no video; give the folder by --root")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out} lies in {root}, so its videos would be converted too; choose another --out")
+    return sources
+
+
+def _convert(arguments: Arguments, source: Path) -> Path | None:
+    """Re-encode one video. Returns its path if it is unreadable, otherwise None."""
     target = arguments.out / source.relative_to(arguments.root)
     if target.exists():
         return None

@@ -13,6 +13,7 @@ import torch
 import tyro
 
 from lipinc.config import CacheConfig, Config
+from lipinc.config.command_line import parse_arguments
 from lipinc.errors import UserError
 from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
 
@@ -37,7 +38,7 @@ def without_paths(config: Config) -> Config:
 
 def main(argv: Sequence[str], prog: str) -> None:
     """Run the command."""
-    arguments = tyro.cli(Arguments, args=argv, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     if arguments.out.suffix != ".safetensors":
         raise UserError(f"{arguments.out}: the file name must end in .safetensors")
     checkpoint = load_checkpoint(arguments.checkpoint, torch.device("cpu"))

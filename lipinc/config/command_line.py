@@ -6,18 +6,32 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from lipinc.config.help import field_docs, with_help
 from lipinc.config.loading import config_file, load_config
-from lipinc.config.registry import DATASETS, MODELS
+from lipinc.config.registry import DATASETS, MODELS, Registry
 from lipinc.config.schema import Config, DataConfig, ModelConfig
 from lipinc.errors import UserError
 
 Arguments = TypeVar("Arguments", bound=Config)
+Plain = TypeVar("Plain")
 FLAGS_TAKE_VALUES = (tyro.conf.FlagConversionOff,)
 """Boolean flags take a value, as all other flags do: --train.amp False."""
 
 
+def parse_arguments(kind: type[Plain], argv: Sequence[str], *, prog: str, description: str) -> Plain:
+    """Parse the flags of a command without a config. Exits with status 2 on a misspelt flag and suggests the closest.
+
+    Args:
+        kind: dataclass of the arguments.
+        argv: command-line arguments after the command name.
+        prog: command name shown by --help.
+        description: description shown by --help.
+    """
+    return tyro.cli(with_help(kind), prog=prog, args=argv, config=FLAGS_TAKE_VALUES, description=description.strip())
+
+
 def parse_command_line(
-    arguments_type: type[Arguments],
+    kind: type[Arguments],
     argv: Sequence[str],
     *,
     prog: str | None = None,
@@ -29,7 +43,7 @@ def parse_command_line(
     Exits with status 2 on a misspelt flag and suggests the closest one.
 
     Args:
-        arguments_type: `Config`, or a subclass with the command's own fields.
+        kind: `Config`, or a subclass with the command's own fields.
         argv: command-line arguments after the command name.
         prog: command name shown by --help.
         description: description shown by --help.
@@ -37,53 +51,60 @@ def parse_command_line(
             hidden from --help, so that several commands can be given the same flags.
 
     Returns:
-        The validated arguments, an instance of `arguments_type`.
+        The validated arguments, an instance of `kind`.
 
     Raises:
         UserError: a value is invalid.
     """
     file, flags = _take_config_file(list(argv))
     base = load_config(file)
-    sections = [field.name for field in dataclasses.fields(Config)] if sections is None else sections
+    names = [field.name for field in dataclasses.fields(Config)]
+    sections = names if sections is None else sections
     with_model = "model" in sections or any(flag.startswith("--model.") for flag in flags)
-    data = _with_kind(base.data, _flag_value("--data.kind", flags, base.data.kind))
-    narrowed: dict[str, Any] = {"data": (_with_choice(type(data), "kind", DATASETS.names(), data.kind), data)}
-    if with_model:
-        options = _with_name(base.model, _flag_value("--model.name", flags, base.model.name))
-        narrowed["model"] = (_with_choice(type(options.options), "name", MODELS.names(), options.name), options.options)
-    else:
-        narrowed["model"] = (tyro.conf.Fixed[ModelConfig], base.model)
-    values = {field.name: getattr(base, field.name) for field in dataclasses.fields(Config)}
-    fields = []
-    for field in dataclasses.fields(Config):
-        kind, value = narrowed.get(field.name, (field.type, values[field.name]))
-        if dataclasses.is_dataclass(value) and type(value) is not kind:
-            value = kind(**{f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-        values[field.name] = value
-        hidden = field.name not in sections and (dataclasses.is_dataclass(field.type) or field.name == "model")
-        if hidden or kind is not field.type:
-            shown = tyro.conf.Suppress[kind] if hidden else kind
-            fields.append((field.name, shown, dataclasses.field(default=value)))
-    parser = dataclasses.make_dataclass(arguments_type.__name__, fields, bases=(arguments_type,), frozen=True)
+    values = {name: getattr(base, name) for name in names}
+    values["data"] = _with_kind(base.data, _flag_value("--data.kind", flags, base.data.kind))
+    values["model"] = _with_name(base.model, _flag_value("--model.name", flags, base.model.name))
     parsed = tyro.cli(
-        parser,
+        _parser(kind, values, sections, with_model),
         prog=prog,
-        default=parser(**values),
         args=flags,
         config=FLAGS_TAKE_VALUES,
         description=f"{description.strip()}\n\nThe defaults below come from --config FILE, here {file}",
     )
-    arguments = arguments_type(
-        **{
-            field.name: getattr(parsed, field.name)
-            for field in dataclasses.fields(arguments_type)
-            if field.name not in ("data", "model")
-        },
-        data=type(data)(**_without(parsed.data, "kind")),
-        model=ModelConfig(parsed.model.name, **_without(parsed.model, "name")) if with_model else base.model,
-    )
+    for name, value in values.items():
+        if dataclasses.is_dataclass(value):
+            section = getattr(parsed, name)
+            values[name] = type(value)(**{f.name: getattr(section, f.name) for f in dataclasses.fields(value)})
+        elif name != "model":
+            values[name] = getattr(parsed, name)
+    if with_model:
+        options = {f.name: getattr(parsed.model, f.name) for f in dataclasses.fields(values["model"].options)}
+        values["model"] = ModelConfig(values["model"].name, **options)
+    own = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind) if f.name not in values}
+    arguments = kind(**values, **own)
     arguments.check(with_model=with_model)
     return arguments
+
+
+def _parser(kind: type, values: dict[str, Any], sections: Sequence[str], with_model: bool) -> type:
+    """Create the argument dataclass for tyro, with these defaults and the options of the data set and model."""
+    fields: list[tuple[str, Any, Any]] = []
+    for name, value in values.items():
+        if name == "model" and not with_model:
+            fields.append((name, tyro.conf.Suppress[tyro.conf.Fixed[str]], dataclasses.field(default="")))
+            continue
+        if name == "model":
+            section, value = _with_choice(with_help(type(value.options)), value.options, "name", MODELS, value.name)
+        elif name == "data":
+            section, value = _with_choice(with_help(type(value)), value, "kind", DATASETS, value.kind)
+        elif dataclasses.is_dataclass(value):
+            section = with_help(type(value))
+            value = section(**{f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        else:
+            section = Annotated[str, tyro.conf.arg(help=field_docs(Config)[name])]
+        shown = section if name in sections else tyro.conf.Suppress[section]
+        fields.append((name, shown, dataclasses.field(default=value)))
+    return dataclasses.make_dataclass(kind.__name__, fields, bases=(with_help(kind),), frozen=True)
 
 
 def experiment(arguments: Config) -> Config:
@@ -128,18 +149,12 @@ def _with_name(model: ModelConfig, name: str) -> ModelConfig:
     return ModelConfig(name, **{option: value for option, value in model.given.items() if option in options})
 
 
-def _with_choice(kind: type, choice: str, names: list[str], chosen: str) -> type:
-    """Add a first field to an options dataclass: the name of the data set or model that the options belong to."""
-    help_text = f"Each of these has its own options; those below belong to {chosen}."
-    field = Annotated[Literal[tuple(names)], tyro.conf.arg(help=help_text)]
-    return dataclasses.make_dataclass(
-        kind.__name__,
-        [(choice, field, dataclasses.field(default=chosen))],
-        bases=(kind,),
-        frozen=True,
-        namespace={"__doc__": kind.__doc__},
+def _with_choice(kind: type, options: Any, choice: str, registry: Registry, chosen: str) -> tuple[type, Any]:
+    """Add a first field to an options dataclass: the name of the data set or model. Returns the class and its value."""
+    help_text = f"Each of these has its own options; those in this box belong to {chosen}."
+    field = Annotated[Literal[tuple(registry.names())], tyro.conf.arg(help=help_text)]
+    fields = [(choice, field, dataclasses.field(default=chosen))]
+    kind = dataclasses.make_dataclass(
+        kind.__name__, fields, bases=(kind,), frozen=True, namespace={"__doc__": kind.__doc__}
     )
-
-
-def _without(options: Any, choice: str) -> dict[str, Any]:
-    return {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name != choice}
+    return kind, kind(**{f.name: getattr(options, f.name) for f in dataclasses.fields(options)})

@@ -1,14 +1,13 @@
 """Folder data set: videos in the folders `real` and `fake`."""
 
 import logging
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lipinc.datasets.dataset import VIDEO_SUFFIXES, Dataset, register_dataset
+from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.records import UNKNOWN_GENERATOR, Label, VideoRecord, as_key
 from lipinc.errors import UserError
+from lipinc.video.video_files import walk_video_files
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +24,12 @@ class Folder(Dataset):
     def load(self) -> list[VideoRecord]:
         """See `Dataset.load`. Records are sorted by key."""
         records: list[VideoRecord] = []
-        seen: dict[tuple[int, int], str] = {}
+        visited: dict[tuple[int, int], str] = {}
         for label in Label:
             folder = Path(self.root) / label.name.lower()
             if not folder.is_dir():
                 raise UserError(f"{folder} is not a folder: data.root must contain the folders real and fake")
-            files = [
-                Path(parent, name)
-                for parent, names in _walk(folder, seen)
-                for name in names
-                if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-            ]
+            files = list(walk_video_files(folder, on_error=_raise_unreadable, follow_links=True, visited=visited))
             if not files:
                 raise UserError(f"{folder} contains no videos: add files with a suffix such as .mp4")
             keys = sorted(as_key(file.relative_to(self.root).as_posix(), str(folder)) for file in files)
@@ -43,23 +37,6 @@ class Folder(Dataset):
         if all(record.key.count("/") == 1 for record in records):
             log.warning("%s has no sub-folders per person: every file name is treated as a separate person", self.root)
         return sorted(records, key=lambda record: record.key)
-
-
-def _walk(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder and its file names.
-
-    A folder that is reachable twice through links is an error: it could recurse infinitely or duplicate a person.
-
-    Args:
-        folder: where to start.
-        seen: (device, inode) -> path of the folders visited so far; updated.
-    """
-    for parent, _, names in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
-        status = os.stat(parent)
-        first = seen.setdefault((status.st_dev, status.st_ino), parent)
-        if first != parent:
-            raise UserError(f"{parent} and {first} are the same folder: remove the link")
-        yield parent, names
 
 
 def _raise_unreadable(error: OSError) -> None:

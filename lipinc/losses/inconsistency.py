@@ -7,7 +7,9 @@ loss. The published code is not trainable: it loops over the batch and calls an 
 import torch
 from torch.nn import functional
 
-from lipinc.losses.ssim import WINDOW, mean_ssim
+from lipinc.losses.precision import to_float
+from lipinc.losses.ssim import mean_ssim
+from lipinc.losses.ssim_torch import WINDOW
 
 
 def inconsistency_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -24,7 +26,7 @@ def inconsistency_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Te
         The loss, a scalar.
     """
     with torch.autocast(features.device.type, enabled=False):
-        score = mean_ssim(features if features.dtype == torch.float64 else features.float())
+        score = mean_ssim(to_float(features))
         # SSIM is at most 1 (identical frames). Negative values mean inverted structure, which is not more inconsistent
         # than unrelated structure.
         score = score.clamp(1e-6, 1 - 1e-6)

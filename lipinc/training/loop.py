@@ -19,7 +19,7 @@ from lipinc.batches.loaders import training_loader
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, LossConfig, TrainConfig
-from lipinc.ddp import gather, is_main, parallelise, processes, total
+from lipinc.ddp import all_gather, all_reduce_sum, is_main, world_size, wrap_ddp
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
 from lipinc.evaluation.scoring import predict
@@ -82,7 +82,7 @@ def fit(
     validation = dataset_for(model, cache, rows["validation"], device)
     if config.train.compile:
         model.compile(backend=_compile_or_fall_back)
-    parallel = parallelise(model)
+    parallel = wrap_ddp(model)
 
     while not _is_finished(history, config.train):
         started = time.perf_counter()
@@ -161,7 +161,7 @@ def train_one_epoch(
         optimizer.zero_grad(set_to_none=True)
         batch_clips = min(config.batch_size, clips - position * config.batch_size)  # over all processes
         # DDP averages gradients over processes. The weight makes this the mean over clips if shards differ in size.
-        (losses["total"] * (processes() * len(videos) / batch_clips)).backward()
+        (losses["total"] * (world_size() * len(videos) / batch_clips)).backward()
         if config.clip_gradient:
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_gradient)
         optimizer.step()
@@ -171,7 +171,7 @@ def train_one_epoch(
             _check_finite(recent, loader.dataset, epoch)
             recent.clear()
             progress.set_postfix(loss=f"{losses['total'].item():.3f}")
-    return dict(zip(names, (total(sums) / clips).tolist(), strict=True))
+    return dict(zip(names, (all_reduce_sum(sums) / clips).tolist(), strict=True))
 
 
 def _check_finite(
@@ -187,9 +187,10 @@ def _check_finite(
     finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist()
     bad = len(finite) if all(finite) else finite.index(False)
     # In the following step the bad weights reach all processes, so only the earliest step names the videos.
-    found = gather([(bad, [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos])])
+    keys = [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos]
+    found = all_gather([(bad, keys)])
     first = min(step for step, _ in found)
-    names = sorted({name for step, keys in found if step == first for name in keys})
+    names = sorted({name for step, step_keys in found if step == first for name in step_keys})
     if names:
         raise UserError(
             f"the loss of epoch {epoch} is not finite at a step on {', '.join(names)}; the checkpoints of earlier "

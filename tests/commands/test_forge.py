@@ -1,4 +1,4 @@
-"""A data set of pseudo-fakes: read back by the catalogue, continued, and clear about what it cannot do."""
+"""The data set of pseudo-fakes can be loaded and continued, and wrong folders are an error."""
 
 import csv
 import sys
@@ -31,7 +31,7 @@ def run(monkeypatch, root: Path, out: Path, *words: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(monkeypatch, reals, tmp_path, capsys) -> None:
+def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(monkeypatch, reals, tmp_path, capsys) -> None:
     out = tmp_path / "forged"
     run(monkeypatch, reals, out, "--forgeries", "2")
     assert capsys.readouterr().out.splitlines() == [
@@ -40,7 +40,7 @@ def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(monkeypatc
     ]
     records = load_videos(FakeAVCeleb(root=str(out), fake_methods=("pseudo",)))
     assert [(r.identity, r.label) for r in records] == [
-        (person, label) for person in ("ann", "ann", "bob") for label in (Label.REAL, Label.FAKE, Label.FAKE)
+        (identity, label) for identity in ("ann", "ann", "bob") for label in (Label.REAL, Label.FAKE, Label.FAKE)
     ]
     assert all((out / record.path).is_file() for record in records)
     assert len({record.path for record in records}) == 9

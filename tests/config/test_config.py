@@ -91,7 +91,7 @@ def test_an_unknown_saved_field_is_named():
     [
         (("--model.name", "statistics"), "use --loss.inconsistency 0.*use --augment.flip 0"),
         (("--train.bag", "4"), "train.bag is a setting of model.name statistics"),
-        (("--data.conditions", "crf28", "crf99"), "'crf99' is no condition"),
+        (("--data.conditions", "crf28", "crf99"), "'crf99' is not a condition"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(flags, message):

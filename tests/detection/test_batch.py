@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lipinc.detection import batch, page
-from lipinc.detection.batch import Result, Settings, find_videos, classify_videos, classify_video
+from lipinc.detection.batch import Result, Settings, classify_video, find_videos
 from lipinc.detection.detector import Detector
 from lipinc.errors import UserError
 from lipinc.video import faces
@@ -170,7 +170,7 @@ def test_a_disk_that_is_full_for_one_page_has_the_others(folder, checkpoint, mon
 
 
 def test_no_room_for_the_mouths_of_a_video_is_told_of_that_video(folder, checkpoint, monkeypatch) -> None:
-    monkeypatch.setattr(faces, "MOUTHS_IN_MEMORY", 1)  # all go to the temporary file, as a long video's do
+    monkeypatch.setattr(faces, "MAX_MOUTH_BYTES_IN_MEMORY", 1)  # all go to the temporary file, as a long video's do
     with no_file_larger_than(100_000):
         results = judge_here(folder, Settings(checkpoint))
     assert reasons(results) == {"ann.mp4": "crashed", "bob.mp4": "too_short", "text.mp4": "unreadable"}

@@ -14,8 +14,7 @@ import pytest
 import torch
 
 import detect
-from lipinc.commands.runner import run_command
-from lipinc.config.loading import PACKAGE, Config, ModelConfig
+from lipinc.config.schema import Config, ModelConfig
 from lipinc.detection import page
 from lipinc.detection.batch import classify_video
 from lipinc.models.calibration import Calibration

@@ -18,7 +18,7 @@ from lipinc.evaluation.plots import (
     plot_steady_state,
 )
 from lipinc.evaluation.predictions import Predictions
-from lipinc.synthesis.perturbations import expand
+from lipinc.synthesis.perturbations import expand_conditions
 
 NAN = float("nan")
 CURVE_BGR = (0xB2, 0x72, 0x00)
@@ -185,7 +185,7 @@ def test_contact_sheet_of_nothing_is_still_a_picture(tmp_path):
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] > 500
 
 
-@pytest.mark.parametrize("conditions", [("crf23", "crf35"), ("blur2",), ("crf0",), expand(["all"])])
+@pytest.mark.parametrize("conditions", [("crf23", "crf35"), ("blur2",), ("crf0",), expand_conditions(["all"])])
 def test_areas_under_conditions_are_one_panel_a_perturbation(tmp_path, conditions):
     areas = {condition: Interval(0.7, 0.6, 0.8) for condition in ("raw", *conditions)}
     with warnings.catch_warnings():

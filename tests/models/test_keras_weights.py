@@ -13,8 +13,7 @@ import pytest
 import torch
 from keras_in_numpy import EPSILON, map_attention, max_pool, relu, softmax
 
-from lipinc.commands.runner import run_command
-from lipinc.config.loading import PACKAGE, check, load_config
+from lipinc.config.loading import load_config
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint

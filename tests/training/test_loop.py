@@ -15,7 +15,6 @@ import torch
 from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
-from lipinc.commands.runner import run_command
 from lipinc.config import Config, TrainConfig
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
