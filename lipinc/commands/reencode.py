@@ -55,7 +55,7 @@ def find_source_videos(root: Path, out: Path) -> list[Path]:
     """
     sources = sorted(path for path in walk_video_files(root) if path.is_file())
     if not sources:
-        raise UserError(f"{root} holds no video; give the folder by --root")
+        raise UserError(f"{root} contains no videos; give the folder with --root")
     if out.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{out} lies in {root}, so its videos would be converted too; choose another --out")
     return sources
