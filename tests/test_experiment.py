@@ -12,13 +12,14 @@ from lipinc import cross_validation as crossval
 from lipinc.cache.manifest import read_manifest, write_manifest
 from lipinc.cache.store import Cache
 from lipinc.config import Config
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
 from lipinc.evaluation.predictions import Predictions
 from lipinc.evaluation.results import evaluate_predictions, pool
-from lipinc.experiment import run_experiment, evaluate_on_test_split
+from lipinc.experiment import evaluate_on_test_split, run_experiment
 from lipinc.models.calibration import Calibration
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 
 evaluate_on_test_split.__test__ = False  # a verb of the package, not a test
 

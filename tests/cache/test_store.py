@@ -12,8 +12,9 @@ from lipinc.cache.manifest import Journal, ManifestRow, read_manifest, write_man
 from lipinc.cache.store import Cache
 from lipinc.datasets import FakeAVCeleb
 from lipinc.datasets.records import Label, VideoRecord
+from lipinc.demo.synthetic_cache import make_cache, make_clips
 from lipinc.errors import UserError
-from tests.synthetic_cache import make_cache, make_clips, tiny_config
+from tests.tiny import tiny_config
 
 
 @pytest.fixture

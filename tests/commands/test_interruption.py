@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from lipinc.config import Config
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.experiment import run_experiment
 from tests.processes import heed_interrupts, start
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 
 KILLS = 20
 

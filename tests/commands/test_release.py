@@ -9,7 +9,7 @@ from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
 from lipinc.models.registry import build_model
-from tests.synthetic_cache import tiny_config
+from tests.tiny import tiny_config
 
 CPU = torch.device("cpu")
 

@@ -20,11 +20,12 @@ from lipinc.cache.store import Cache
 from lipinc.datasets import CsvIndex
 from lipinc.datasets.dataset import load_videos
 from lipinc.datasets.splits import write_splits
+from lipinc.demo.synthetic_cache import make_clips
 from lipinc.detection.page import page_name
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import TEXT_COLUMNS
 from lipinc.evaluation.predictions import Predictions
-from tests.synthetic_cache import make_clips, tiny_config
+from tests.tiny import tiny_config
 
 PARTS = (
     *("..", ".", "", "/", "\\", "~", "a.mp4", "A.MP4", "b", "b.mp4.safetensors", "a.mp4@crf28", "@forged0", "con"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lipinc.detection import batch, page
-from lipinc.detection.batch import Result, Settings, find_videos, classify_videos, classify_video
+from lipinc.detection.batch import Result, Settings, classify_video, find_videos
 from lipinc.detection.detector import Detector
 from lipinc.errors import UserError
 from lipinc.video import faces

@@ -15,7 +15,7 @@ import torch
 
 import detect
 from lipinc.commands.runner import run_command
-from lipinc.config.loading import PACKAGE, Config, ModelConfig
+from lipinc.config.loading import Config, ModelConfig
 from lipinc.detection import page
 from lipinc.detection.batch import classify_video
 from lipinc.models.calibration import Calibration
@@ -43,7 +43,7 @@ def run_apart(monkeypatch, capsys, checkpoint):
         named = () if "--checkpoint" in words else ("--checkpoint", checkpoint)
         monkeypatch.setattr(sys, "argv", ["detect.py", *map(str, (*words, *named))])
         with pytest.raises(SystemExit) as ended:
-            run_script(detect.main)
+            run_command(detect.main)
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         return ended.value.code, printed.out, printed.err

@@ -17,7 +17,7 @@ from lipinc.evaluation.predictions import Predictions
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import identity_digest, load_checkpoint, save_checkpoint
 from lipinc.models.registry import build_model
-from tests.synthetic_cache import tiny_config
+from tests.tiny import tiny_config
 
 
 @pytest.fixture(scope="module")

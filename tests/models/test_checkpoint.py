@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from lipinc.config import to_json
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import identity_digest, load_checkpoint, load_state, save_checkpoint, save_state
 from lipinc.models.registry import build_model
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 
 CPU = torch.device("cpu")
 CALIBRATION = Calibration(temperature=2.5, threshold=-0.25, uncertain=(-1.0, 0.5))

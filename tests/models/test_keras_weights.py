@@ -14,7 +14,7 @@ import torch
 from keras_in_numpy import EPSILON, map_attention, max_pool, relu, softmax
 
 from lipinc.commands.runner import run_command
-from lipinc.config.loading import PACKAGE, check, load_config
+from lipinc.config.loading import load_config
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint
@@ -381,7 +381,7 @@ def break_file(file: Path, how: str) -> None:
 def status_of(arguments: list[str], monkeypatch) -> int:
     monkeypatch.setattr(sys, "argv", ["keras_weights", *arguments])
     with pytest.raises(SystemExit) as exit_:
-        run_script(main)
+        run_command(main)
     return exit_.value.code
 
 

@@ -21,6 +21,7 @@ from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
 from lipinc.ddp import is_main, parallelise, processes, share
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
 from lipinc.losses.inconsistency import Loss
@@ -30,7 +31,7 @@ from lipinc.models.registry import build_model
 from lipinc.training import loop as training
 from lipinc.training.run_folder import Run
 from tests.processes import in_processes
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 from tests.training.test_loop import numbers, run_training, with_train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +185,7 @@ def test_a_batch_is_no_smaller_than_the_processes(config, monkeypatch):
 def test_commands_that_cannot_share_their_work_refuse_torchrun(monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SystemExit) as caught:
-        run_script(lambda: pytest.fail("it ran"))
+        run_command(lambda: pytest.fail("it ran"))
     assert caught.value.code == 2
     assert "torchrun is for train_pipeline.py alone" in capsys.readouterr().err
 

@@ -17,6 +17,7 @@ from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
 from lipinc.config import Config, TrainConfig
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
 from lipinc.models.checkpoint import load_checkpoint, load_state, save_state
@@ -25,7 +26,7 @@ from lipinc.training import loop as training
 from lipinc.training.loop import best_epoch, train
 from lipinc.training.optimization import learning_rate
 from lipinc.training.run_folder import Run
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 
 CPU = torch.device("cpu")
 
@@ -212,7 +213,7 @@ def test_a_cache_that_vanishes_ends_the_run_which_goes_on_when_it_is_back(config
 def ends(config: Config, capsys) -> tuple[int, str]:
     """Status and last line of a training that fails."""
     with pytest.raises(SystemExit) as caught:
-        run_script(lambda: run_training(config))
+        run_command(lambda: run_training(config))
     return caught.value.code, capsys.readouterr().err.splitlines()[-1]
 
 
