@@ -16,6 +16,8 @@ DATA_OPTIONS = {
 """Likewise for data sets."""
 EVERY_DATASET = ("root", "conditions", "forgeries", "max_missing", "note")
 RENAMED = {"noise": "input_noise"}
+DEFAULT_ROOT = "data/FakeAVCeleb_v1.2"
+"""The default data.root of version 1, whatever the data set."""
 
 
 def upgrade(values: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +37,8 @@ def upgrade(values: dict[str, Any]) -> dict[str, Any]:
     loss.pop("features", None)
     if data:
         _keep(data, DATA_OPTIONS, "kind", EVERY_DATASET)
+        if data.get("root") == DEFAULT_ROOT:
+            del data["root"]  # the default of the data set, too
     return {"version": 2, **values}
 
 
