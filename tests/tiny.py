@@ -1,4 +1,4 @@
-"""A config whose runs take seconds."""
+"""A config whose runs take seconds, also as a file for the commands."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,3 +39,8 @@ def tiny_config(folder: Path, **changes) -> Config:
         evaluate=EvaluateConfig(bootstrap=50),
     )
     return replace(config, **changes)
+
+
+def config_source(config: Config) -> str:
+    """A config file that gives this config."""
+    return f"from lipinc.config import *\nfrom lipinc.datasets import *\n\nconfig = {config!r}\n"

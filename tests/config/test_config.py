@@ -41,7 +41,8 @@ def test_flags_override_the_file(tmp_path):
         "from dataclasses import replace\nfrom config import config\nconfig = replace(config, name='mine')\n"
     )
     columns = ("path", "file", "identity", "person")
-    arguments = ["--config", str(tmp_path / "mine.py"), "--train.batch-size", "7", "--data.columns", *columns]
+    arguments = ["--config", str(tmp_path / "mine.py"), "--train.batch-size", "7"]
+    arguments += ["--data.kind", "csv", "--data.columns", *columns]
     config = parse_command_line(Config, arguments)
     assert (config.name, config.train.batch_size) == ("mine", 7)
     assert config.data.columns == (("path", "file"), ("identity", "person"))
@@ -89,8 +90,8 @@ def test_an_unknown_saved_field_is_named():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--model.name", "statistics"), "give --loss.inconsistency 0.*give --augment.flip 0"),
-        (("--train.bag", "4"), "train.bag is a setting of model.name statistics"),
+        (("--model.name", "noise_features"), "give --loss.inconsistency 0.*give --augment.flip 0"),
+        (("--train.bag", "4"), "train.bag averages features, which lipinc does not take; give --train.bag 1"),
         (("--data.conditions", "crf28", "crf99"), "'crf99' is no condition"),
     ],
 )
