@@ -54,6 +54,8 @@ class Arguments:
 def main(words: Sequence[str], prog: str) -> int:
     """Classify videos."""
     arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    if Path(arguments.checkpoint).is_dir():
+        raise UserError(f"no checkpoint {arguments.checkpoint}: it is a folder; name a file")
     if arguments.workers < 0:
         raise UserError("--workers must be 0 or more")
     if not arguments.time_limit > 0:
