@@ -54,9 +54,9 @@ def test_features_of_windows_of_several_sizes_are_of_their_own_size(config):
     model = NoiseFeatures(height=18, width=18, levels=3)
     dataset = FeatureDataset(ClipDataset(cache, [replace(rows[0], **about)]), model, device=CPU)
     for number, (height, width) in enumerate(sizes):
-        expected = model.extract_features(
-            *(torch.from_numpy(mouths[number : number + 1, :, :height, :width]) for mouths in (clips.frames, clips.residues))
-        )
+        window = np.s_[number : number + 1, :, :height, :width]
+        frames, residues = torch.from_numpy(clips.frames[window]), torch.from_numpy(clips.residues[window])
+        expected = model.extract_features(frames, residues)
         torch.testing.assert_close(dataset.features[number : number + 1], expected)
 
 
