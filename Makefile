@@ -8,9 +8,10 @@ CLIPS ?= data/clips
 .PHONY: demo test test-slow bench own clean
 
 demo: $(VENV)/.ready
-	$(RUN) -m lipinc.demo --out data/demo
+	$(RUN) -m lipinc demo --out data/demo
 	$(RUN) preprocess_extract_lips.py --config configs/demo.py
 	$(RUN) train_pipeline.py --config configs/demo.py --resume auto
+	@echo 'activate the environment for further commands: source $(VENV)/bin/activate'
 
 test: $(VENV)/.ready
 	$(RUN) -m ruff check .
@@ -21,7 +22,7 @@ test-slow: $(VENV)/.ready
 
 # All of it takes about an hour on 2 cores; one alone: .venv/bin/python -m benchmarks.loss (or any other of them).
 bench: $(VENV)/.ready
-	$(RUN) -m lipinc.demo --out data/demo
+	$(RUN) -m lipinc demo --out data/demo
 	video=$$(find data/demo/RealVideo-RealAudio -name '*.mp4' | sort | head -1) \
 		&& $(RUN) -m benchmarks.extraction --video "$$video" \
 		&& $(RUN) -m benchmarks.detection --video "$$video"
@@ -39,12 +40,14 @@ own: $(VENV)/.ready
 	$(RUN) train_pipeline.py --config configs/own_clips.py --resume auto
 	$(RUN) train_pipeline.py --config configs/own_clips_v2.py --resume auto
 
-# What the wheels of OpenCV and MediaPipe expect of the system is installed where it is missing and where we may.
-$(VENV)/.ready: requirements.txt
+# The tested versions, and the package itself. System libraries that the wheels of OpenCV and MediaPipe need are
+# installed where they are missing and where apt may be used.
+$(VENV)/.ready: requirements.txt pyproject.toml
 	@"$(PYTHON)" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))" \
 		|| (echo "error: needs Python 3.10, 3.11 or 3.12; name one by make PYTHON=..." >&2; exit 2)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
+	$(RUN) -m pip install --quiet --no-deps --editable .
 	$(RUN) -c "import cv2, mediapipe" 2>/dev/null \
 		|| (apt-get update -qq && apt-get install -y -qq libgl1 libglib2.0-0 libegl1 libgles2) \
 		|| (echo "error: OpenCV or MediaPipe cannot be imported; install libgl1 libglib2.0-0 libegl1 libgles2" >&2; exit 2)

@@ -25,7 +25,7 @@ from benchmarks.memory import peak_memory
 from lipinc.config import REPOSITORY, MouthConfig
 from lipinc.detection.detector import Detector
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
-from lipinc.video.reader import Frame, fit, read_frames
+from lipinc.video.reader import Frame, downscale, read_frames
 from lipinc.video.writer import encode
 
 
@@ -80,7 +80,7 @@ def _floor_seconds(video: Path) -> float:
     def work() -> None:
         with quiet_native_logs(), FaceMesh() as mesh:
             for frame in read_frames(video):
-                mesh(fit(frame.image, MouthConfig.working_width))
+                mesh(downscale(frame.image, MouthConfig.working_width))
 
     return _seconds(work)
 

@@ -29,7 +29,7 @@ from lipinc.datasets import CsvIndex
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.video.clips import extract
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
-from lipinc.video.reader import Frame, fit, read_frames
+from lipinc.video.reader import Frame, downscale, read_frames
 from lipinc.video.writer import encode
 
 SIZES = {"224p": (224, 224), "480p": (480, 854), "1080p": (1080, 1920)}
@@ -105,13 +105,13 @@ def _processor_seconds(repeats: int, work: Callable[[Path], None], video: Path) 
 
 def _decode(video: Path) -> None:
     for frame in read_frames(video):
-        fit(frame.image, MouthConfig.working_width)
+        downscale(frame.image, MouthConfig.working_width)
 
 
 def _floor(video: Path) -> None:
     with FaceMesh() as mesh:
         for frame in read_frames(video):
-            mesh(fit(frame.image, MouthConfig.working_width))
+            mesh(downscale(frame.image, MouthConfig.working_width))
 
 
 def _extract(video: Path) -> None:

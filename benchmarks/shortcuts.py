@@ -1,7 +1,7 @@
 """How far do a file's size, length and bit rate alone tell fakes from reals? What a detector has to beat.
 
     python -m benchmarks.shortcuts --config configs/own_clips.py
-    python -m lipinc.synthesis.compression --root data/clips --out data/clips_crf28 --crf 28
+    python -m lipinc.commands.reencode --root data/clips --out data/clips_crf28 --crf 28
     python -m benchmarks.shortcuts --config configs/own_clips.py --data.root data/clips_crf28
 
 No picture is looked at. Five folds by identity, gradient-boosted trees and a logistic regression on bytes, frames,

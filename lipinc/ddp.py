@@ -1,10 +1,10 @@
-"""Training in several processes, which torchrun starts: all that differs from training in one.
+"""Helpers for distributed (DDP) training.
 
     torchrun --nproc_per_node=2 train_pipeline.py --config config.py
 
-All processes run the same code, each on its share of every batch; gradients and the statistics of batch normalisation
-are those of the whole batch. The first process alone prints and writes. Without torchrun there is one process, whose
-share is everything.
+All processes run the same code, each on its shard of every batch. Gradients and batch-normalisation statistics are
+those of the whole batch. Only rank 0 prints and writes files. Without torchrun there is one process, and its shard is
+the whole batch.
 """
 
 import logging
@@ -26,10 +26,10 @@ from torch.nn.parallel import DistributedDataParallel
 from lipinc.errors import UserError
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for the others before it gives the run up: more than the slowest of them lags behind."""
-ENDED = (
-    "a process of this run died or was stopped (torchrun says below which one); "
-    "what is done is kept: the same command continues, with --resume auto"
+"""How long a process waits for the others before it aborts the run. Must exceed the lag of the slowest process."""
+PROCESS_LOST = (
+    "a process of this run died or was stopped (torchrun names it below); "
+    "progress is saved: run the same command with --resume auto to continue"
 )
 
 Item = TypeVar("Item")
@@ -37,114 +37,127 @@ Item = TypeVar("Item")
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Joins the processes that torchrun started, silences all but the first, and parts them at the end.
+    """Initialise the process group if torchrun started several processes, and destroy it at the end.
 
-    Whatever fails in one of them ends all, with the message of the one that failed first. Raises UserError where
-    another one is gone.
+    Silences all ranks but 0. A failure in one process ends all of them; only the process that failed first prints its
+    error message.
+
+    Raises:
+        UserError: another process is gone.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
     store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
-    # Of both kinds, gloo for what is on the CPU and nccl for what is on CUDA: the config that chooses comes later.
+    # Both backends, gloo for CPU tensors and nccl for CUDA tensors: the config that chooses the device is read later.
     dist.init_process_group(store=store, rank=rank, world_size=size, timeout=TIMEOUT)
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _raise_process_lost)
     if rank:
         logging.getLogger("lipinc").setLevel(logging.ERROR)
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere) if rank else nullcontext():
+        with open(os.devnull, "w") as devnull, redirect_stdout(devnull) if rank else nullcontext():
             yield
     except BaseException as error:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if not _is_first_to_fail(store):
             sys.exit(1)
         if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
-            raise UserError(ENDED) from error
+            raise UserError(PROCESS_LOST) from error
         raise
     dist.destroy_process_group()
 
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """The first process does what follows before the others: if it fails, they never begin."""
+    """Run the block in rank 0 first, then in the other ranks. If rank 0 fails, the others never start."""
     if not is_main():
-        total(torch.zeros(1))  # on the CPU: a barrier would take a CUDA device before one is chosen
+        # Serves as a barrier, on the CPU: dist.barrier would claim a CUDA device before one is chosen.
+        all_reduce_sum(torch.zeros(1))
     yield
     if is_main():
-        total(torch.zeros(1))
+        all_reduce_sum(torch.zeros(1))
 
 
-def processes() -> int:
-    """How many there are."""
+def world_size() -> int:
+    """The number of processes; 1 without torchrun."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this one, from 0."""
+    """The rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def is_main() -> bool:
-    """Whether this is the one that prints and writes."""
+    """Whether this process has rank 0, which prints and writes files."""
     return rank() == 0
 
 
-def share(items: Sequence[Item]) -> Sequence[Item]:
-    """What of the items falls to this process: every n-th, of n processes."""
-    return items[rank() :: processes()]
+def shard(items: Sequence[Item]) -> Sequence[Item]:
+    """The items of this process: every n-th item, for n processes."""
+    return items[rank() :: world_size()]
 
 
-def gather(mine: list[Item]) -> list[Item]:
-    """What all made of their `share`, in the order of the whole: every process gets it, and waits for it."""
-    if processes() == 1:
-        return mine
-    shares: list[list[Item]] = [[] for _ in range(processes())]
-    dist.all_gather_object(shares, mine)
-    return [shares[place % len(shares)][place // len(shares)] for place in range(sum(map(len, shares)))]
+def all_gather(items: list[Item]) -> list[Item]:
+    """Gather the results that every process computed for its `shard`, in the order of the unsharded items.
 
-
-def total(values: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, on each of them: values of any shape. Gradients flow through it."""
-    return values if processes() == 1 else _Total.apply(values)
-
-
-def parallelise(model: nn.Module) -> nn.Module:
-    """The network as it is trained in several processes. It shares the weights of `model`, which keeps its names.
-
-    DistributedDataParallel averages gradients over processes: scale a loss by `processes()` times this process's part
-    of the batch. Batch normalisation is over the whole batch; nn.SyncBatchNorm would do that on CUDA alone.
+    Every process waits for all others and gets the whole list.
     """
-    if processes() == 1:
+    if world_size() == 1:
+        return items
+    shards: list[list[Item]] = [[] for _ in range(world_size())]
+    dist.all_gather_object(shards, items)
+    return [shards[index % len(shards)][index // len(shards)] for index in range(sum(map(len, shards)))]
+
+
+def all_reduce_sum(values: torch.Tensor) -> torch.Tensor:
+    """Sum a tensor of any shape over all processes. Every process gets the sum; gradients flow through it."""
+    return values if world_size() == 1 else _AllReduceSum.apply(values)
+
+
+def wrap_ddp(model: nn.Module) -> nn.Module:
+    """Wrap a network in DistributedDataParallel, with batch normalisation over the whole batch.
+
+    DistributedDataParallel averages gradients over the processes, so scale the loss by `world_size()` times this
+    process's fraction of the batch. nn.SyncBatchNorm is not used because it works on CUDA only.
+
+    Returns:
+        The wrapped network, or `model` itself if there is one process. It shares the weights of `model`, whose
+        parameter names stay as they are.
+    """
+    if world_size() == 1:
         return model
     for layer in model.modules():
         if isinstance(layer, _BatchNorm):
-            layer.forward = partial(_normalise_over_all, layer)
-    return DistributedDataParallel(model, forward_sync_buffers=False)  # running statistics are the same everywhere
+            layer.forward = partial(_sync_batch_norm, layer)
+    # Buffers need no broadcast: running statistics are the same in every process.
+    return DistributedDataParallel(model, forward_sync_buffers=False)
 
 
 @torch.compiler.disable
-def _normalise_over_all(layer: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
-    """Batch normalisation of x (B, C, ...) by the statistics of all processes' clips."""
+def _sync_batch_norm(layer: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
+    """Batch normalisation of x (B, C, ...) with statistics over the clips of all processes."""
     if not layer.training:
         return type(layer).forward(layer, x)
-    values = x if x.dtype == torch.float64 else x.float()  # under autocast too: small differences of large sums
+    # float32 under autocast too: the variance is a small difference of large sums.
+    values = x if x.dtype == torch.float64 else x.float()
     dims = [dim for dim in range(x.dim()) if dim != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
-    count = total(values.new_tensor(values[:, 0].numel()))
-    mean = total(values.sum(dims)) / count
+    count = all_reduce_sum(values.new_tensor(values[:, 0].numel()))
+    mean = all_reduce_sum(values.sum(dims)) / count
     centred = values - mean.view(shape)
-    variance = total(centred.square().sum(dims)) / count
+    variance = all_reduce_sum(centred.square().sum(dims)) / count
     with torch.no_grad():
         layer.num_batches_tracked += 1
         layer.running_mean.lerp_(mean, layer.momentum)
         layer.running_var.lerp_(variance * count / (count - 1), layer.momentum)
-    normal = centred * (variance + layer.eps).rsqrt().view(shape)
+    normalised = centred * (variance + layer.eps).rsqrt().view(shape)
     if layer.affine:
-        normal = normal * layer.weight.view(shape) + layer.bias.view(shape)
-    return normal.to(x.dtype)
+        normalised = normalised * layer.weight.view(shape) + layer.bias.view(shape)
+    return normalised.to(x.dtype)
 
 
-class _Total(torch.autograd.Function):
+class _AllReduceSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
         values = values.clone(memory_format=torch.contiguous_format)
@@ -153,15 +166,15 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        return _Total.forward(ctx, gradient)
+        return _AllReduceSum.forward(ctx, gradient)
 
 
 def _is_first_to_fail(store: dist.Store) -> bool:
     try:
         return store.add("failed", 1) == 1
-    except RuntimeError:  # the process that kept the store is gone
+    except RuntimeError:  # the process that hosts the store is gone
         return True
 
 
-def _end(*_: Any) -> None:
-    raise UserError(ENDED)
+def _raise_process_lost(*_: Any) -> None:
+    raise UserError(PROCESS_LOST)

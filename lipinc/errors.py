@@ -1,16 +1,22 @@
-"""Errors that are the user's to mend: scripts print them as one line and exit with status 2."""
+"""The error that a user can fix, and text that is safe to print."""
 
 
 class UserError(Exception):
-    """What happened, to which file, and what to do, in one line."""
+    """An error that the user can fix: scripts print it as one line, without a traceback, and exit with status 2.
+
+    Its message says what happened, to which file, and what to do.
+    """
 
 
-def named(error: Exception) -> str:
-    """An error that nobody foresaw, in one line: its kind and what it says."""
+def one_line(error: Exception) -> str:
+    """Describe an unexpected error in one line: its type and its message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def printable(text: str) -> str:
-    """A text on one line that a terminal or a page can be trusted with, such as a file name: line breaks, bytes of no
-    encoding and marks that turn the writing around are shown as escapes."""
+    """Escape whatever could break a line, a terminal or a page; the text may come from a file name.
+
+    Line breaks, bytes that are not valid UTF-8 (surrogates) and Unicode marks that change the writing direction become
+    escape sequences.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -23,7 +23,6 @@ def config(tmp_path):
     return config
 
 
-
 @pytest.mark.slow
 def test_cross_validation_tests_every_video_once(config, capsys):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
@@ -37,7 +36,6 @@ def test_cross_validation_tests_every_video_once(config, capsys):
     cross_validate(config, "nothing", seeds=())  # continued: nothing is trained again
     assert states == {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("last.pt")}
     assert "mean of the folds' AUC" in capsys.readouterr().out
-
 
 
 @pytest.mark.slow
@@ -55,7 +53,6 @@ def test_generators_are_left_out_one_by_one_for_each_seed(config, capsys):
     assert {name: len(areas["raw"]) for name, areas in spread.items()} == {"alpha": 2, "beta": 2, "mean": 2}
     assert spread["mean"]["raw"][0] == pytest.approx((spread["alpha"]["raw"][0] + spread["beta"]["raw"][0]) / 2)
     assert "+-" in capsys.readouterr().out.splitlines()[-4]
-
 
 
 @pytest.mark.slow
@@ -76,7 +73,6 @@ def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog):
     assert len(saved["fold_auc"]["raw"]) == 1
 
 
-
 @pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "..", "a/b"])
 def test_a_generator_whose_name_is_a_path_leads_nowhere(config, name):
     manifest = Cache.of(config).manifest_file
@@ -87,4 +83,3 @@ def test_a_generator_whose_name_is_a_path_leads_nowhere(config, name):
     write_manifest(manifest, rows)
     with pytest.raises(UserError, match="cannot name a folder"):
         cross_validate(replace(config, split=replace(config.split, folds=3)), "each", seeds=())
-

@@ -22,11 +22,9 @@ def config(tmp_path):
     return config
 
 
-
 def saved_predictions(folder: Path) -> list[dict[str, str]]:
     with (folder / "predictions.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
 
 
 def test_the_run_folder_holds_everything(config, capsys):
@@ -49,7 +47,6 @@ def test_the_run_folder_holds_everything(config, capsys):
     assert printed.splitlines()[-1].startswith(f"AUC {result.metrics['auc'].value:.4f}  AP ")
 
 
-
 def test_predictions_are_those_of_the_test_people_alone(config):
     result = run_experiment(config)
     folder = Path(config.output, "tiny")
@@ -58,7 +55,6 @@ def test_predictions_are_those_of_the_test_people_alone(config):
     predictions = saved_predictions(folder)
     assert {row["key"] for row in predictions} == {key for key, split in splits.items() if split == "test"}
     np.testing.assert_array_equal([float(row["score"]) for row in predictions], result.predictions.score)
-
 
 
 def test_evaluation_on_the_test_split_repeats_the_numbers_of_the_run_and_leaves_it_alone(config):
@@ -72,13 +68,11 @@ def test_evaluation_on_the_test_split_repeats_the_numbers_of_the_run_and_leaves_
     assert (folder / "test_only" / "metrics.json").exists()
 
 
-
 def test_evaluation_on_the_test_split_with_another_split_is_refused(config):
     run_experiment(config)
     other = replace(config, split=replace(config.split, seed=3))
     with pytest.raises(UserError, match="people it is to be tested on"):
         evaluate_on_test_split(Path(config.output, "tiny", "checkpoints", "best.safetensors"), other)
-
 
 
 def test_a_saved_split_is_the_same_run(config):
@@ -88,7 +82,6 @@ def test_a_saved_split_is_the_same_run(config):
     np.testing.assert_array_equal(first.predictions.score, second.predictions.score)
 
 
-
 def test_without_a_test_share_it_trains_and_evaluates_nothing(config, capsys):
     config = replace(config, split=replace(config.split, train=0.6, validation=0.4, test=0.0))
     assert run_experiment(config) is None
@@ -96,4 +89,3 @@ def test_without_a_test_share_it_trains_and_evaluates_nothing(config, capsys):
     assert (folder / "checkpoints" / "best.safetensors").exists()
     assert not (folder / "metrics.json").exists()
     assert "no test split" in capsys.readouterr().out.splitlines()[-1]
-

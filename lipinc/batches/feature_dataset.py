@@ -12,7 +12,7 @@ from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
-from lipinc.ddp import gather, is_main, share
+from lipinc.ddp import all_gather, is_main, shard
 from lipinc.models.registry import MouthModel
 
 
@@ -29,14 +29,14 @@ class FeatureDataset(Dataset):
         self._windows = np.bincount(self._videos, minlength=len(self.rows))
         found = []
         with torch.inference_mode():
-            videos = share(range(len(self.rows)))
+            videos = shard(range(len(self.rows)))
             for video in tqdm(videos, desc="features", unit="video", leave=False, disable=not is_main()):
                 windows = [
                     model.extract_features(frames[None].to(device), residues[None].to(device))
                     for frames, residues in clips.windows_of(video)
                 ]
                 found.append(torch.cat(windows).cpu())
-        self.features = torch.cat(gather(found)).clone()  # a tensor of inference mode could not be trained on
+        self.features = torch.cat(all_gather(found)).clone()  # a tensor of inference mode could not be trained on
 
     def __len__(self) -> int:
         return len(self.clips)

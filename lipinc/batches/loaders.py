@@ -11,7 +11,7 @@ from lipinc.batches.batch import Batch
 from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.batches.feature_dataset import FeatureDataset
 from lipinc.config import TrainConfig
-from lipinc.ddp import processes, share
+from lipinc.ddp import shard, world_size
 from lipinc.errors import UserError
 
 
@@ -62,7 +62,7 @@ class SharedBatches(BatchSampler):
         self.sampler.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        yield from map(share, super().__iter__())
+        yield from map(shard, super().__iter__())
 
 
 def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
@@ -71,11 +71,11 @@ def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, 
     A last batch of one clip is dropped, since batch normalisation cannot take it, and so is one that leaves a process
     without a clip. Raises UserError if every batch would.
     """
-    if config.batch_size < processes():
-        raise UserError(f"train.batch_size {config.batch_size} is shared by {processes()} processes: enlarge it")
+    if config.batch_size < world_size():
+        raise UserError(f"train.batch_size {config.batch_size} is shared by {world_size()} processes: enlarge it")
     clips = config.clips_per_epoch or len(dataset)
     rest = clips % config.batch_size
-    clips -= rest if rest < max(2, processes()) else 0
+    clips -= rest if rest < max(2, world_size()) else 0
     sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)
     batches = SharedBatches(sampler, config.batch_size, drop_last=False)
     return _loader(dataset, config, pin, batch_sampler=batches, persistent_workers=config.loader_workers > 0)
@@ -84,7 +84,7 @@ def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, 
 def evaluation_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
     """Every clip once, in order; whole batches fall to each process, so that clips are scored in the same company."""
     draws = [Draw(clip, ()) for clip in range(len(dataset))]
-    return _loader(dataset, config, pin, batch_sampler=share(list(BatchSampler(draws, config.batch_size, False))))
+    return _loader(dataset, config, pin, batch_sampler=shard(list(BatchSampler(draws, config.batch_size, False))))
 
 
 def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> DataLoader:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord
 from lipinc.errors import UserError
-from lipinc.files.atomic import naming
+from lipinc.files.atomic import with_filename
 from lipinc.files.csv_table import read_own_table, table_line, write_table
 
 OK = "ok"
@@ -81,7 +81,7 @@ class Journal:
 
     def add(self, row: ManifestRow) -> None:
         """Append a row and flush it. Raises OSError, naming the file, if the disk is full."""
-        with naming(self._file):
+        with with_filename(self._file):
             self._stream.write(table_line(row.to_cells().values()))
             self._stream.flush()
 

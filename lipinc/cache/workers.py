@@ -22,15 +22,15 @@ from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.datasets.records import VideoRecord, forgery_seed, seed_of
-from lipinc.errors import UserError, named
+from lipinc.errors import UserError, one_line
 from lipinc.synthesis.compression import reencode
-from lipinc.synthesis.perturbations import crf_of, perturb
+from lipinc.synthesis.perturbations import make_perturbation, parse_crf
 from lipinc.synthesis.pseudo_fakes import forge_video
 from lipinc.video.clips import Clips, extract
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
+from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
 
 FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 """Errors of the machine, not of a video: they end the run."""
@@ -112,7 +112,7 @@ def work_apart(
             "the videos, under the same paths"
         )
     try:
-        return process_of_thread(memory=MEMORY).call(work, time_limit=time_limit)
+        return thread_process(max_memory_mb=MEMORY).call(work, time_limit=time_limit)
     except ProcessDied as death:
         return ManifestRow(record, Reason.CRASHED.value, f"the process that reads it dies ({death})", _size(video))
     except TimeLimitExceeded:
@@ -144,7 +144,7 @@ def extract_to_cache(
     except Exception as error:
         if isinstance(error, ImportError) or getattr(error, "errno", None) in FATAL:
             raise  # not the video's fault: the next one would fail too
-        detail = named(error)
+        detail = one_line(error)
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             detail = "needs more memory than there is"
         return ManifestRow(record, Reason.CRASHED.value, detail, size)
@@ -160,14 +160,14 @@ def _extract_version(
                     forged = Path(folder, "forged.mp4")
                     forge_video(video, forged, seed=forgery_seed(record.path, record.forgery))
                     video = forged
-                crf = crf_of(record.condition)
+                crf = parse_crf(record.condition)
                 if crf is not None:
                     reencoded = Path(folder, "reencoded.mp4")
                     reencode(video, reencoded, crf=crf)
                     video = reencoded
         except Unreadable as error:
             return Rejection(Reason.UNREADABLE, str(error))
-        return extract(video, mouth, sampling, perturb=perturb(record.condition, seed_of(record.key)))
+        return extract(video, mouth, sampling, perturb=make_perturbation(record.condition, seed_of(record.key)))
 
 
 def _size(video: Path) -> int:
@@ -177,7 +177,7 @@ def _size(video: Path) -> int:
 @contextmanager
 def _threads(config: Config, videos: int) -> Iterator[Workers]:
     count = min(config.cache.workers or os.cpu_count() or 1, videos)
-    with isolating_threads(count, memory=MEMORY) as executor:
+    with isolated_thread_pool(count, max_memory_mb=MEMORY) as executor:
         yield Workers(executor, count)
 
 

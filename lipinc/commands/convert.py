@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from lipinc.config.command_line import parse_arguments
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import save_checkpoint
@@ -27,7 +28,7 @@ class Arguments:
 
 def main(words: Sequence[str], prog: str) -> None:
     """Convert."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
     model, config = convert(arguments.weights)
     try:
         save_checkpoint(arguments.out, model, config, epoch=0, calibration=Calibration(), trained_on=())

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from lipinc.config.command_line import parse_arguments
 from lipinc.demo.corpus import render
 
 
@@ -31,7 +30,7 @@ class Arguments:
 
 def main(words: Sequence[str], prog: str) -> None:
     """Render."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
     started = time.monotonic()
     corpus = render(
         arguments.out, identities=arguments.identities, seed=arguments.seed, workers=arguments.workers

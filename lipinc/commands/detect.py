@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from lipinc.config.command_line import parse_arguments
 from lipinc.detection.batch import Result, Settings, classify_videos, find_videos
 from lipinc.detection.output import as_csv, as_json, line, summary
 from lipinc.errors import UserError
@@ -34,13 +35,13 @@ class Arguments:
     """Files, folders, or patterns in quotes."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A checkpoint, or the name of a shipped one: noise_features, lipinc_v2."""
-    plugin: tuple[Path, ...] = ()
+    plugin: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE")] = ()
     """Python files that define the model of the checkpoint, where it is a plug-in."""
-    json: Path | None = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write everything that was found to this file, window by window."""
-    csv: Path | None = None
+    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write a row per file to this file."""
-    report: Path | None = None
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Write a page per video and an index.html to this folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     face: str = "largest"
@@ -53,7 +54,7 @@ class Arguments:
 
 def main(words: Sequence[str], prog: str) -> int:
     """Classify videos."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
     if Path(arguments.checkpoint).is_dir():
         raise UserError(f"no checkpoint {arguments.checkpoint}: it is a folder; name a file")
     if arguments.workers < 0:

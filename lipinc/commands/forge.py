@@ -1,11 +1,11 @@
-"""A data set of pseudo-fakes in FakeAVCeleb's layout, from a folder of real videos alone.
+"""Make a data set of pseudo-fakes, in FakeAVCeleb's layout, from a folder of real videos.
 
     lipinc forge --root FOLDER --out data/forged --forgeries 2
     lipinc extract --config config.py --data.root data/forged --data.fake-methods pseudo
 
-The first sub-folder below FOLDER names the person; without sub-folders every file is a person of its own. What a
-forgery is, lipinc/synthesis/pseudo_fakes.py says; recipes.csv has what each was made by. The files have no sound. What is there
-already is kept. Training does not need this: --data.forgeries makes them on the way into the cache.
+The first sub-folder below FOLDER is the identity; a file without a sub-folder is an identity of its own. For the
+forgeries see lipinc/synthesis/pseudo_fakes.py; recipes.csv lists the parameters of each. They have no audio. Existing
+files are kept. Training does not need this command: --data.forgeries makes pseudo-fakes while the cache is built.
 """
 
 import dataclasses
@@ -20,13 +20,14 @@ from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
-from lipinc.commands.reencode import videos_to_convert
+from lipinc.commands.reencode import find_source_videos
+from lipinc.config.command_line import parse_arguments
 from lipinc.datasets.fakeavceleb import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
 from lipinc.datasets.records import PSEUDO, as_key, forgery_seed
 from lipinc.errors import UserError
+from lipinc.files.atomic import replacing
 from lipinc.files.csv_table import write_table
 from lipinc.synthesis.pseudo_fakes import Recipe, draw_recipe, forge_video
 from lipinc.video.landmarks import quiet_native_logs
@@ -37,40 +38,43 @@ RECIPES = "recipes.csv"
 
 @dataclass(frozen=True)
 class Arguments:
-    """Real videos, and what to make of them."""
+    """The real videos, and how many pseudo-fakes to make."""
 
     root: Path
     out: Path
     forgeries: int = 2
-    """Pseudo-fakes of each video."""
+    """Number of pseudo-fakes of each video."""
     workers: int = 0
-    """Processes; 0: one for each core."""
+    """Processes; 0: one per core."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A real video, and where it and its forgeries go."""
+    """A real video, and the target paths of its copy and its forgeries."""
 
     source: Path
     key: str
-    """Its path below the root."""
-    person: str
+    """Path of the source relative to the root, with `/`."""
+    identity: str
     name: str
-    """Of its file in the data set, without a suffix."""
+    """File name in the data set, without a suffix."""
 
     def file(self, category: str, number: int | None = None) -> PurePosixPath:
-        """Below the data set: <type>/unknown/unknown/<person>/<name>.mp4; a real video keeps its suffix."""
+        """Path relative to the data set: <type>/unknown/unknown/<identity>/<name>.mp4.
+
+        number: of the forgery; None: the real video, which keeps its suffix.
+        """
         name = self.name + (self.source.suffix if number is None else f"_{number}.mp4")
-        return PurePosixPath(FAKEAVCELEB_TYPES[category], "unknown", "unknown", self.person, name)
+        return PurePosixPath(FAKEAVCELEB_TYPES[category], "unknown", "unknown", self.identity, name)
 
 
 def main(words: Sequence[str], prog: str) -> None:
     """Forge."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
     jobs = _jobs(arguments)
-    work = partial(_make, arguments)
+    forge = partial(_forge, arguments)
     with ProcessPoolExecutor(arguments.workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        made = list(tqdm(pool.map(work, jobs), total=len(jobs), unit="video"))
+        made = list(tqdm(pool.map(forge, jobs), total=len(jobs), unit="video"))
     rows, recipes = [], []
     for job, result in zip(jobs, made, strict=True):
         if isinstance(result, str):
@@ -93,41 +97,40 @@ def _jobs(arguments: Arguments) -> list[Job]:
     if arguments.forgeries < 1:
         raise UserError(f"--forgeries must be at least 1, not {arguments.forgeries}")
     jobs = []
-    for source in videos_to_convert(root, out):
+    for source in find_source_videos(root, out):
         key = as_key(source.relative_to(root).as_posix(), str(root))
         first, *deeper = PurePosixPath(key).with_suffix("").parts
-        # Folders below a person's become part of the name, so that no file covers another.
+        # Deeper folders become part of the name, so that no file overwrites another.
         jobs.append(Job(source, key, first, "_".join(deeper) or first))
-    names = Counter((job.person, job.name) for job in jobs)
+    names = Counter((job.identity, job.name) for job in jobs)
     for job in jobs:
-        if names[job.person, job.name] > 1:
-            raise UserError(f"{root / job.key} and another video would have one name in {out}: rename one")
+        if names[job.identity, job.name] > 1:
+            raise UserError(f"{root / job.key} and another video would get the same name in {out}: rename one")
     return jobs
 
 
-def _make(arguments: Arguments, job: Job) -> list[Recipe] | str:
-    """Forge one video and copy it; returns the recipes, or why it cannot be read."""
+def _forge(arguments: Arguments, job: Job) -> list[Recipe] | str:
+    """Forge one video and copy it. Returns the recipes, or the reason why it is unreadable."""
     try:
         with quiet_native_logs():
             recipes = []
             for number in range(arguments.forgeries):
                 target = arguments.out / job.file("C", number)
                 seed = forgery_seed(job.key, number)
-                done = draw_recipe(np.random.default_rng(seed)) if target.exists() else None
-                recipes.append(done or forge_video(job.source, target, seed=seed))
+                existing = draw_recipe(np.random.default_rng(seed)) if target.exists() else None
+                recipes.append(existing or forge_video(job.source, target, seed=seed))
     except Unreadable as error:
         return str(error)
     real = arguments.out / job.file("A")
     if real.exists():
         return recipes
     real.parent.mkdir(parents=True, exist_ok=True)
-    temporary = real.with_name(real.name + ".tmp")
-    shutil.copyfile(job.source, temporary)
-    os.replace(temporary, real)
+    with replacing(real) as temporary:
+        shutil.copyfile(job.source, temporary)
     return recipes
 
 
 def _row(job: Job, method: str, category: str, file: PurePosixPath) -> dict[str, str]:
     kind, folder = FAKEAVCELEB_TYPES[category], f"FakeAVCeleb/{file.parent}"
-    cells = (job.person, "-", "-", method, category, kind, "unknown", "unknown", file.name, folder)
+    cells = (job.identity, "-", "-", method, category, kind, "unknown", "unknown", file.name, folder)
     return dict(zip(FAKEAVCELEB_COLUMNS, cells, strict=True))

@@ -1,4 +1,4 @@
-"""Re-encode every video below a folder by H.264, as a platform would: how much of a detector survives compression?
+"""Re-encode a folder of videos by H.264, to measure how well a detector copes with the compression of a platform.
 
     lipinc reencode --root data/clips --out data/clips_crf28 --crf 28
 """
@@ -11,30 +11,19 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import tyro
 from tqdm import tqdm
 
-from lipinc.datasets.dataset import VIDEO_SUFFIXES
+from lipinc.config.command_line import parse_arguments
 from lipinc.errors import UserError
 from lipinc.synthesis.compression import reencode
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
-
-
-def videos_to_convert(root: Path, out: Path) -> list[Path]:
-    """Every video below a folder, sorted. Raises UserError if there is none, or if what is made of them would lie among
-    them."""
-    sources = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-    if not sources:
-        raise UserError(f"{root} holds no video; give the folder by --root")
-    if out.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{out} lies in {root} and would be converted too; give another --out")
-    return sources
+from lipinc.video.video_files import walk_video_files
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Re-encode every video below a folder, keeping the paths; what is there already is kept."""
+    """Re-encode every video in a folder and its sub-folders, under the same relative paths. Existing files are kept."""
 
     root: Path
     out: Path
@@ -42,23 +31,38 @@ class Arguments:
     """0 (lossless) to 51; 23 is x264's default."""
     preset: str = "medium"
     workers: int = 0
-    """Processes; 0: one for each core."""
+    """Processes; 0: one per core."""
 
 
 def main(words: Sequence[str], prog: str) -> None:
     """Re-encode."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
-    sources = videos_to_convert(arguments.root, arguments.out)
-    work = partial(_one, arguments)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
+    sources = find_source_videos(arguments.root, arguments.out)
+    convert = partial(_convert, arguments)
     workers = arguments.workers or os.cpu_count()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        unreadable = [path for path in tqdm(pool.map(work, sources), total=len(sources), unit="video") if path]
+        unreadable = [path for path in tqdm(pool.map(convert, sources), total=len(sources), unit="video") if path]
     for path in unreadable:
         print(f"not re-encoded, unreadable: {path}")
     print(f"{len(sources) - len(unreadable)} videos at CRF {arguments.crf} in {arguments.out}")
 
 
-def _one(arguments: Arguments, source: Path) -> Path | None:
+def find_source_videos(root: Path, out: Path) -> list[Path]:
+    """The videos in a folder and its sub-folders, sorted by path.
+
+    Raises:
+        UserError: there is no video, or the output folder lies inside the input folder.
+    """
+    sources = sorted(path for path in walk_video_files(root) if path.is_file())
+    if not sources:
+        raise UserError(f"{root} holds no video; give the folder by --root")
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out} lies in {root}, so its videos would be converted too; choose another --out")
+    return sources
+
+
+def _convert(arguments: Arguments, source: Path) -> Path | None:
+    """Re-encode one video. Returns its path if it is unreadable, otherwise None."""
     target = arguments.out / source.relative_to(arguments.root)
     if target.exists():
         return None

@@ -11,6 +11,7 @@ import torch
 import tyro
 
 from lipinc.config import CacheConfig, Config
+from lipinc.config.command_line import parse_arguments
 from lipinc.errors import UserError
 from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
 
@@ -35,7 +36,7 @@ def without_paths(config: Config) -> Config:
 
 def main(words: Sequence[str], prog: str) -> None:
     """Release."""
-    arguments = tyro.cli(Arguments, args=words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
     if arguments.out.suffix != ".safetensors":
         raise UserError(f"{arguments.out}: name it .safetensors")
     checkpoint = load_checkpoint(arguments.checkpoint, torch.device("cpu"))

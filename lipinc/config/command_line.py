@@ -6,18 +6,28 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from lipinc.config.help import field_docs, with_help
 from lipinc.config.loading import config_file, load_config
-from lipinc.config.registry import DATASETS, MODELS
+from lipinc.config.registry import DATASETS, MODELS, Registry
 from lipinc.config.schema import Config, DataConfig, ModelConfig
 from lipinc.errors import UserError
 
 Arguments = TypeVar("Arguments", bound=Config)
+Plain = TypeVar("Plain")
 FLAGS_TAKE_VALUES = (tyro.conf.FlagConversionOff,)
 """--train.amp False, as all other flags take a value."""
 
 
+def parse_arguments(kind: type[Plain], argv: Sequence[str], *, prog: str, description: str) -> Plain:
+    """Read the flags of a command that has no config. kind: a dataclass of its arguments.
+
+    Exits with status 2 on a misspelt flag, naming the nearest.
+    """
+    return tyro.cli(with_help(kind), prog=prog, args=argv, config=FLAGS_TAKE_VALUES, description=description.strip())
+
+
 def parse_command_line(
-    arguments_type: type[Arguments],
+    kind: type[Arguments],
     argv: Sequence[str],
     *,
     prog: str | None = None,
@@ -27,7 +37,7 @@ def parse_command_line(
     """Read --config FILE and the flags that override it.
 
     Args:
-        arguments_type: `Config`, or a dataclass that adds the command's own fields to it.
+        kind: `Config`, or a dataclass that adds the command's own fields to it.
         argv: the words after the command.
         prog, description: of --help.
         sections: the sections of the config that the command reads; None: all. The others are accepted, so that several
@@ -37,46 +47,53 @@ def parse_command_line(
     """
     file, words = _take_config_file(list(argv))
     base = load_config(file)
-    sections = [field.name for field in dataclasses.fields(Config)] if sections is None else sections
+    names = [field.name for field in dataclasses.fields(Config)]
+    sections = names if sections is None else sections
     with_model = "model" in sections or any(word.startswith("--model.") for word in words)
-    data = _as_kind(base.data, _value_of("--data.kind", words, base.data.kind))
-    narrowed: dict[str, Any] = {"data": (_with_choice(type(data), "kind", DATASETS.names(), data.kind), data)}
-    if with_model:
-        options = _model_of(base.model, _value_of("--model.name", words, base.model.name))
-        narrowed["model"] = (_with_choice(type(options.options), "name", MODELS.names(), options.name), options.options)
-    else:
-        narrowed["model"] = (tyro.conf.Fixed[ModelConfig], base.model)
-    values = {field.name: getattr(base, field.name) for field in dataclasses.fields(Config)}
-    fields = []
-    for field in dataclasses.fields(Config):
-        kind, value = narrowed.get(field.name, (field.type, values[field.name]))
-        if dataclasses.is_dataclass(value) and type(value) is not kind:
-            value = kind(**{f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-        values[field.name] = value
-        hidden = field.name not in sections and (dataclasses.is_dataclass(field.type) or field.name == "model")
-        if hidden or kind is not field.type:
-            shown = tyro.conf.Suppress[kind] if hidden else kind
-            fields.append((field.name, shown, dataclasses.field(default=value)))
-    parser = dataclasses.make_dataclass(arguments_type.__name__, fields, bases=(arguments_type,), frozen=True)
+    values = {name: getattr(base, name) for name in names}
+    values["data"] = _as_kind(base.data, _value_of("--data.kind", words, base.data.kind))
+    values["model"] = _as_model(base.model, _value_of("--model.name", words, base.model.name))
     parsed = tyro.cli(
-        parser,
+        _parser(kind, values, sections, with_model),
         prog=prog,
-        default=parser(**values),
         args=words,
         config=FLAGS_TAKE_VALUES,
         description=f"{description.strip()}\n\n--config FILE gives the defaults below; now: {file}",
     )
-    arguments = arguments_type(
-        **{
-            field.name: getattr(parsed, field.name)
-            for field in dataclasses.fields(arguments_type)
-            if field.name not in ("data", "model")
-        },
-        data=type(data)(**_without(parsed.data, "kind")),
-        model=ModelConfig(parsed.model.name, **_without(parsed.model, "name")) if with_model else base.model,
-    )
+    for name, value in values.items():
+        if dataclasses.is_dataclass(value):
+            section = getattr(parsed, name)
+            values[name] = type(value)(**{f.name: getattr(section, f.name) for f in dataclasses.fields(value)})
+        elif name != "model":
+            values[name] = getattr(parsed, name)
+    if with_model:
+        options = {f.name: getattr(parsed.model, f.name) for f in dataclasses.fields(values["model"].options)}
+        values["model"] = ModelConfig(values["model"].name, **options)
+    own = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind) if f.name not in values}
+    arguments = kind(**values, **own)
     arguments.check(with_model=with_model)
     return arguments
+
+
+def _parser(kind: type, values: dict[str, Any], sections: Sequence[str], with_model: bool) -> type:
+    """The arguments as tyro takes them: the data set and the model have their own options, with these defaults."""
+    fields: list[tuple[str, Any, Any]] = []
+    for name, value in values.items():
+        if name == "model" and not with_model:
+            fields.append((name, tyro.conf.Suppress[tyro.conf.Fixed[str]], dataclasses.field(default="")))
+            continue
+        if name == "model":
+            section, value = _with_choice(with_help(type(value.options)), value.options, "name", MODELS, value.name)
+        elif name == "data":
+            section, value = _with_choice(with_help(type(value)), value, "kind", DATASETS, value.kind)
+        elif dataclasses.is_dataclass(value):
+            section = with_help(type(value))
+            value = section(**{f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        else:
+            section = Annotated[str, tyro.conf.arg(help=field_docs(Config)[name])]
+        shown = section if name in sections else tyro.conf.Suppress[section]
+        fields.append((name, shown, dataclasses.field(default=value)))
+    return dataclasses.make_dataclass(kind.__name__, fields, bases=(with_help(kind),), frozen=True)
 
 
 def experiment(arguments: Config) -> Config:
@@ -113,7 +130,7 @@ def _as_kind(data: DataConfig, kind: str) -> DataConfig:
     return data if type(data) is dataset else dataset(**{name: getattr(data, name) for name in shared})
 
 
-def _model_of(model: ModelConfig, name: str) -> ModelConfig:
+def _as_model(model: ModelConfig, name: str) -> ModelConfig:
     """The same options for another model: those that it has, too."""
     if name == model.name:
         return model
@@ -121,18 +138,12 @@ def _model_of(model: ModelConfig, name: str) -> ModelConfig:
     return ModelConfig(name, **{option: value for option, value in model.given.items() if option in options})
 
 
-def _with_choice(kind: type, choice: str, names: list[str], chosen: str) -> type:
-    """A dataclass of options with a field in front that says whose options they are."""
-    help_text = f"One of these; each has options of its own. Those below are of {chosen}."
-    field = Annotated[Literal[tuple(names)], tyro.conf.arg(help=help_text)]
-    return dataclasses.make_dataclass(
-        kind.__name__,
-        [(choice, field, dataclasses.field(default=chosen))],
-        bases=(kind,),
-        frozen=True,
-        namespace={"__doc__": kind.__doc__},
+def _with_choice(kind: type, options: Any, choice: str, registry: Registry, chosen: str) -> tuple[type, Any]:
+    """A dataclass of options, with a field that chooses whose options they are, and its value."""
+    help_text = f"One of these; each has options of its own. The others of this box are of {chosen}."
+    field = Annotated[Literal[tuple(registry.names())], tyro.conf.arg(help=help_text)]
+    fields = [(choice, field, dataclasses.field(default=chosen))]
+    kind = dataclasses.make_dataclass(
+        kind.__name__, fields, bases=(kind,), frozen=True, namespace={"__doc__": kind.__doc__}
     )
-
-
-def _without(options: Any, choice: str) -> dict[str, Any]:
-    return {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name != choice}
+    return kind, kind(**{f.name: getattr(options, f.name) for f in dataclasses.fields(options)})

@@ -11,9 +11,7 @@ from lipinc.config import DataConfig
 from lipinc.config.registry import DATASETS, source_file
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
-from lipinc.synthesis.perturbations import RAW, expand
-
-VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"))
+from lipinc.synthesis.perturbations import RAW, expand_conditions
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -39,7 +37,7 @@ class Dataset(DataConfig):
     def validate(self) -> list[str]:
         """As `DataConfig.validate`."""
         try:
-            expand(self.conditions)
+            expand_conditions(self.conditions)
         except ValueError as error:
             return [f"data.conditions: {error}"]
         return []
@@ -73,7 +71,7 @@ def load_videos(data: DataConfig) -> list[VideoRecord]:
         raise UserError(f"load() of the data set {data.kind!r} must return a list of VideoRecord, not of {found}")
     if not records:
         raise UserError(f"{data.index_file() or data.root} names no video to take: check data.root and data.index")
-    conditions = (RAW, *expand(data.conditions))
+    conditions = (RAW, *expand_conditions(data.conditions))
     versions = [
         replace(version, condition=condition)
         for record in records

@@ -1,14 +1,13 @@
 """Videos in a folder `real` and a folder `fake`."""
 
 import logging
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lipinc.datasets.dataset import VIDEO_SUFFIXES, Dataset, register_dataset
+from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.records import UNKNOWN_GENERATOR, Label, VideoRecord, as_key
 from lipinc.errors import UserError
+from lipinc.video.video_files import walk_video_files
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +24,12 @@ class Folder(Dataset):
     def load(self) -> list[VideoRecord]:
         """As `Dataset.load`, sorted by key."""
         records: list[VideoRecord] = []
-        seen: dict[tuple[int, int], str] = {}
+        visited: dict[tuple[int, int], str] = {}
         for label in Label:
             folder = Path(self.root) / label.name.lower()
             if not folder.is_dir():
                 raise UserError(f"{folder} is no folder: data.root must hold a folder real and a folder fake")
-            files = [
-                Path(parent, name)
-                for parent, names in _walk(folder, seen)
-                for name in names
-                if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-            ]
+            files = list(walk_video_files(folder, on_error=_refuse_folder, follow_links=True, visited=visited))
             if not files:
                 raise UserError(f"{folder} holds no video: put files with a suffix such as .mp4 there")
             keys = sorted(as_key(file.relative_to(self.root).as_posix(), str(folder)) for file in files)
@@ -43,18 +37,6 @@ class Folder(Dataset):
         if all(record.key.count("/") == 1 for record in records):
             log.warning("%s has no sub-folders for people: every file name counts as a person of its own", self.root)
         return sorted(records, key=lambda record: record.key)
-
-
-def _walk(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below and the names of its files. seen: folders met so far.
-
-    A folder that links show twice would never end if it held itself, and make two people of one if not."""
-    for parent, _, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
-        about = os.stat(parent)
-        first = seen.setdefault((about.st_dev, about.st_ino), parent)
-        if first != parent:
-            raise UserError(f"{parent} and {first} are one folder: take the link away")
-        yield parent, names
 
 
 def _refuse_folder(error: OSError) -> None:

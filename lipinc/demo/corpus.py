@@ -1,8 +1,8 @@
-"""The demo corpus on disk: talking synthetic identities, laid out and indexed like FakeAVCeleb v1.2.
+"""Renders the demo corpus: videos of talking synthetic identities, in the layout of FakeAVCeleb v1.2.
 
-It proves that the machinery runs, from files to test metrics, and says nothing about real deepfakes. Race and gender
-are place-holders: they exist because FakeAVCeleb's index and folders have them, are dealt out in turn, and describe
-nobody. Identities are numbered from id90001 up, beyond every person of FakeAVCeleb. A few videos are broken on purpose.
+It shows that the whole pipeline runs, from video files to test metrics. Its metrics say nothing about real deepfakes.
+Race and gender are placeholders: FakeAVCeleb's index and folders have them, so they are assigned in turn and describe
+nobody. Identities are numbered from id90001, above all of FakeAVCeleb's. A few videos are broken on purpose.
 """
 
 import hashlib
@@ -30,20 +30,20 @@ from lipinc.files.csv_table import write_table
 
 INDEX = "meta_data.csv"
 MARKER = "demo.json"
-"""Says that a folder is a demo corpus, of which settings, and which files it owns."""
+"""Marks a folder as a demo corpus; contains the settings it was rendered with and the list of its files."""
 RACES = ("African", "Asian (East)", "Asian (South)", "Caucasian (American)", "Caucasian (European)")
 GENDERS = ("men", "women")
-FRAMES = (62, 75)
-"""Shortest and longest video: 2.5 to 3 s, drawn alike for real and forged ones."""
-TOO_SHORT = 12
-"""Frames of the video that is too short for a clip."""
-FEWEST = 4
-"""Identities below which the odd rows (other methods, broken files) have no owner."""
+FRAME_RANGE = (62, 75)
+"""Minimum and maximum number of frames: 2.5 to 3 s. Real and forged videos have the same distribution."""
+TOO_SHORT_FRAMES = 12
+"""Number of frames of the video that is too short for a clip."""
+MIN_IDENTITIES = 4
+"""The special rows (other methods, broken files) need this many identities."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the index, and how its file comes about."""
+    """One row of the index, and the function that writes its file."""
 
     source: str
     target1: str
@@ -53,45 +53,49 @@ class Row:
     race: str
     gender: str
     filename: str
-    make: Callable[[Path], None] | None
-    """Writes the file; None: there is none."""
+    write: Callable[[Path], None] | None
+    """Writes the file; None: the file is missing on purpose."""
     broken: str = ""
-    """What is wrong with it on purpose, as a word of lipinc.video.rejection.Reason; empty: nothing."""
+    """How the file is broken on purpose: a value of lipinc.video.rejection.Reason; empty: it is not."""
 
     @property
     def folder(self) -> Path:
-        """<type>/<race>/<gender>/<identity>, relative to the dataset root."""
+        """<type>/<race>/<gender>/<identity>, relative to the root of the data set."""
         return Path(FAKEAVCELEB_TYPES[self.category], self.race, self.gender, self.source)
 
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What a demo corpus holds. Real and forged count the ordinary videos of methods real and wav2lip."""
+    """The contents of a demo corpus."""
 
     root: Path
     videos: int
-    """Rows of the index."""
+    """Number of rows in the index."""
     reals: int
+    """Number of videos of method real that are not broken."""
     fakes: int
+    """Number of videos of method wav2lip that are not broken."""
     broken: int
     reused: bool
-    """It was there already."""
+    """Whether the corpus existed already."""
 
 
 def render(out: Path, *, identities: int = 16, seed: int = 0, workers: int = 0) -> CorpusSummary:
-    """Render the demo corpus into the dataset root `out`, or reuse the one that is there.
+    """Render the demo corpus into the folder `out`, or reuse an existing one with the same settings.
 
-    workers: processes; 0: one for each core, 1: this one. Neither they nor the order change a byte.
-    Raises UserError for fewer than four identities, for a folder that holds another data set, and for a worker that
-    died.
+    Args:
+        workers: Number of processes; 0: one per core, 1: the current process. Does not change the files.
+
+    Raises:
+        UserError: too few identities, the folder contains another data set, or a worker process died.
     """
     out = Path(out)
-    if identities < FEWEST:
-        raise UserError(f"{identities} identities asked for, at least {FEWEST} are needed: pass --identities {FEWEST}")
+    if identities < MIN_IDENTITIES:
+        raise UserError(f"{identities} identities are too few: pass --identities {MIN_IDENTITIES} or more")
     if (out / INDEX).exists() and not (out / MARKER).exists():
-        raise UserError(f"{out} holds a data set that is not the demo corpus: choose another folder with --out")
+        raise UserError(f"{out} contains a data set that is not the demo corpus: choose another folder with --out")
     rows = plan(identities, seed)
-    files = [row.folder / row.filename for row in rows if row.make]
+    files = [row.folder / row.filename for row in rows if row.write]
     marker = {"settings": _settings(identities, seed), "files": [file.as_posix() for file in files]}
     old = _read_marker(out)
     reused = old == marker and (out / INDEX).exists() and all((out / file).exists() for file in files)
@@ -99,58 +103,60 @@ def render(out: Path, *, identities: int = 16, seed: int = 0, workers: int = 0) 
         (out / INDEX).unlink(missing_ok=True)
         for file in old.get("files", ()):
             (out / file).unlink(missing_ok=True)
-        _make(rows, out, workers or os.cpu_count() or 1)
-        write_atomically(out / MARKER, json.dumps(marker, indent=1).encode() + b"\n")
-        _write_index(rows, out / INDEX)  # last: where there is an index, the corpus is complete
-    sound = [row for row in rows if not row.broken]
+        _write_videos(rows, out, workers or os.cpu_count() or 1)
+        write_atomically(out / MARKER, (json.dumps(marker, indent=1) + "\n").encode())
+        _write_index(rows, out / INDEX)  # last, so that a corpus with an index is complete
+    intact = [row for row in rows if not row.broken]
     return CorpusSummary(
         root=out,
         videos=len(rows),
-        reals=sum(row.method == "real" for row in sound),
-        fakes=sum(row.method == "wav2lip" for row in sound),
-        broken=len(rows) - len(sound),
+        reals=sum(row.method == "real" for row in intact),
+        fakes=sum(row.method == "wav2lip" for row in intact),
+        broken=len(rows) - len(intact),
         reused=reused,
     )
 
 
 def plan(identities: int, seed: int) -> list[Row]:
-    """All rows of the index, in order. The same arguments give the same plan."""
+    """All rows of the index, in order. Depends only on the arguments."""
     rng = np.random.default_rng([seed, identities])
-    people = list(_people(identities + 3, rng))  # three more: each has one real video, which is broken
-    frames = partial(rng.integers, FRAMES[0], FRAMES[1], endpoint=True)
+    people = list(_people(identities + 3, rng))  # the last three have only one, broken video
+    frames = partial(rng.integers, *FRAME_RANGE, endpoint=True)
     real, fakes = [], []
     for number, person in enumerate(people[:identities]):
-        shown = partial(render_video, number=number, seed=seed)
-        real.append(replace(person, make=partial(shown, frames=int(frames()))))
+        render_identity = partial(render_video, number=number, seed=seed)
+        real.append(replace(person, write=partial(render_identity, frames=int(frames()))))
         others = [people[(number + step) % identities].source for step in (1, 2, 3)]
         for take, category in enumerate("CDC" if number % 4 == 3 else "CD"):
-            forged = partial(shown, frames=int(frames()), forged="mouth", take=take + 1)
-            fakes.append(_forged(person, category, "wav2lip", (others[take],), forged))
+            render_forged = partial(render_identity, frames=int(frames()), forged="mouth", take=take + 1)
+            fakes.append(_forged(person, category, "wav2lip", (others[take],), render_forged))
     for number, method, category, targets in (
         (0, "faceswap", "C", ("7",)),
         (1, "faceswap", "C", ("12",)),
         (2, "fsgan-wav2lip", "D", (people[1].source, people[3].source)),
         (3, "fsgan-wav2lip", "D", (people[0].source, people[1].source)),
     ):
-        whole = partial(render_video, number=number, seed=seed, frames=int(frames()), forged="face", take=9)
-        fakes.append(_forged(people[number], category, method, targets, whole))
-    cloned = [  # the same bytes as the real video: only a voice would differ
+        render_swap = partial(render_video, number=number, seed=seed, frames=int(frames()), forged="face", take=9)
+        fakes.append(_forged(people[number], category, method, targets, render_swap))
+    cloned = [  # the same bytes as the real video: only the voice is cloned
         replace(row, category="B", method="rtvc", target1="fake.mp4", filename=f"{row.filename[:-4]}_fake.mp4")
         for row in real[:2]
     ]
-    short, scenery, closed = people[identities:]
-    never_opens = 4 * (identities // 4 + 1)  # one of the portrait whose lips are shut: surely below the threshold
-    speaker = partial(render_video, number=identities, seed=seed)
-    mute = partial(render_video, number=never_opens, seed=seed)
+    short, no_face, closed = people[identities:]
+    # An identity from the portrait with closed lips, so that its openness is certainly below the threshold.
+    closed_number = 4 * (identities // 4 + 1)
+    render_short = partial(render_video, number=identities, seed=seed)
+    render_closed = partial(render_video, number=closed_number, seed=seed)
     real += [
-        replace(short, make=partial(speaker, frames=TOO_SHORT), broken="too_short"),
-        replace(scenery, make=partial(_coffee, frames=int(frames())), broken="no_face"),
-        replace(closed, make=partial(mute, frames=int(frames()), silent=True), broken="mouth_closed"),
+        replace(short, write=partial(render_short, frames=TOO_SHORT_FRAMES), broken="too_short"),
+        replace(no_face, write=partial(_write_coffee, frames=int(frames())), broken="no_face"),
+        replace(closed, write=partial(render_closed, frames=int(frames()), silent=True), broken="mouth_closed"),
     ]
-    whole = partial(render_video, number=2, seed=seed, frames=int(frames()), forged="mouth", take=8)
-    cut = _forged(people[2], "D", "wav2lip", (people[5 % identities].source,), partial(_truncated, make=whole))
-    absent = _forged(people[3], "D", "wav2lip", (people[6 % identities].source,), None)
-    fakes += [replace(cut, broken="unreadable"), replace(absent, broken="missing")]
+    write_whole = partial(render_video, number=2, seed=seed, frames=int(frames()), forged="mouth", take=8)
+    write_truncated = partial(_write_truncated, write_whole=write_whole)
+    truncated = _forged(people[2], "D", "wav2lip", (people[5 % identities].source,), write_truncated)
+    missing = _forged(people[3], "D", "wav2lip", (people[6 % identities].source,), None)
+    fakes += [replace(truncated, broken="unreadable"), replace(missing, broken="missing")]
     return [*real, *cloned, *sorted(fakes, key=lambda row: (row.category, row.method, row.source))]
 
 
@@ -162,9 +168,9 @@ def _people(count: int, rng: np.random.Generator) -> Iterator[Row]:
 
 
 def _forged(
-    person: Row, category: str, method: str, targets: tuple[str, ...], make: Callable[[Path], None] | None
+    person: Row, category: str, method: str, targets: tuple[str, ...], write: Callable[[Path], None] | None
 ) -> Row:
-    """The row of a forgery of a person's real video, named as FakeAVCeleb names it."""
+    """The row of a forgery of a person's real video, with a file name as in FakeAVCeleb."""
     ending = "_wavtolip.mp4" if "wav2lip" in method else ".mp4"
     return replace(
         person,
@@ -173,51 +179,53 @@ def _forged(
         method=method,
         category=category,
         filename="_".join([person.filename[:-4], *targets]) + ending,
-        make=make,
+        write=write,
     )
 
 
-def _coffee(path: Path, *, frames: int) -> None:
-    """A video without a face: a slow pan over a cup of coffee (scikit-image's, by R. Michel, CC0)."""
+def _write_coffee(path: Path, *, frames: int) -> None:
+    """Write a video without a face: a slow pan over a cup of coffee (image from scikit-image, by R. Michel, CC0)."""
     from skimage import data
 
     image = np.ascontiguousarray(data.coffee()[..., ::-1])
     write_video(path, (np.ascontiguousarray(image[60:284, x : x + FRAME]) for x in range(100, 100 + 2 * frames, 2)))
 
 
-def _truncated(path: Path, *, make: Callable[[Path], None]) -> None:
-    """A video that broke off while it was copied: the table of its frames, at the end of the file, is lost."""
-    make(path)
+def _write_truncated(path: Path, *, write_whole: Callable[[Path], None]) -> None:
+    """Write a truncated video, as after an interrupted copy: its frame index, at the end of the file, is lost."""
+    write_whole(path)
     os.truncate(path, path.stat().st_size * 3 // 5)
 
 
-def _make(rows: list[Row], out: Path, workers: int) -> None:
+def _write_videos(rows: list[Row], out: Path, workers: int) -> None:
     """Write all files, with a progress bar."""
-    jobs = {out / row.folder / row.filename: row.make for row in rows if row.make}
+    jobs = {out / row.folder / row.filename: row.write for row in rows if row.write}
     with tqdm(total=len(jobs), unit="video", desc="demo corpus") as bar:
         if workers == 1:
-            for path, make in jobs.items():
-                make(path)
+            for path, write in jobs.items():
+                write(path)
                 bar.update()
             return
-        # Spawned: MediaPipe hangs in a process that was forked.
+        # spawn, since MediaPipe hangs in a forked process.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_core) as pool:
-            running = [pool.submit(make, path) for path, make in jobs.items()]
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_core) as pool:
+            running = [pool.submit(write, path) for path, write in jobs.items()]
             try:
                 for done in as_completed(running):
                     done.result()
                     bar.update()
             except BrokenProcessPool as error:
-                raise UserError("a rendering process died (out of memory?): try fewer with --workers") from error
+                raise UserError(
+                    "a rendering process died (out of memory?): use fewer processes with --workers"
+                ) from error
 
 
-def _one_core() -> None:
+def _use_one_core() -> None:
     cv2.setNumThreads(1)
 
 
 def _settings(identities: int, seed: int) -> dict[str, object]:
-    """All that the bytes depend on, this package's own source included."""
+    """Everything that determines the bytes of the corpus, including the source code of this package."""
     source = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
     versions = {name: importlib.metadata.version(name) for name in ("av", "opencv-python", "numpy", "mediapipe")}
     return {

@@ -100,9 +100,7 @@ def fill_cache(
             os.link(original, file)
         else:
             clips = make(np.random.default_rng(video), fake=label is Label.FAKE, config=config, windows=1)
-            about = write_clips(
-                file, clips, cache.settings, record.key, size=1, with_residues=config.cache.residues
-            )
+            about = write_clips(file, clips, cache.settings, record.key, size=1, with_residues=config.cache.residues)
             written.append((file, about))
         rows.append(ManifestRow(record, OK, **about))
     cache.finish(rows, config.data)

@@ -1,4 +1,4 @@
-"""Video files of talking identities, real and forged."""
+"""Renders video files of talking synthetic identities, real and forged."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 
 from lipinc.demo import talking
-from lipinc.demo.faces import identity
-from lipinc.demo.forgery import draw_generator, forge, waver
+from lipinc.demo.faces import make_identity
+from lipinc.demo.forgery import add_mouth_jitter, draw_generator, forge
 from lipinc.video.reader import Frame
 from lipinc.video.writer import encode
 
 CRF = 20
-"""H.264 quality of every file, real or forged."""
+"""Constant rate factor of every file, real or forged."""
 
 
 def render_video(
@@ -28,10 +28,15 @@ def render_video(
 ) -> None:
     """Render one video of a synthetic identity: 224 x 224, 25 frames a second, H.264, no audio.
 
-    number, seed: which identity. frames: 1 or more. forged: None for a real video, else the region that is generated
-    again. take: which other speech drives the forgery. silent: the mouth never opens.
-    The same arguments give the same bytes. All videos of an identity show the same performance, as the fakes of
-    FakeAVCeleb are made of its real videos.
+    The same arguments give the same bytes. All videos of an identity show the same performance, since the fakes of
+    FakeAVCeleb are made from its real videos.
+
+    Args:
+        number: Number of the identity; it differs with the seed.
+        frames: Number of frames, at least 1.
+        forged: Region that is replaced; None: a real video.
+        take: Selects the other speech that drives the forgery.
+        silent: The mouth never opens.
     """
     write_video(path, talking_frames(number=number, frames=frames, seed=seed, forged=forged, take=take, silent=silent))
 
@@ -45,22 +50,23 @@ def talking_frames(
     take: int = 1,
     silent: bool = False,
 ) -> Iterator[np.ndarray]:
-    """The frames that `render_video` encodes: [224, 224, 3] uint8 BGR each."""
-    face = identity(number, seed)
+    """The frames that `render_video` encodes: (224, 224, 3) uint8 BGR each."""
+    face = make_identity(number, seed)
     head = talking.TalkingHead(face)
-    noise, forger = np.random.default_rng([seed, number, 3]), np.random.default_rng([seed, number, 4, take])
+    noise, forgery_rng = np.random.default_rng([seed, number, 3]), np.random.default_rng([seed, number, 4, take])
     poses = talking.head_motion(np.random.default_rng([seed, number, 1]), frames)
-    said = talking.silence(frames) if silent else talking.speech(np.random.default_rng([seed, number, 2]), frames)
-    driving = talking.speech(np.random.default_rng([seed, number, 5, take]), frames)
-    generator = draw_generator(forger, forged) if forged else None
-    for pose, mouth, other in zip(poses, said, driving, strict=True):
+    own_speech = talking.silence(frames) if silent else talking.speech(np.random.default_rng([seed, number, 2]), frames)
+    other_speech = talking.speech(np.random.default_rng([seed, number, 5, take]), frames)
+    generator = draw_generator(forgery_rng, forged) if forged else None
+    for pose, mouth, other_mouth in zip(poses, own_speech, other_speech, strict=True):
         frame = head.render(pose, mouth) + talking.sensor_noise(noise, face.noise)
         if generator:
-            frame = forge(frame, head.render(pose, waver(other, forger)), head.box(pose), generator, forger)
+            driven = head.render(pose, add_mouth_jitter(other_mouth, forgery_rng))
+            frame = forge(frame, driven, head.box(pose), generator, forgery_rng)
         yield np.rint(frame).clip(0, 255).astype(np.uint8)
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray]) -> None:
-    """Encode frames ([H, W, 3] uint8 BGR) as an H.264 mp4. The file appears when it is complete."""
+    """Encode frames, (H, W, 3) uint8 BGR, to an H.264 mp4 file. Writes atomically."""
     timed = (Frame(index, index / talking.FPS, image) for index, image in enumerate(frames))
     encode(timed, path, crf=CRF, preset="veryfast")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipinc.config.loading import load_module
-from lipinc.datasets.dataset import VIDEO_SUFFIXES
-from lipinc.errors import UserError, named
+from lipinc.errors import UserError, one_line
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
+from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
+from lipinc.video.video_files import walk_video_files
 
 if TYPE_CHECKING:
     from lipinc.detection.detector import Detector
@@ -83,14 +83,14 @@ def classify_videos(files: list[Path], settings: Settings, workers: int) -> Iter
     """A result for each file, as they are done, from so many processes at most. Raises UserError if the checkpoint
     cannot be used."""
     workers = min(workers, len(files))
-    with isolating_threads(workers, prepare=partial(_prepare, settings, workers)) as executor:
+    with isolated_thread_pool(workers, initializer=partial(_prepare, settings, workers)) as executor:
         for future in as_completed([executor.submit(_classify_isolated, settings, file) for file in files]):
             yield future.result()
 
 
 def _classify_isolated(settings: Settings, file: Path) -> Result:
     """The result of one file, from the process of this thread."""
-    process = process_of_thread()
+    process = thread_process()
     try:
         return process.call(classify_video, settings, file, time_limit=settings.time_limit)
     except ProcessDied as death:
@@ -128,7 +128,7 @@ def classify_video(settings: Settings, file: Path) -> Result:
     try:
         verdict = detector(file, evidence=settings.report is not None)
     except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on
-        return _refuse(settings, file, Rejection(Reason.CRASHED, named(error)))
+        return _refuse(settings, file, Rejection(Reason.CRASHED, one_line(error)))
     return _keep(verdict, settings)
 
 
@@ -150,10 +150,6 @@ def _keep(verdict: "Verdict", settings: Settings) -> Result:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    closed: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders.sort()
-        for name in sorted(names):
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                yield Path(place, name)
-    yield from closed
+    unreadable: list[Path] = []
+    yield from walk_video_files(folder, on_error=lambda error: unreadable.append(Path(error.filename)))
+    yield from unreadable

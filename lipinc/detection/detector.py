@@ -32,7 +32,7 @@ from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkp
 from lipinc.models.device import choose_device
 from lipinc.versions import library_versions
 from lipinc.video.clips import SampledFace, sample_faces
-from lipinc.video.faces import FollowedVideo, follow_faces
+from lipinc.video.faces import TrackedVideo, track_faces
 from lipinc.video.mouth import residues
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
@@ -90,7 +90,7 @@ class Detector:
         except OSError as error:
             return self._refuse(path, Rejection(Reason.UNREADABLE, error.strerror or str(error)))
         try:
-            with follow_faces(path, self._mouth) as video:
+            with track_faces(path, self._mouth) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
                     return self._refuse(path, sampled, digest, video.duration)
@@ -104,7 +104,7 @@ class Detector:
         """The verdict on a file that was given up elsewhere."""
         return self._refuse(Path(path), rejection)
 
-    def _judge(self, sampled: SampledFace, video: FollowedVideo, evidence: bool) -> FaceVerdict:
+    def _judge(self, sampled: SampledFace, video: TrackedVideo, evidence: bool) -> FaceVerdict:
         face, windows = sampled.face, sampled.windows
         coverage = len(face.frame_ids) / video.frames
         if isinstance(windows, Rejection):

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from lipinc.evaluation.metrics import Interval, auc, average_precision, roc_counts
 from lipinc.evaluation.predictions import Predictions
 from lipinc.files.figures import DPI, FAKE, GUIDE, REAL, write_png
-from lipinc.synthesis.perturbations import LEVELS, RAW, crf_of, series
+from lipinc.synthesis.perturbations import LEVELS, RAW, parse_crf, perturbation_series
 
 CURVE = "#0072B2"
 SECOND_CURVE = "#E69F00"
@@ -149,10 +149,10 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
     condition -> AUC and its interval, drawn as a band."""
     curves = {
         name: [(level, areas[condition]) for level, condition in enumerate(conditions, start=1) if condition in areas]
-        for name, conditions in series().items()
+        for name, conditions in perturbation_series().items()
         if name != "crf"
     }
-    rates = {crf_of(condition): area for condition, area in areas.items() if crf_of(condition) is not None}
+    rates = {parse_crf(condition): area for condition, area in areas.items() if parse_crf(condition) is not None}
     curves["H.264, constant rate factor"] = sorted(rates.items())
     curves = {name: points for name, points in curves.items() if points}
     columns = min(4, len(curves))

@@ -9,7 +9,7 @@ from lipinc.batches.clip_dataset import ClipDataset
 from lipinc.batches.feature_dataset import FeatureDataset
 from lipinc.batches.loaders import evaluation_loader
 from lipinc.config import TrainConfig
-from lipinc.ddp import gather, is_main
+from lipinc.ddp import all_gather, is_main
 from lipinc.evaluation.predictions import Predictions
 from lipinc.models.registry import MouthModel
 
@@ -36,7 +36,7 @@ def predict(
         margins = (logits[:, 1] - logits[:, 0]).double()
         losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none")
         scored.append(tuple(values.cpu().numpy() for values in (batch.videos, margins, losses)))
-    videos, margins, losses = (np.concatenate(values) for values in zip(*gather(scored), strict=True))
+    videos, margins, losses = (np.concatenate(values) for values in zip(*all_gather(scored), strict=True))
     sums, counts = np.zeros(len(dataset.rows)), np.zeros(len(dataset.rows))
     np.add.at(sums, videos, margins)
     np.add.at(counts, videos, 1)

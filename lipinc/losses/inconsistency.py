@@ -7,7 +7,8 @@ the loss; the published code cannot be trained as written (it loops over the bat
 import torch
 from torch.nn import functional
 
-from lipinc.losses.ssim import WINDOW, mean_ssim
+from lipinc.losses.ssim import mean_ssim
+from lipinc.losses.ssim_torch import WINDOW
 
 
 def inconsistency_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from torch import nn
 from lipinc.config import Config
 from lipinc.config.registry import MODELS, source_file
 from lipinc.errors import UserError
-from lipinc.video.mouth import LEAST_SIDE
+from lipinc.video.mouth import MIN_NATIVE_SIDE
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -44,7 +44,7 @@ class ClipShape:
     def of(cls, config: Config) -> "ClipShape":
         """The clips that a config makes."""
         native = config.mouth.cut == "native"
-        height, width = (LEAST_SIDE, LEAST_SIDE) if native else (config.mouth.height, config.mouth.width)
+        height, width = (MIN_NATIVE_SIDE, MIN_NATIVE_SIDE) if native else (config.mouth.height, config.mouth.width)
         return cls(config.sampling.local_frames, config.sampling.global_frames, height, width)
 
 

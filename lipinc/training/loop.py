@@ -19,7 +19,7 @@ from lipinc.batches.loaders import training_loader
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, LossConfig, TrainConfig
-from lipinc.ddp import gather, is_main, parallelise, processes, total
+from lipinc.ddp import all_gather, all_reduce_sum, is_main, world_size, wrap_ddp
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
 from lipinc.evaluation.scoring import predict
@@ -69,7 +69,7 @@ def fit(
     validation = dataset_for(model, cache, rows["validation"], device)
     if config.train.compile:
         model.compile(backend=_compile_or_fall_back)
-    parallel = parallelise(model)
+    parallel = wrap_ddp(model)
 
     while not _is_over(history, config.train):
         started = time.perf_counter()
@@ -134,7 +134,7 @@ def train_one_epoch(
         losses = total_loss(LossInputs(logits, features, batch.labels, loss_config))
         optimizer.zero_grad(set_to_none=True)
         whole = min(config.batch_size, clips - position * config.batch_size)
-        (losses["total"] * (processes() * len(videos) / whole)).backward()  # of unequal shards, the mean over all clips
+        (losses["total"] * (world_size() * len(videos) / whole)).backward()  # of unequal shards, the mean over all clips
         if config.clip_gradient:
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_gradient)
         optimizer.step()
@@ -144,7 +144,7 @@ def train_one_epoch(
             _check_finite(recent, loader.dataset, epoch)
             recent.clear()
             progress.set_postfix(loss=f"{losses['total'].item():.3f}")
-    return dict(zip(names, (total(sums) / clips).tolist(), strict=True))
+    return dict(zip(names, (all_reduce_sum(sums) / clips).tolist(), strict=True))
 
 
 def _check_finite(losses: list[tuple[torch.Tensor, torch.Tensor]], dataset: ClipDataset | FeatureDataset, epoch: int) -> None:
@@ -152,7 +152,7 @@ def _check_finite(losses: list[tuple[torch.Tensor, torch.Tensor]], dataset: Clip
     finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist()
     bad = len(finite) if all(finite) else finite.index(False)
     # A step later, all processes have what one of them got first.
-    found = gather([(bad, [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos])])
+    found = all_gather([(bad, [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos])])
     first = min(step for step, _ in found)
     names = sorted({name for step, keys in found if step == first for name in keys})
     if names:

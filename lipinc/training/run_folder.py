@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from lipinc.config import Config, from_json, to_json
-from lipinc.ddp import is_main, processes
+from lipinc.ddp import is_main, world_size
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.files.csv_table import write_table
@@ -95,7 +95,7 @@ def environment() -> str:
         f"command: {shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])}",
         f"python: {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"cuda device: {device}",
-        f"threads: {torch.get_num_threads()} in each of {processes()} processes",
+        f"threads: {torch.get_num_threads()} in each of {world_size()} processes",
         *(f"{name}: {version}" for name, version in library_versions().items()),
     ]
     return "\n".join(lines) + "\n"

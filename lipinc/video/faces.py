@@ -1,4 +1,4 @@
-"""The faces of a video, followed from its first frame to its last, and the mouth of every frame that shows one."""
+"""Decodes a video once, tracks its faces, and crops the mouth in every frame that shows one."""
 
 import os
 import tempfile
@@ -13,110 +13,138 @@ import numpy as np
 from lipinc.config import MouthConfig
 from lipinc.video.face_tracking import FaceTracks
 from lipinc.video.landmarks import FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
-from lipinc.video.mouth import cut_mouth, cut_native, is_in_picture, measure, resize_mouth, to_one_size
-from lipinc.video.reader import fit, read_frames
+from lipinc.video.mouth import (
+    POSE_RATIOS,
+    crop_mouth,
+    crop_native,
+    crop_to_common_size,
+    estimate_pose,
+    is_inside_image,
+    resize_mouth,
+)
+from lipinc.video.reader import downscale, read_frames
 
-LOOK_EVERY = 12
-"""Frames between two looks for a second face: about half a second. Following several faces doubles the cost of a
-frame, so it is done only where there are several."""
-MOUTHS_IN_MEMORY = 16 << 20
-"""Bytes of mouths held in memory; those of longer videos go on to a temporary file."""
-THUMBNAIL = 96
-"""Longer side of a face's picture, in px."""
+FACE_COUNT_INTERVAL = 12
+"""Frames between two checks for additional faces: about half a second. Tracking several faces doubles the cost of a
+frame, so it is done only if there are several."""
+MAX_MOUTH_BYTES_IN_MEMORY = 16 << 20
+"""Above this, the mouths of a video go to a temporary file."""
+THUMBNAIL_SIDE = 96
+"""Longer side of a thumbnail, in px."""
 
-_SEEN = np.dtype(
-    [("frame", "i8"), ("time", "f8"), ("ratios", "f8", 4), ("offset", "i8"), ("height", "i4"), ("width", "i4")]
+_OBSERVATION = np.dtype(
+    [
+        ("frame", "i8"),
+        ("time", "f8"),
+        ("ratios", "f8", len(POSE_RATIOS)),
+        ("offset", "i8"),  # of the mouth's pixels in the temporary file
+        ("height", "i4"),
+        ("width", "i4"),
+    ]
 )
 
 
 @dataclass(frozen=True)
 class Face:
-    """One person's face through a video. Its mouths can be read while the video is open."""
+    """One person's face over the whole video. `mouths` works only inside the `track_faces` block."""
 
     thumbnail: np.ndarray
-    """[H, W, 3] uint8 BGR: the face where it was first seen."""
-    _seen: np.ndarray
-    _store: BinaryIO
+    """(H, W, 3) uint8 BGR: the face in the first frame with a usable mouth."""
+    _observations: np.ndarray
+    _mouth_file: BinaryIO
 
     @property
     def frame_ids(self) -> np.ndarray:
-        """[F] int64: the frames of the file that show its mouth, counted from 0."""
-        return self._seen["frame"]
+        """(F,) int64: indices of the frames that show its mouth, from 0."""
+        return self._observations["frame"]
 
     @property
     def times(self) -> np.ndarray:
-        """[F] float64: their presentation times in s."""
-        return self._seen["time"]
+        """(F,) float64: presentation times of these frames, in s."""
+        return self._observations["time"]
 
     @property
     def ratios(self) -> np.ndarray:
-        """[F, 4] float64 in the order of mouth.POSE_RATIOS."""
-        return self._seen["ratios"]
+        """(F, 4) float64, in the order of mouth.POSE_RATIOS."""
+        return self._observations["ratios"]
 
     def mouths(self, positions: np.ndarray, config: MouthConfig) -> np.ndarray:
-        """The mouths of a window, at some positions [N] of the arrays above: [N, H, W, 3] uint8 BGR. Cut natively, they
-        have the least height and width of them all."""
-        mouths = [self._mouth(self._seen[position]) for position in positions]
+        """Read the mouths of one window.
+
+        Args:
+            positions: (N,) int: indices into the arrays above.
+
+        Returns:
+            (N, H, W, 3) uint8 BGR: config.height x config.width, or for native crops the smallest height and width of
+            the N mouths.
+        """
+        mouths = [self._read_mouth(self._observations[position]) for position in positions]
         if config.cut == "native":
-            return to_one_size(mouths)
+            return crop_to_common_size(mouths)
         return np.stack([resize_mouth(mouth, config) for mouth in mouths])
 
-    def _mouth(self, seen: np.void) -> np.ndarray:
-        shape = (int(seen["height"]), int(seen["width"]), 3)
-        self._store.seek(int(seen["offset"]))
-        return np.frombuffer(self._store.read(int(np.prod(shape))), dtype=np.uint8).reshape(shape)
+    def _read_mouth(self, observation: np.void) -> np.ndarray:
+        shape = (int(observation["height"]), int(observation["width"]), 3)
+        self._mouth_file.seek(int(observation["offset"]))
+        return np.frombuffer(self._mouth_file.read(int(np.prod(shape))), dtype=np.uint8).reshape(shape)
 
 
 @dataclass(frozen=True)
-class FollowedVideo:
-    """What a whole video shows."""
+class TrackedVideo:
+    """A decoded video with its tracked faces."""
 
     frames: int
-    """Frames decoded."""
+    """Number of decoded frames."""
     duration: float
     """Presentation time of the last frame, in s."""
     faces: list[Face]
-    """By their area summed over the video, the largest first."""
+    """Sorted by area summed over the video, largest first."""
 
 
 @contextmanager
-def follow_faces(
+def track_faces(
     path: str | os.PathLike, config: MouthConfig, *, perturb: Callable[[int, np.ndarray], np.ndarray] | None = None
-) -> Iterator[FollowedVideo]:
-    """Decode a video once and follow its faces. What it gives depends on nothing but the file and the config.
+) -> Iterator[TrackedVideo]:
+    """Decode a video once and track its faces. The result depends only on the arguments and the content of the file.
 
-    Frames stream and mouths go to a temporary file: memory does not grow with the length of the video, but for some
-    64 bytes a face and frame. Raises reader.Unreadable.
+    Frames are streamed and mouths go to a temporary file: memory does not grow with the length of the video, except
+    for some 64 bytes per face and frame.
+
+    Args:
+        perturb: Changes each frame, given its index and image, before face detection.
+
+    Raises:
+        reader.Unreadable: no frame of the file can be decoded.
     """
-    with tempfile.SpooledTemporaryFile(MOUTHS_IN_MEMORY) as store:
+    with tempfile.SpooledTemporaryFile(MAX_MOUTH_BYTES_IN_MEMORY) as mouth_file:
         video = None
         with quiet_native_logs():
             if config.face == "largest":
-                video = _follow(path, config, store, perturb, several=False)
+                video = _track(path, config, mouth_file, perturb, several=False)
             if video is None:
-                video = _follow(path, config, store, perturb, several=True)
+                video = _track(path, config, mouth_file, perturb, several=True)
         yield video
 
 
-def _follow(
+def _track(
     path: str | os.PathLike,
     config: MouthConfig,
-    store: BinaryIO,
+    mouth_file: BinaryIO,
     perturb: Callable[[int, np.ndarray], np.ndarray] | None,
     *,
     several: bool,
-) -> FollowedVideo | None:
-    """several: follow up to config.max_faces faces; otherwise one, and None as soon as a second one is seen."""
+) -> TrackedVideo | None:
+    """Track up to config.max_faces faces if `several`; otherwise one, and return None once a second face appears."""
     tracks = FaceTracks()
     frames, duration = 0, 0.0
-    store.seek(0)
+    mouth_file.seek(0)
     with (
         FaceMesh(max_faces=config.max_faces if several else 1, refine=config.refine_landmarks) as mesh,
-        FaceCounter() as counter,
+        FaceCounter() as count_faces,
     ):
         for frame in read_frames(path, perturb=perturb):
-            image = fit(frame.image, config.working_width)
-            if not several and frame.index % LOOK_EVERY == 0 and counter(image) > 1:
+            image = downscale(frame.image, config.working_width)
+            if not several and frame.index % FACE_COUNT_INTERVAL == 0 and count_faces(image) > 1:
                 return None
             frames, duration = frames + 1, frame.time
             faces = mesh(image)
@@ -124,27 +152,27 @@ def _follow(
             for face, box, track in zip(faces, boxes, tracks.assign(frame.index, boxes), strict=True):
                 face = face.astype(np.float64)
                 lips = lip_outline(face)
-                pose = measure(to_68(face), lips, config) if is_in_picture(lips, image) else None
+                pose = estimate_pose(to_68(face), lips, config) if is_inside_image(lips, image) else None
                 if pose is None:
                     continue
                 if config.cut == "native":
-                    # From the frame before it was reduced: half as many pixels say much less (docs/experiments.md).
-                    mouth = cut_native(frame.image, lips * (frame.image.shape[1] // image.shape[1]), config.margin)
+                    # From the frame at full size: half as many pixels carry much less evidence (docs/experiments.md).
+                    mouth = crop_native(frame.image, lips * (frame.image.shape[1] // image.shape[1]), config.margin)
                 else:
-                    mouth = cut_mouth(image, pose)
+                    mouth = crop_mouth(image, pose)
                 if mouth is None:
                     continue
                 if track.thumbnail is None:
                     track.thumbnail = _thumbnail(image, box)
-                seen = (frame.index, frame.time, pose.ratios, store.tell(), *mouth.shape[:2])
-                track.seen += np.array(seen, dtype=_SEEN).tobytes()
-                store.write(mouth.tobytes())
+                observation = (frame.index, frame.time, pose.ratios, mouth_file.tell(), *mouth.shape[:2])
+                track.observations += np.array(observation, dtype=_OBSERVATION).tobytes()
+                mouth_file.write(mouth.tobytes())
     faces = [
-        Face(track.thumbnail, np.frombuffer(track.seen, dtype=_SEEN), store)
-        for track in tracks.by_area()
+        Face(track.thumbnail, np.frombuffer(track.observations, dtype=_OBSERVATION), mouth_file)
+        for track in tracks.sorted_by_area()
         if track.thumbnail is not None
     ]
-    return FollowedVideo(frames, duration, faces)
+    return TrackedVideo(frames, duration, faces)
 
 
 def _thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -152,6 +180,6 @@ def _thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     left, top = np.clip(np.floor(box[:2]).astype(int), 0, (width - 1, height - 1))
     right, bottom = np.clip(np.ceil(box[2:]).astype(int), (left + 1, top + 1), (width, height))
     face = image[top:bottom, left:right]
-    scale = THUMBNAIL / max(face.shape[:2])
+    scale = THUMBNAIL_SIDE / max(face.shape[:2])
     size = (max(1, round(face.shape[1] * scale)), max(1, round(face.shape[0] * scale)))
     return cv2.resize(face, size, interpolation=cv2.INTER_AREA)

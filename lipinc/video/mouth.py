@@ -1,8 +1,8 @@
-"""From the landmarks of a face to its mouth and its four pose ratios (pure functions).
+"""Crops the mouth of a face and computes its pose ratios, given the landmarks (pure functions).
 
-Points are (x, y) in px. A face is aligned as the papers' code does it: a rotation and one scale bring the eye centres
-to fixed places of a square; the mouth is the tight box of the lips there. Or it is cut from the frame as it stands, so
-that every pixel is one that was decoded.
+Points are (x, y) in px. There are two kinds of crops. Aligned, as in the papers' code: a rotation and a uniform scale
+move the eye centres to fixed positions in a square, and the mouth is the tight bounding box of the lips there. Native:
+the mouth is cropped from the frame without resampling, so that every pixel is a decoded one.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,33 @@ import numpy as np
 from lipinc.config import MouthConfig
 
 POSE_RATIOS = ("openness", "width", "left_cheek", "right_cheek")
-LEAST_SIDE = 18
-"""Of a mouth cut from the frame as it stands, in px: smaller ones get more of the skin around them."""
+"""Names of the pose ratios, in the order of every array of them. See `pose_ratios`."""
+OPENNESS = POSE_RATIOS.index("openness")
+MIN_NATIVE_SIDE = 18
+"""Minimum side of a native crop, in px: the crop of a smaller mouth includes more of the skin around it."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the mouth of one face is, and how it is held."""
+    """Position and pose of the mouth of one face."""
 
     transform: np.ndarray
-    """[2, 3] float64: frame px -> aligned face px."""
+    """(2, 3) float64 affine matrix: frame px -> aligned face px."""
     box: tuple[int, int, int, int]
-    """Lip box (left, top, right, bottom) in aligned face px, right and bottom exclusive."""
+    """Lip bounding box (left, top, right, bottom) in aligned face px; right and bottom are exclusive."""
     ratios: np.ndarray
-    """[4] float64 in the order of POSE_RATIOS: openness as a share of the face height, the others of its width."""
+    """(4,) float64, in the order of POSE_RATIOS."""
 
 
-def measure(points: np.ndarray, lips: np.ndarray, config: MouthConfig) -> Pose | None:
-    """The pose of a face from its 68 points [68, 2] and its lip outline [P, 2], both in frame px.
+def estimate_pose(points: np.ndarray, lips: np.ndarray, config: MouthConfig) -> Pose | None:
+    """Estimate the pose of a face.
 
-    None where the lips do not lie within the aligned face: a profile so strong that the eyes nearly coincide.
+    Args:
+        points: (68, 2) landmarks in frame px.
+        lips: (P, 2) lip outline in frame px.
+
+    Returns:
+        None if the lips are not inside the aligned face: a profile view in which the eyes nearly coincide.
     """
     transform = alignment(points, config.aligned_size, config.eye)
     if transform is None:
@@ -45,18 +52,25 @@ def measure(points: np.ndarray, lips: np.ndarray, config: MouthConfig) -> Pose |
 
 
 def alignment(points: np.ndarray, size: int, eye: tuple[float, float]) -> np.ndarray | None:
-    """The similarity transform [2, 3] that puts the centres of the eyes at `eye` and at its mirror image.
+    """The similarity transform that moves the eye centres to `eye` and to its mirror image.
 
-    points: [68, 2] px. eye: place of the eye at the left of the picture, as a share of `size`. None if the eyes
-    coincide. Source: V1, code (imutils' FaceAligner, without its rounding of the eye centres to whole px).
+    Source: V1, code (imutils' FaceAligner, but without rounding the eye centres to whole px).
+
+    Args:
+        points: (68, 2) landmarks in px.
+        size: Side of the aligned face, in px.
+        eye: Position of the eye at the left of the image, as a fraction of `size`.
+
+    Returns:
+        (2, 3) float64 affine matrix; None if the eyes coincide.
     """
     left, right = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
-    across = right - left
-    distance = float(np.hypot(*across))
+    between_eyes = right - left
+    distance = float(np.hypot(*between_eyes))
     if distance < 1:
         return None
     scale = (1 - 2 * eye[0]) * size / distance
-    cosine, sine = across / distance * scale
+    cosine, sine = between_eyes / distance * scale
     middle = (left + right) / 2
     rotation = np.array([[cosine, sine], [-sine, cosine]])
     shift = np.array([size / 2, eye[1] * size]) - rotation @ middle
@@ -64,9 +78,13 @@ def alignment(points: np.ndarray, size: int, eye: tuple[float, float]) -> np.nda
 
 
 def pose_ratios(points: np.ndarray) -> np.ndarray:
-    """Openness, width, left cheek and right cheek [4] of aligned 68 points [68, 2].
+    """The pose ratios of a face, from its aligned landmarks (68, 2).
 
-    The face box is the bounding box of the 68 points (the papers: dlib's detection box). Source: V1, code.
+    Source: V1, code. The face box here is the bounding box of the 68 points; the papers use dlib's detection box.
+
+    Returns:
+        (4,) float64: gap between the lips / face height, then mouth width, and the distances of the left and the right
+        mouth corner to the jaw, each / face width.
     """
     face_width, face_height = points.max(axis=0) - points.min(axis=0)
 
@@ -83,14 +101,17 @@ def pose_ratios(points: np.ndarray) -> np.ndarray:
     )
 
 
-def is_in_picture(lips: np.ndarray, image: np.ndarray) -> bool:
-    """Whether a lip outline [P, 2] in px lies within an image [H, W, 3]: landmarks go on where the picture ends."""
+def is_inside_image(lips: np.ndarray, image: np.ndarray) -> bool:
+    """Whether a lip outline (P, 2) in px lies inside an image (H, W, 3). Landmarks may lie beyond the border."""
     height, width = image.shape[:2]
     return bool((lips >= 0).all() and (lips <= (width, height)).all())
 
 
 def lip_box(lips: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
-    """The tight box of aligned lip points [P, 2] in whole px, widened by `margin` of its sides on each side."""
+    """The tight bounding box of lip points (P, 2), in whole px.
+
+    margin: added on each side, as a fraction of the box's width or height.
+    """
     low, high = lips.min(axis=0), lips.max(axis=0)
     extra = (high - low) * margin
     left, top = np.floor(low - extra).astype(int)
@@ -98,10 +119,13 @@ def lip_box(lips: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
     return int(left), int(top), int(right), int(bottom)
 
 
-def cut_mouth(image: np.ndarray, pose: Pose) -> np.ndarray:
-    """The mouth of a frame, aligned, at the aligned face's own resolution: [bottom - top, right - left, 3] uint8.
+def crop_mouth(image: np.ndarray, pose: Pose) -> np.ndarray:
+    """Crop the aligned mouth from a frame, at the resolution of the aligned face.
 
-    Bicubic, as published. Only the box is warped: the same pixels as a box cut from the whole aligned face.
+    Bicubic, as published. Only the lip box is warped; its pixels are those of the whole aligned face.
+
+    Returns:
+        (bottom - top, right - left, 3) uint8.
     """
     left, top, right, bottom = pose.box
     transform = pose.transform - np.array([[0, 0, left], [0, 0, top]])
@@ -109,24 +133,34 @@ def cut_mouth(image: np.ndarray, pose: Pose) -> np.ndarray:
 
 
 def resize_mouth(mouth: np.ndarray, config: MouthConfig) -> np.ndarray:
-    """To the network's size: [config.height, config.width, 3] uint8. Bilinear, as published."""
+    """Resize a mouth to the network's input size: (config.height, config.width, 3) uint8. Bilinear, as published."""
     return cv2.resize(mouth, (config.width, config.height), interpolation=cv2.INTER_LINEAR)
 
 
-def cut_native(image: np.ndarray, lips: np.ndarray, margin: float) -> np.ndarray | None:
-    """The pixels [h, w, 3] uint8 of an image around a lip outline [P, 2] in px, as they are: its tight box widened by
-    `margin` of its sides on each side, moved into the image where it would stand out. None if that has no room."""
+def crop_native(image: np.ndarray, lips: np.ndarray, margin: float) -> np.ndarray | None:
+    """Crop the mouth from an image without resampling.
+
+    A crop that would extend beyond the image is moved inside.
+
+    Args:
+        image: (H, W, 3) uint8.
+        lips: (P, 2) lip outline in px.
+        margin: Added to the tight lip box on each side, as a fraction of its width or height.
+
+    Returns:
+        (h, w, 3) uint8, at least MIN_NATIVE_SIDE in both directions; None if the image is smaller than that.
+    """
     low, high = lips.min(axis=0), lips.max(axis=0)
-    picture = np.array([image.shape[1], image.shape[0]])
-    side = np.minimum(np.maximum(np.ceil((high - low) * (1 + 2 * margin)), LEAST_SIDE), picture).astype(int)
-    if side.min() < LEAST_SIDE:
+    image_size = np.array([image.shape[1], image.shape[0]])
+    side = np.minimum(np.maximum(np.ceil((high - low) * (1 + 2 * margin)), MIN_NATIVE_SIDE), image_size).astype(int)
+    if side.min() < MIN_NATIVE_SIDE:
         return None
-    left, top = np.clip(np.rint((low + high - side) / 2).astype(int), 0, picture - side)
+    left, top = np.clip(np.rint((low + high - side) / 2).astype(int), 0, image_size - side)
     return image[top : top + side[1], left : left + side[0]]
 
 
-def to_one_size(mouths: list[np.ndarray]) -> np.ndarray:
-    """Mouths [h, w, 3] of N frames, cut to the least of their heights and widths around their centres: [N, H, W, 3]."""
+def crop_to_common_size(mouths: list[np.ndarray]) -> np.ndarray:
+    """Centre-crop N mouths (h, w, 3) to the smallest height and the smallest width among them: (N, H, W, 3)."""
     height, width = (min(mouth.shape[axis] for mouth in mouths) for axis in (0, 1))
     corners = [((mouth.shape[0] - height) // 2, (mouth.shape[1] - width) // 2) for mouth in mouths]
     return np.stack(
@@ -135,10 +169,12 @@ def to_one_size(mouths: list[np.ndarray]) -> np.ndarray:
 
 
 def residues(frames: np.ndarray, mode: str) -> np.ndarray:
-    """Differences of consecutive mouths: [..., N, H, W, 3] uint8 -> [..., N - 1, H, W, 3] uint8.
+    """Differences of consecutive mouths: (..., N, H, W, 3) uint8 -> (..., N - 1, H, W, 3) uint8.
 
-    The seam between local and global frames is included, as published. mode: `wrapped` is (later - earlier) modulo
-    256, `absolute` is |later - earlier|.
+    The difference between the last local and the first global frame is included, as published.
+
+    Args:
+        mode: `wrapped`: (later - earlier) modulo 256; `absolute`: |later - earlier|.
     """
     later, earlier = frames[..., 1:, :, :, :], frames[..., :-1, :, :, :]
     if mode == "wrapped":

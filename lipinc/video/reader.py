@@ -1,4 +1,4 @@
-"""The frames of a video file, in order, and how wide ones are reduced."""
+"""Decodes the frames of a video file, in order, and downscales wide frames."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,13 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"# VobSub", b"ID3")
-"""What files begin with that FFmpeg takes for lists of other files, or for a tag that such a list may follow. One that
-names itself is read for ever, and one that names another would have that judged in its place."""
+PLAYLIST_SIGNATURES = (b"#EXTM3U", b"ffconcat", b"# VobSub", b"ID3")
+"""First bytes of files that FFmpeg treats as playlists (lists of other files), and of ID3 tags, which may precede a
+playlist. FFmpeg would read a playlist that contains itself for ever. A playlist that contains another file would get
+the verdict of that file."""
 
 
 class Unreadable(Exception):
-    """Not one frame of the file can be decoded."""
+    """No frame of the file can be decoded. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -22,27 +23,30 @@ class Frame:
     """One decoded frame."""
 
     index: int
-    """Counted from 0 in decoding order; the header's own count and seeking are not reliable."""
+    """From 0, counted while decoding: the frame count in the header and seeking are not reliable."""
     time: float
-    """Presentation time in s, as the container gives it."""
+    """Presentation time in s, from the container."""
     image: np.ndarray
-    """[H, W, 3] uint8 BGR, as the file has it, upright (rotation metadata is honoured)."""
+    """(H, W, 3) uint8 BGR at the size of the file, upright (rotation metadata is applied)."""
 
 
 def read_frames(
     path: str | os.PathLike, *, perturb: Callable[[int, np.ndarray], np.ndarray] | None = None
 ) -> Iterator[Frame]:
-    """Decode a video from its first frame on. A file that breaks off gives the frames before the break.
+    """Decode a video, frame by frame. A truncated file yields the frames before the break.
 
-    perturb: gives for the index and the image of a frame the image to go on with.
-    Raises Unreadable if there is not one.
+    Args:
+        perturb: Function of a frame's index and image that returns the image to use instead.
+
+    Raises:
+        Unreadable: no frame can be decoded.
     """
-    # An absolute path and a named backend: a file name is never taken for a URL or an image-sequence pattern.
+    # With an absolute path and an explicit backend, a file name is never taken for a URL or an image-sequence pattern.
     name = str(Path(path).absolute())
-    if any("\ud800" <= c <= "\udfff" for c in name):  # bytes of no encoding, as Python passes them on: OpenCV dies
-        raise Unreadable("its name or that of a folder above is not UTF-8; rename it")
-    if _head(name).startswith(PLAYLISTS):
-        raise Unreadable("a list of other files or a sound, not a video")
+    if any("\ud800" <= c <= "\udfff" for c in name):  # surrogates: bytes that are not UTF-8, on which OpenCV crashes
+        raise Unreadable("its name or the name of a parent folder is not UTF-8; rename it")
+    if _first_bytes(name).startswith(PLAYLIST_SIGNATURES):
+        raise Unreadable("a playlist (a list of other files) or an audio file, not a video")
     capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
@@ -54,7 +58,7 @@ def read_frames(
                 decoded, image = capture.read()
             except cv2.error as error:
                 if index == 0:
-                    raise Unreadable(f"the first frame does not decode: {error.err}") from error
+                    raise Unreadable(f"the first frame cannot be decoded: {error.err}") from error
                 break
             if not decoded:
                 break
@@ -63,24 +67,25 @@ def read_frames(
             yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, image)
             index += 1
         if index == 0:
-            raise Unreadable("it opens as a video, but no frame of it decodes")
+            raise Unreadable("it opens as a video, but no frame can be decoded")
     finally:
         capture.release()
 
 
-def _head(name: str) -> bytes:
+def _first_bytes(name: str) -> bytes:
     try:
         with open(name, "rb") as file:
-            return file.read(max(map(len, PLAYLISTS)))
+            return file.read(max(map(len, PLAYLIST_SIGNATURES)))
     except OSError as error:
         raise Unreadable(error.strerror) from error
 
 
-def fit(image: np.ndarray, width: int) -> np.ndarray:
-    """An image [H, W, 3] uint8, reduced by the largest whole factor that leaves it at least `width` px wide.
+def downscale(image: np.ndarray, width: int) -> np.ndarray:
+    """Downscale an image (H, W, 3) uint8 by the largest integer factor that leaves it at least `width` px wide.
 
-    Only whole px are averaged: at 1080p this takes a twentieth of the time of an exact width, and pixels that share
-    parts of others would share their noise, too. Rows and columns that do not fill a px are cut off.
+    Each output pixel is the mean of whole input pixels. At 1080p this takes a twentieth of the time of scaling to an
+    exact width; besides, output pixels that share input pixels would have correlated noise. Remaining rows and columns
+    that do not fill an output pixel are cut off.
     """
     factor = image.shape[1] // width
     if factor < 2:

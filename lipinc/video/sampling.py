@@ -1,13 +1,13 @@
-"""Which frames of a video become windows (pure functions on arrays of pose ratios).
+"""Samples the frames of the windows of a video (pure functions on arrays of pose ratios).
 
-The paper's meaning (default): local frames are truly adjacent; global frames are frames of a similar pose elsewhere,
-none of them a local frame, kept apart.
+By default as the paper describes it: local frames are truly adjacent; global frames are other frames with a similar
+pose, at a minimum distance from the local frames and from each other.
 
-`published_quirks` does what the published code does instead, for use with its weights:
-- a frame without a face does not break adjacency;
-- only the last local frame is kept out of the global frames, so the other local frames come back as global ones;
-- a whole percent is cut off, not rounded, and the tolerance is lopsided: -3 .. +2;
-- the first hits are taken, not the nearest.
+With `published_quirks` as the published code does it, for use with the published weights:
+- a frame without a face does not interrupt a run of adjacent frames;
+- only the last local frame is excluded from the global frames, so other local frames can be global frames too;
+- percentages are truncated instead of rounded, and the tolerance is asymmetric: -3 to +2;
+- the first matching frames are taken, not the nearest poses.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lipinc.config import SamplingConfig
+from lipinc.video.mouth import OPENNESS
 from lipinc.video.rejection import Reason, Rejection
 
 
@@ -23,41 +24,51 @@ class Window:
     """The frames of one clip: local frames in order, then global frames in order."""
 
     positions: np.ndarray
-    """[L + G] int64: positions in the arrays that were sampled."""
+    """(L + G,) int64: indices into the sampled arrays (not frame ids)."""
     nearest: bool
-    """Fewer than G frames lay within the tolerance, and the nearest poses were taken."""
+    """Fewer than G frames were within the tolerance, so the nearest poses were taken."""
 
 
 def sample_windows(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[Window] | Rejection:
-    """Up to `config.windows` windows of one face, spread over the video.
+    """Sample up to `config.windows` windows of one face, spread over the video.
 
-    frame_ids: [F] int, increasing: the frames that show the face. ratios: [F, 4] in the order of mouth.POSE_RATIOS.
-    The local runs of the video, disjoint and in order, are cut into as many stretches as windows are wanted; each
-    stretch gives its first run for which global frames are found. One window is therefore the first of the video, as
-    published.
+    The runs of local frames, disjoint and in order, are split into as many segments as windows are requested. Each
+    segment yields its first run for which global frames are found. With one window this is the first such run of the
+    video, as published.
+
+    Args:
+        frame_ids: (F,) int, increasing: the frames that show the face.
+        ratios: (F, 4) in the order of mouth.POSE_RATIOS.
+
+    Returns:
+        At least one window, or the reason why there is none.
     """
     if len(frame_ids) < config.min_frames:
         detail = f"the face is in {len(frame_ids)} frames, {config.min_frames} are needed"
         return Rejection(Reason.NO_FACE, detail)
-    runs = local_runs(frame_ids, ratios, config)
+    runs = find_local_runs(frame_ids, ratios, config)
     if not runs:
         detail = f"no {config.local_frames} adjacent frames with the mouth open by {config.min_openness:.1%}"
         return Rejection(Reason.MOUTH_CLOSED, detail)
     windows = []
-    for stretch in np.array_split(np.array(runs), min(config.windows, len(runs))):
-        window = _first_window(stretch, frame_ids, ratios, config)
+    for segment in np.array_split(np.array(runs), min(config.windows, len(runs))):
+        window = _first_window(segment, frame_ids, ratios, config)
         if window is not None:
             windows.append(window)
     if not windows:
-        detail = f"{len(runs)} local runs, none with {config.global_frames} frames of its pose elsewhere"
+        detail = f"{len(runs)} local runs, none with {config.global_frames} other frames of a similar pose"
         return Rejection(Reason.NO_SIMILAR_POSE, detail)
     return windows
 
 
-def local_runs(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[np.ndarray]:
-    """All disjoint runs of L adjacent frames with an open mouth, greedily from the start: a list of [L] positions."""
+def find_local_runs(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[np.ndarray]:
+    """Find disjoint runs of L adjacent frames with an open mouth, greedily from the start.
+
+    Returns:
+        A list of (L,) int arrays of indices.
+    """
     runs, start = [], 0
-    is_open = ratios[:, 0] >= config.min_openness
+    is_open = ratios[:, OPENNESS] >= config.min_openness
     for position in range(len(frame_ids)):
         if not is_open[position]:
             start = position + 1
@@ -72,12 +83,21 @@ def local_runs(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig
 
 
 def find_global_frames(
-    local: np.ndarray, frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig, *, nearest: bool = False
+    local: np.ndarray, frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig, *, any_distance: bool = False
 ) -> np.ndarray | None:
-    """G frames of the pose of the last local frame, in order: [G] positions, or None if there are not so many.
+    """Find G global frames, whose pose is similar to the pose of the last local frame.
 
-    The nearest poses are preferred; where taking them leaves no room for G frames `min_gap` apart, the earliest are
-    taken, which is the choice that fits most. nearest: leave out the tolerance.
+    The nearest poses are preferred. If they leave no room for G frames that are `min_gap` apart, the earliest frames
+    are taken, since that choice fits the largest number of frames.
+
+    Args:
+        local: (L,) indices of the local frames.
+        frame_ids: (F,) int, increasing.
+        ratios: (F, 4) in the order of mouth.POSE_RATIOS.
+        any_distance: Ignore the tolerance of the pose.
+
+    Returns:
+        (G,) indices in increasing order; None if there are fewer frames.
     """
     if config.published_quirks:
         return _published_global_frames(local, ratios, config)
@@ -85,13 +105,13 @@ def find_global_frames(
     candidate = (frame_ids <= frame_ids[local[0]] - config.min_gap) | (
         frame_ids >= frame_ids[local[-1]] + config.min_gap
     )
-    if not nearest:
+    if not any_distance:
         candidate &= (np.abs(percent - percent[local[-1]]) <= config.tolerance).all(axis=1)
     earliest_first = np.flatnonzero(candidate)
     distance = np.abs(ratios[earliest_first] - ratios[local[-1]]).max(axis=1, initial=0)
     nearest_first = earliest_first[np.argsort(distance, kind="stable")]
     for order in (nearest_first, earliest_first):
-        chosen = _apart(order, frame_ids, config.min_gap, config.global_frames)
+        chosen = _choose_spaced(order, frame_ids, config.min_gap, config.global_frames)
         if len(chosen) == config.global_frames:
             return np.sort(chosen)
     return None
@@ -100,13 +120,13 @@ def find_global_frames(
 def _first_window(runs: np.ndarray, frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> Window | None:
     for nearest in (False, True) if config.fallback == "nearest" else (False,):
         for local in runs:
-            found = find_global_frames(local, frame_ids, ratios, config, nearest=nearest)
+            found = find_global_frames(local, frame_ids, ratios, config, any_distance=nearest)
             if found is not None:
                 return Window(np.concatenate([local, found]), nearest)
     return None
 
 
-def _apart(order: np.ndarray, frame_ids: np.ndarray, gap: int, count: int) -> list[int]:
+def _choose_spaced(order: np.ndarray, frame_ids: np.ndarray, gap: int, count: int) -> list[int]:
     chosen: list[int] = []
     for position in order:
         if len(chosen) == count:

@@ -9,11 +9,9 @@ REAL_BGR = (0x73, 0x9E, 0x00)
 FAKE_BGR = (0x00, 0x5E, 0xD5)
 
 
-
 def clip(rng, count=8, height=64, width=144):
     frames = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
     return frames, frames[1:] - frames[:-1]
-
 
 
 def test_strip_holds_every_frame_above_the_residue_of_its_pair():
@@ -32,11 +30,9 @@ def test_strip_holds_every_frame_above_the_residue_of_its_pair():
     assert (strip[~covered] == 255).all()
 
 
-
 def test_strip_of_local_frames_alone_has_no_seam():
     frames, residues = clip(np.random.default_rng(0), count=3, height=10, width=20)
     assert mouth_strip(frames, residues, local_frames=3).shape == (20 + SEPARATOR, 60 + 2 * SEPARATOR, 3)
-
 
 
 def test_contact_sheet_shows_strips_pixel_for_pixel_under_coloured_captions(tmp_path):
@@ -57,8 +53,6 @@ def test_contact_sheet_shows_strips_pixel_for_pixel_under_coloured_captions(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
 
 
-
 def test_contact_sheet_of_nothing_is_still_a_picture(tmp_path):
     contact_sheet([], tmp_path / "sheet.png", "no clips", local_frames=5)
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] > 500
-

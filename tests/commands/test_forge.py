@@ -1,4 +1,4 @@
-"""A data set of pseudo-fakes: read back by the catalogue, continued, and clear about what it cannot do."""
+"""The data set of pseudo-fakes can be loaded and continued, and wrong folders are an error."""
 
 import csv
 from pathlib import Path
@@ -29,7 +29,7 @@ def run(root: Path, out: Path, *words: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(reals, tmp_path, capsys) -> None:
+def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(reals, tmp_path, capsys) -> None:
     out = tmp_path / "forged"
     run(reals, out, "--forgeries", "2")
     assert capsys.readouterr().out.splitlines() == [
@@ -38,7 +38,7 @@ def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(reals, tmp
     ]
     records = load_videos(FakeAVCeleb(root=str(out), fake_methods=("pseudo",)))
     assert [(r.identity, r.label) for r in records] == [
-        (person, label) for person in ("ann", "ann", "bob") for label in (Label.REAL, Label.FAKE, Label.FAKE)
+        (identity, label) for identity in ("ann", "ann", "bob") for label in (Label.REAL, Label.FAKE, Label.FAKE)
     ]
     assert all((out / record.path).is_file() for record in records)
     assert len({record.path for record in records}) == 9
@@ -63,7 +63,7 @@ def test_the_catalogue_reads_what_is_forged_and_a_second_run_keeps_it(reals, tmp
     assert not list(out.rglob("*.tmp"))
 
 
-def test_wrong_folders_are_refused(reals, tmp_path) -> None:
+def test_wrong_folders_are_an_error(reals, tmp_path) -> None:
     with pytest.raises(UserError, match="holds no video"):
         run(tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="lies in"):
@@ -73,5 +73,5 @@ def test_wrong_folders_are_refused(reals, tmp_path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/b/c.mp4", "a/b_c.mp4"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match="one name"):
+    with pytest.raises(UserError, match="the same name"):
         run(tmp_path / ".", tmp_path.parent / "out")

@@ -116,7 +116,7 @@ IN_ORDER = (
     "-m lipinc.cross_validation --config configs/robust.py --split.folds 5 --leave-out each --seeds 0 1 2",
     "train_pipeline.py --config configs/robust.py",
     "-m lipinc.commands.evaluate --config configs/own_clips.py --checkpoints weights/robust.safetensors",
-    "-m lipinc.synthesis.compression --root data/clips --out data/clips_crf28 --crf 28",
+    "-m lipinc.commands.reencode --root data/clips --out data/clips_crf28 --crf 28",
     "-m benchmarks.shortcuts --config configs/own_clips.py",
     "preprocess_extract_lips.py --config config.py --verify",
 )

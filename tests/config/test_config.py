@@ -92,7 +92,7 @@ def test_an_unknown_saved_field_is_named():
     [
         (("--model.name", "noise_features"), "give --loss.inconsistency 0.*give --augment.flip 0"),
         (("--train.bag", "4"), "train.bag averages features, which lipinc does not take; give --train.bag 1"),
-        (("--data.conditions", "crf28", "crf99"), "'crf99' is no condition"),
+        (("--data.conditions", "crf28", "crf99"), "'crf99' is not a condition"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(flags, message):

@@ -1,6 +1,5 @@
 """Keys of videos, and the seeds that follow from them."""
 
-
 import pytest
 
 from lipinc.datasets.records import as_key, seed_of

@@ -1,4 +1,4 @@
-"""The demo corpus looks like FakeAVCeleb on disk, its broken files are broken as they should be, and it is reused."""
+"""The demo corpus has FakeAVCeleb's layout, its broken files are rejected as intended, and it is reused."""
 
 import csv
 from collections import Counter
@@ -19,7 +19,7 @@ FAKEAVCELEB = Path(__file__).resolve().parents[2].parent / "shared" / "fakeavcel
 def demo(tmp_path_factory) -> corpus.CorpusSummary:
     """Four identities, and videos just long enough for a clip."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus, "FRAMES", (33, 35))
+        patch.setattr(corpus, "FRAME_RANGE", (33, 35))
         return corpus.render(tmp_path_factory.mktemp("data") / "demo", identities=4, workers=1)
 
 
@@ -33,7 +33,7 @@ def file_of(demo: corpus.CorpusSummary, row: dict[str, str]) -> Path:
     return demo.root / row["path"].removeprefix("FakeAVCeleb_v1.2/") / row["filename"]
 
 
-def test_the_index_is_written_as_fakeavceleb_writes_it(demo, index):
+def test_the_index_has_the_format_of_fakeavceleb(demo, index):
     text = (demo.root / corpus.INDEX).read_bytes()
     assert text.count(b"\n") == text.count(b"\r\n") == len(index) + 1
     assert all(all(row.values()) for row in index)
@@ -43,7 +43,7 @@ def test_the_index_is_written_as_fakeavceleb_writes_it(demo, index):
     assert all(row["target1"] != row["source"] for row in index)
 
 
-@pytest.mark.skipif(not FAKEAVCELEB.exists(), reason="FakeAVCeleb's own index is not here")
+@pytest.mark.skipif(not FAKEAVCELEB.exists(), reason="needs FakeAVCeleb's own index")
 def test_every_kind_of_row_exists_in_fakeavceleb(index):
     with open(FAKEAVCELEB, newline="") as file:
         reader = csv.DictReader(file)
@@ -60,14 +60,14 @@ def test_every_identity_has_a_real_video_and_fakes_of_both_categories(index):
         assert kinds[person, "wav2lip", "C"] >= 1 and kinds[person, "wav2lip", "D"] >= 1
 
 
-def test_just_the_indexed_files_are_there(demo, index):
+def test_exactly_the_indexed_files_exist(demo, index):
     on_disk = set(demo.root.rglob("*.mp4"))
     indexed = {file_of(demo, row) for row in index}
     assert on_disk < indexed and len(indexed - on_disk) == 1
-    assert not list(demo.root.rglob("*.partial"))
+    assert not list(demo.root.rglob("*.tmp"))
 
 
-def test_broken_videos_are_refused_for_their_own_reason_and_the_others_are_not(demo):
+def test_broken_videos_are_rejected_for_the_intended_reason_and_the_others_are_not(demo):
     rows = corpus.plan(4, 0)
     broken = {row.broken: row for row in rows if row.broken}
     assert set(broken) == {"too_short", "no_face", "mouth_closed", "unreadable", "missing"}
@@ -79,41 +79,41 @@ def test_broken_videos_are_refused_for_their_own_reason_and_the_others_are_not(d
         assert not isinstance(result, Rejection), result
 
 
-def test_cloned_voices_leave_the_video_alone(demo, index):
+def test_voice_cloning_does_not_change_the_video(demo, index):
     real = {row["source"]: file_of(demo, row) for row in index if row["method"] == "real"}
     for row in index:
         if row["method"] == "rtvc":
             assert file_of(demo, row).read_bytes() == real[row["source"]].read_bytes()
 
 
-def test_a_second_run_reuses_and_a_damaged_corpus_does_not(demo, monkeypatch):
-    made = []
-    monkeypatch.setattr(corpus, "_make", lambda rows, out, workers: made.append(len(rows)))
+def test_a_second_run_reuses_the_corpus_unless_it_is_damaged(demo, monkeypatch):
+    written = []
+    monkeypatch.setattr(corpus, "_write_videos", lambda rows, out, workers: written.append(len(rows)))
     again = corpus.render(demo.root, identities=4, workers=1)
-    assert again.reused and not made
+    assert again.reused and not written
     assert (again.videos, again.reals, again.fakes, again.broken) == (demo.videos, 4, 9, 5)
     file = next(demo.root.rglob("*.mp4"))
     content = file.read_bytes()
     file.unlink()
     (demo.root / "notes.txt").write_text("mine")
-    assert not corpus.render(demo.root, identities=4, workers=1).reused and made == [demo.videos]
+    assert not corpus.render(demo.root, identities=4, workers=1).reused and written == [demo.videos]
     assert (demo.root / "notes.txt").read_text() == "mine"
     file.write_bytes(content)
 
 
-def test_another_data_set_is_never_written_into(tmp_path):
+def test_another_data_set_is_never_overwritten(tmp_path):
     (tmp_path / corpus.INDEX).write_text("source\n")
     with pytest.raises(UserError, match="--out"):
         corpus.render(tmp_path)
     assert (tmp_path / corpus.INDEX).read_text() == "source\n"
 
 
-def test_too_few_identities_are_refused(tmp_path):
-    with pytest.raises(UserError, match="at least 4"):
+def test_too_few_identities_are_an_error(tmp_path):
+    with pytest.raises(UserError, match="--identities 4 or more"):
         corpus.render(tmp_path, identities=3)
 
 
-def test_the_plan_depends_on_the_seed_alone():
+def test_the_plan_depends_on_the_seed_only():
     def names(seed: int) -> list[str]:
         return [row.filename for row in corpus.plan(16, seed)]
 

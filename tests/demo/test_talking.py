@@ -1,10 +1,10 @@
-"""A rendered identity is a face, its mouth moves as it speaks, and a forgery changes nothing but the mouth."""
+"""Rendered identities have a detectable face, their mouths move, and a forgery changes only its region."""
 
 import cv2
 import numpy as np
 import pytest
 
-from lipinc.demo.faces import FRAME, identity
+from lipinc.demo.faces import FRAME, make_identity
 from lipinc.demo.forgery import draw_generator, forge
 from lipinc.demo.talking import Head, Mouth, TalkingHead, speech
 from lipinc.demo.videos import render_video, talking_frames
@@ -26,17 +26,17 @@ def openness(mesh: FaceMesh, image: np.ndarray) -> float:
     return pose_ratios(to_68(face).astype(np.float64))[0]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3])  # both portraits, both sides
-def test_the_mouth_opens_as_far_as_it_is_asked_to(mesh, number):
-    head = TalkingHead(identity(number))
+@pytest.mark.parametrize("number", [0, 1, 2, 3])  # both portraits, original and mirrored
+def test_the_mouth_opens_by_the_requested_amount(mesh, number):
+    head = TalkingHead(make_identity(number))
     closed, ajar, wide = (openness(mesh, head.render(STILL, Mouth(gap, 1.0))) for gap in (0.0, 0.2, 0.45))
-    # The second portrait smiles: FaceMesh reads a slit of about 2 % into its closed lips.
+    # The second portrait smiles: FaceMesh measures an openness of about 2 % for its closed lips.
     assert closed < (0.01 if number < 2 else 0.03)
     assert closed + 0.02 < ajar < wide - 0.02
 
 
-def test_the_face_is_where_the_head_says(mesh):
-    head = TalkingHead(identity(3))
+def test_the_face_is_at_the_position_of_the_head_pose(mesh):
+    head = TalkingHead(make_identity(3))
     pose = Head(0.03, (6.0, -4.0), 1.02, 0.0, 0.0)
     (face,) = mesh(head.render(pose, Mouth(0.0, 1.0)).astype(np.uint8))
     found = np.concatenate([face.min(axis=0), face.max(axis=0)])
@@ -44,7 +44,7 @@ def test_the_face_is_where_the_head_says(mesh):
 
 
 def test_identities_of_one_portrait_differ():
-    one, other = identity(0), identity(4)
+    one, other = make_identity(0), make_identity(4)
     assert np.abs(one.canvas - other.canvas).mean() > 10
     assert np.abs(one.mesh - other.mesh).max() > 3
 
@@ -55,19 +55,19 @@ def test_speech_closes_and_opens_the_mouth_and_is_smooth():
     assert np.abs(np.diff(opening)).max() < 0.35
 
 
-def test_a_forgery_changes_the_mouth_region_alone():
+def test_a_forgery_changes_only_the_mouth_region():
     real = np.stack(list(talking_frames(number=2, frames=4)))
     fake = np.stack(list(talking_frames(number=2, frames=4, forged="mouth")))
     rows, columns = np.nonzero((real != fake).any(axis=(0, 3)))
-    head = TalkingHead(identity(2))
+    head = TalkingHead(make_identity(2))
     left, top, right, bottom = head.box(STILL)
     middle = (top + bottom) / 2
     assert rows.min() > middle - 6 and columns.min() > left - 8 and columns.max() < right + 8
     assert np.abs(real.astype(int) - fake)[:, int(middle) + 10 : bottom - 5, left + 15 : right - 15].mean() > 2
 
 
-def test_a_forgery_flickers_where_nothing_moves():
-    head = TalkingHead(identity(1))
+def test_a_forgery_flickers_even_if_nothing_moves():
+    head = TalkingHead(make_identity(1))
     frame = head.render(STILL, Mouth(0.2, 1.0))
     rng = np.random.default_rng(0)
     generator = draw_generator(rng)
@@ -79,7 +79,7 @@ def test_a_forgery_flickers_where_nothing_moves():
 
 
 @pytest.mark.parametrize("forged", [None, "mouth"])
-def test_a_video_has_the_frames_asked_for_and_the_same_bytes_every_time(tmp_path, forged):
+def test_a_video_has_the_requested_frames_and_is_reproducible_to_the_byte(tmp_path, forged):
     for name in ("a.mp4", "b.mp4"):
         render_video(tmp_path / name, number=2, frames=9, forged=forged)
     frames = [frame.image for frame in read_frames(tmp_path / "a.mp4")]

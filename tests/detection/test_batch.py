@@ -170,7 +170,7 @@ def test_a_disk_that_is_full_for_one_page_has_the_others(folder, checkpoint, mon
 
 
 def test_no_room_for_the_mouths_of_a_video_is_told_of_that_video(folder, checkpoint, monkeypatch) -> None:
-    monkeypatch.setattr(faces, "MOUTHS_IN_MEMORY", 1)  # all go to the temporary file, as a long video's do
+    monkeypatch.setattr(faces, "MAX_MOUTH_BYTES_IN_MEMORY", 1)  # all go to the temporary file, as a long video's do
     with no_file_larger_than(100_000):
         results = classify_here(folder, Settings(checkpoint))
     assert reasons(results) == {"ann.mp4": "crashed", "bob.mp4": "too_short", "text.mp4": "unreadable"}

@@ -25,7 +25,7 @@ from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint
 from lipinc.video.clips import extract
-from lipinc.video.faces import follow_faces
+from lipinc.video.faces import track_faces
 from lipinc.video.rejection import Reason
 
 
@@ -36,14 +36,14 @@ def judge(checkpoint) -> Detector:
 
 @pytest.fixture(scope="module")
 def open_talk(talk) -> Iterator:
-    with follow_faces(talk, MouthConfig()) as video:
+    with track_faces(talk, MouthConfig()) as video:
         yield video
 
 
 @pytest.fixture
 def followed(open_talk, monkeypatch) -> None:
     """Faces are not followed anew for every verdict on `talk`."""
-    monkeypatch.setattr(detection, "follow_faces", lambda path, config: contextlib.nullcontext(open_talk))
+    monkeypatch.setattr(detection, "track_faces", lambda path, config: contextlib.nullcontext(open_talk))
 
 
 def beside(*people: list[np.ndarray]) -> list[np.ndarray]:
@@ -211,7 +211,7 @@ def test_who_is_silent_keeps_no_one_else_from_a_verdict(tmp_path, write_video, t
 def test_a_face_that_is_not_there_is_no_verdict(talk, checkpoint, followed) -> None:
     verdict = Detector(checkpoint, face="1")(talk)
     assert (verdict.decision, verdict.reason) == (Decision.NO_VERDICT, Reason.NO_FACE)
-    assert "face 1 was asked for" in verdict.judgement.detail
+    assert "face 1 was requested" in verdict.judgement.detail
 
 
 @pytest.mark.parametrize("face", ["9", "-1", "x", "", "1.5"])

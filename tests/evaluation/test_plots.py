@@ -14,13 +14,12 @@ from lipinc.evaluation.plots import (
     plot_roc,
     plot_score_histogram,
 )
-from lipinc.synthesis.perturbations import expand
+from lipinc.synthesis.perturbations import expand_conditions
 from tests.predicted import predictions
 
 NAN = float("nan")
 
 CURVE_BGR = (0xB2, 0x72, 0x00)
-
 
 
 def pixels(image: np.ndarray, bgr: tuple[int, int, int]) -> int:
@@ -46,7 +45,6 @@ VIDEOS = {
 }
 
 
-
 @pytest.mark.parametrize("videos", VIDEOS)
 @pytest.mark.parametrize("plot", PLOTS)
 def test_every_plot_is_a_picture_without_warnings(tmp_path, plot, videos):
@@ -60,14 +58,12 @@ def test_every_plot_is_a_picture_without_warnings(tmp_path, plot, videos):
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
-
 def test_curve_is_drawn_only_where_there_is_one(tmp_path):
     for plot in (plot_roc, plot_precision_recall):
         plot(predictions([0, 1], [0.0, 1.0]), tmp_path / "some.png", "title")
         plot(predictions([1, 1], [0.0, 1.0]), tmp_path / "none.png", "title")
         some, none = (pixels(cv2.imread(str(tmp_path / name)), CURVE_BGR) for name in ("some.png", "none.png"))
         assert some > none + 500
-
 
 
 def test_note_is_printed_at_the_bottom(tmp_path):
@@ -81,7 +77,6 @@ def test_note_is_printed_at_the_bottom(tmp_path):
 
 
 ROW = {"epoch": 1, "train_loss": 5.0, "train_classification": 0.7, "train_inconsistency": 0.9, "validation_loss": 5.2, "validation_auc": 0.5}  # fmt: skip # noqa: E501
-
 
 
 @pytest.mark.parametrize(
@@ -103,15 +98,13 @@ def test_learning_curves(tmp_path, rows):
     assert (pixels(image, CURVE_BGR) > 20) == bool(rows)
 
 
-
 def test_pyplot_is_left_alone(tmp_path):
     plot_roc(predictions([0, 1], [0.0, 1.0]), tmp_path / "roc.png", "title")
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
 
 
-
-@pytest.mark.parametrize("conditions", [("crf23", "crf35"), ("blur2",), ("crf0",), expand(["all"])])
+@pytest.mark.parametrize("conditions", [("crf23", "crf35"), ("blur2",), ("crf0",), expand_conditions(["all"])])
 def test_areas_under_conditions_are_one_panel_a_perturbation(tmp_path, conditions):
     areas = {condition: Interval(0.7, 0.6, 0.8) for condition in ("raw", *conditions)}
     with warnings.catch_warnings():
@@ -120,4 +113,3 @@ def test_areas_under_conditions_are_one_panel_a_perturbation(tmp_path, condition
         plot_conditions({"crf28": Interval(0.7, NAN, NAN)}, tmp_path / "lone.png", "title")
     assert pixels(cv2.imread(str(tmp_path / "conditions.png")), CURVE_BGR) > 50
     assert (tmp_path / "lone.png").exists()
-

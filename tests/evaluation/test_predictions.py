@@ -89,4 +89,3 @@ def test_predictions_refuse_columns_that_do_not_fit():
         predictions([0, 1], [0.0])
     with pytest.raises(ValueError, match="Label"):
         predictions([0, 2], [0.0, 1.0])
-

@@ -22,7 +22,6 @@ def config(tmp_path):
     return config
 
 
-
 def test_pooled_scores_are_calibrated_fold_by_fold(config):
     result = run_experiment(config)
     calibration = result.calibration
@@ -32,7 +31,6 @@ def test_pooled_scores_are_calibrated_fold_by_fold(config):
     half = len(result.predictions)
     np.testing.assert_allclose(pooled.score[:half], pooled.score[half:])
     assert auc(pooled.label, pooled.score) == auc(result.predictions.label, result.predictions.score)
-
 
 
 def test_conditions_are_evaluated_separately(config):
@@ -51,4 +49,3 @@ def test_conditions_are_evaluated_separately(config):
     assert {row["auc"] for row in evaluated.break_downs["generator, raw"]} == {1.0}
     assert {row["auc"] for row in evaluated.break_downs["generator, crf28"]} == {0.0}
     assert "generator, crf28" in str(evaluated)
-

@@ -1,4 +1,4 @@
-"""Mean SSIM of a clip's pairs against scikit-image, and its hand-written gradient against autograd's."""
+"""Mean SSIM of all pairs against scikit-image, and its hand-written gradient against autograd."""
 
 from itertools import combinations
 
@@ -7,19 +7,19 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from lipinc.losses import ssim, ssim_cpu
+from lipinc.losses import ssim_cpu, ssim_torch
 from lipinc.losses.ssim import mean_ssim
 from tests.plain_ssim import pairwise_ssim, similar_maps
 
 
 @pytest.fixture(autouse=True, params=["cpu", "cuda"])
 def implementation(request, monkeypatch):
-    """Every test is of both; here, that of CUDA runs on the CPU."""
+    """Every test runs with both implementations; the one for CUDA runs on the CPU here."""
     if request.param == "cuda":
-        monkeypatch.setattr(ssim_cpu, "compare", ssim._compare)
+        monkeypatch.setattr(ssim_cpu, "mean_ssim_and_gradient", ssim_torch.mean_ssim_and_gradient)
 
 
-def by_scikit_image(maps: torch.Tensor) -> np.ndarray:
+def scikit_image_ssim(maps: torch.Tensor) -> np.ndarray:
     """Mean over the pairs of each clip, in float64."""
     options = {"channel_axis": 0, "data_range": 1}
     clips = maps.double().numpy()
@@ -27,29 +27,29 @@ def by_scikit_image(maps: torch.Tensor) -> np.ndarray:
 
 
 def gradient_of(function, maps: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Of the weighted sum of the clips' values."""
+    """Gradient of the weighted sum of the clips' scores."""
     maps = maps.clone().requires_grad_()
     (function(maps) * weights).sum().backward()
     return maps.grad
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 3, 16, 24), (1, 8, 8, 32, 72), (3, 2, 1, 7, 7), (1, 3, 6, 8, 18)])
-def test_it_is_scikit_images(shape):
+def test_it_equals_scikit_image(shape):
     maps = similar_maps(*shape)
-    np.testing.assert_allclose(mean_ssim(maps), by_scikit_image(maps), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(mean_ssim(maps.float()), by_scikit_image(maps.float()), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(mean_ssim(maps), scikit_image_ssim(maps), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(mean_ssim(maps.float()), scikit_image_ssim(maps.float()), rtol=0, atol=1e-6)
 
 
 def test_large_maps_in_float32():
-    """Features of unscaled input: float32 keeps 1e-5, and 0.02 where they are flat, which is its worst case."""
+    """Features of unscaled input: the error of float32 is 1e-5, and 0.02 for flat maps, the worst case."""
     textured = (255 * similar_maps(1, 4, 4, 32, 72)).round().float()
     bordered = textured.clone()
     bordered[..., :20] = 0
     ramp = torch.linspace(0, 255, 72).expand(1, 4, 4, 32, 72) + torch.arange(4).reshape(1, 4, 1, 1, 1)
     for maps in (textured, bordered, ramp):
-        np.testing.assert_allclose(mean_ssim(maps), by_scikit_image(maps), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(mean_ssim(maps), scikit_image_ssim(maps), rtol=0, atol=1e-5)
     flat = textured[..., ::8, ::8].repeat_interleave(8, 3).repeat_interleave(8, 4)
-    np.testing.assert_allclose(mean_ssim(flat), by_scikit_image(flat), rtol=0, atol=0.02)
+    np.testing.assert_allclose(mean_ssim(flat), scikit_image_ssim(flat), rtol=0, atol=0.02)
     assert mean_ssim(flat).abs().max() <= 1
 
 
@@ -60,9 +60,9 @@ def test_identical_frames_give_one(scale):
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 3, 16, 24), (2, 8, 8, 12, 20), (3, 2, 1, 7, 12)])
-def test_value_and_gradient_are_those_of_the_plain_definition(shape):
+def test_value_and_gradient_match_the_plain_definition(shape):
     maps, weights = similar_maps(*shape), torch.linspace(-1, 2, shape[0], dtype=torch.float64)
-    maps[:, :, :, :10, :10] = maps[:, :1, :1, :1, :1]  # flat in part, and the same in all frames
+    maps[:, :, :, :10, :10] = maps[:, :1, :1, :1, :1]  # partly flat, and identical in all frames
     expected = gradient_of(lambda maps: pairwise_ssim(maps).mean(dim=1), maps, weights)
     largest = expected.abs().max()
     np.testing.assert_allclose(mean_ssim(maps), pairwise_ssim(maps).mean(dim=1), rtol=0, atol=1e-12)
@@ -73,12 +73,12 @@ def test_value_and_gradient_are_those_of_the_plain_definition(shape):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_threads_change_nothing_nor_do_the_maps_change(channels):
+def test_the_number_of_threads_changes_nothing_and_the_maps_are_not_modified(channels):
     maps, results = similar_maps(2, 4, channels, 12, 14), []
     given, threads = maps.clone(), torch.get_num_threads()
     try:
-        for some in (1, 4, 9):
-            torch.set_num_threads(some)
+        for count in (1, 4, 9):
+            torch.set_num_threads(count)
             results.append((mean_ssim(maps), gradient_of(mean_ssim, maps, torch.ones(2))))
     finally:
         torch.set_num_threads(threads)
@@ -88,7 +88,7 @@ def test_threads_change_nothing_nor_do_the_maps_change(channels):
         assert torch.equal(gradient, results[0][1])
 
 
-def test_what_is_not_a_number_stays_visible():
+def test_nan_stays_visible():
     maps = similar_maps(2, 4, 3, 12, 14).float()
     maps[0, 1, 2, 5, 5] = torch.nan
     scores = mean_ssim(maps)
@@ -100,6 +100,6 @@ def test_gradient_against_finite_differences():
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 2, 6, 12), (1, 3, 2, 12, 6), (1, 1, 2, 12, 12)])
-def test_it_refuses_maps_it_cannot_compare(shape):
+def test_it_refuses_maps_without_a_pair_or_a_window(shape):
     with pytest.raises(ValueError, match="at least 7 x 7"):
         mean_ssim(torch.zeros(shape))

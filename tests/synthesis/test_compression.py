@@ -1,6 +1,5 @@
-"""Re-encoding keeps pictures and times and loses only detail."""
+"""Re-encoding keeps frames and times and loses only detail."""
 
-import sys
 from fractions import Fraction
 
 import cv2
@@ -8,8 +7,6 @@ import numpy as np
 import pytest
 
 from lipinc.demo.videos import talking_frames
-from lipinc.errors import UserError
-from lipinc.synthesis import compression as script
 from lipinc.synthesis.compression import reencode
 from lipinc.video.reader import Frame, Unreadable, read_frames
 from lipinc.video.writer import encode
@@ -34,12 +31,12 @@ def test_frames_and_times_are_kept(tmp_path, write_video, moving) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mkv"]
 
 
-def test_equal_frames_give_equal_bytes_whatever_lies_in_memory(tmp_path) -> None:
+def test_equal_frames_give_equal_bytes_whatever_the_memory_contains(tmp_path) -> None:
     frames = [Frame(n, n / 25, image) for n, image in enumerate(talking_frames(number=1, frames=30))]
     random, files = np.random.default_rng(0), set()
     for _ in range(6):
-        litter = [random.integers(0, 255, (400, 400, 3), dtype=np.uint8) for _ in range(50)]
-        del litter
+        garbage = [random.integers(0, 255, (400, 400, 3), dtype=np.uint8) for _ in range(50)]
+        del garbage
         encode(frames, tmp_path / "a.mp4", crf=18, preset="veryfast")
         files.add((tmp_path / "a.mp4").read_bytes())
     assert len(files) == 1
@@ -59,7 +56,7 @@ def test_higher_rate_factor_gives_a_smaller_file_and_a_worse_picture(tmp_path, w
     assert errors == sorted(errors)
 
 
-def test_same_input_gives_the_same_bytes(tmp_path, write_video, moving) -> None:
+def test_the_same_input_gives_the_same_bytes(tmp_path, write_video, moving) -> None:
     source = write_video(tmp_path / "a.mp4", moving, pix_fmt="yuv444p")
     for name in ("1.mp4", "2.mp4"):
         reencode(source, tmp_path / name, crf=28)
@@ -73,29 +70,7 @@ def test_unreadable_source_leaves_nothing_behind(tmp_path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_script_keeps_paths_and_names_what_it_could_not_read(
-    tmp_path, write_video, moving, monkeypatch, capsys
-) -> None:
-    (tmp_path / "in" / "real").mkdir(parents=True)
-    write_video(tmp_path / "in" / "real" / "a b.mp4", moving, pix_fmt="yuv444p")
-    (tmp_path / "in" / "b.mp4").write_text("no video")
-    command = ["reencode", "--root", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--workers", "1"]
-    monkeypatch.setattr(sys, "argv", command)
-    script.main()
-    assert [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.mp4")] == [
-        "real/a b.mp4"
-    ]
-    output = capsys.readouterr().out
-    assert f"unreadable: {tmp_path}/in/b.mp4" in output and "1 videos at CRF 28" in output
-
-
-def test_script_refuses_a_folder_without_videos(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["reencode", "--root", str(tmp_path), "--out", str(tmp_path / "out")])
-    with pytest.raises(UserError, match="holds no video"):
-        script.main()
-
-
-def test_colours_stay(tmp_path, write_video) -> None:
+def test_colours_are_kept(tmp_path, write_video) -> None:
     for number, colour in enumerate(((120, 120, 120), (90, 120, 180), (60, 80, 140), (10, 20, 30))):
         frame = Frame(0, 0.0, np.full((64, 96, 3), colour, dtype=np.uint8))
         encode([frame], tmp_path / f"{number}.mp4", crf=4, preset="medium")

@@ -1,4 +1,4 @@
-"""Pseudo-fakes: the mouth changes, what is around it stays, and the seed decides everything."""
+"""Pseudo-fakes: only the masked region changes, and the result depends on the seed only."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +31,9 @@ def face() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("mask", ["half", "mouth", "lower_face", "face"])
-def test_the_mouth_changes_and_the_rest_of_the_picture_stays(face, mask) -> None:
+def test_the_mouth_changes_and_the_rest_of_the_image_does_not(face, mask) -> None:
     image, points = face
-    recipe = replace(RECIPE, mask=mask, feather=0.02, side=96, texture=1.5)
+    recipe = replace(RECIPE, mask=mask, feather=0.02, resolution=96, texture=1.5)
     forged = forge_frame(image, points, image, points, recipe, np.random.default_rng(0))
     assert forged.shape == image.shape and forged.dtype == np.uint8
     change = np.abs(forged.astype(int) - image).sum(axis=2)
@@ -49,38 +49,38 @@ def test_the_mouth_changes_and_the_rest_of_the_picture_stays(face, mask) -> None
     assert (eyes.mean() > 0.5) == (mask == "face")
 
 
-def test_a_whole_picture_is_rendered_anew(face) -> None:
+def test_a_whole_image_is_rendered_again(face) -> None:
     image, points = face
-    recipe = replace(RECIPE, mask="picture", side=96, enhance=0.0)
+    recipe = replace(RECIPE, mask="picture", resolution=96, enhance=0.0)
     forged = forge_frame(image, points, image, points, recipe, np.random.default_rng(0))
     change = np.abs(forged.astype(int) - image).sum(axis=2)
     assert (change > 0).mean() > 0.5 and all((change[corner] > 0).any() for corner in (np.s_[:20], np.s_[-20:]))
 
 
-def test_an_enhancer_sharpens_and_is_unsteady(face) -> None:
+def test_an_enhancer_sharpens_and_flickers(face) -> None:
     image, points = face
-    plain = replace(RECIPE, mask="lower_face", side=256, enhance=0.0, jitter=0.0, flicker=0.0, texture=0.0)
+    plain = replace(RECIPE, mask="lower_face", resolution=256, enhance=0.0, jitter=0.0, flicker=0.0, texture=0.0)
     x, y = lip_outline(points).mean(axis=0).round().astype(int)
 
     def mouth(recipe, seed: int) -> np.ndarray:
         forged = forge_frame(image, points, image, points, recipe, np.random.default_rng(seed))
         return forged[y - 12 : y + 12, x - 24 : x + 24].astype(int)
 
-    enhanced = replace(plain, enhance=1.5, unsteady=0.5)
+    enhanced = replace(plain, enhance=1.5, enhance_flicker=0.5)
     assert mouth(enhanced, 0).std() > mouth(plain, 0).std()
     assert np.abs(mouth(enhanced, 0) - mouth(enhanced, 1)).mean() > np.abs(mouth(plain, 0) - mouth(plain, 1)).mean()
 
 
-def test_a_recipe_is_drawn_from_many() -> None:
+def test_recipes_are_diverse() -> None:
     recipes = [draw_recipe(np.random.default_rng(seed)) for seed in range(200)]
     assert {recipe.mask for recipe in recipes} == {"half", "mouth", "lower_face", "face", "picture"}
-    assert {recipe.side for recipe in recipes} == {96, 128, 192, 256, 384}
+    assert {recipe.resolution for recipe in recipes} == {96, 128, 192, 256, 384}
     assert 0 < sum(recipe.delay == 0 for recipe in recipes) < 200
     assert 0 < sum(recipe.enhance > 0 for recipe in recipes) < 200
     assert len({recipe.jitter for recipe in recipes}) == 200
 
 
-def test_the_seed_decides_everything(talk, tmp_path) -> None:
+def test_the_result_depends_on_the_seed_only(talk, tmp_path) -> None:
     first, again, other = (
         (forge_video(talk, tmp_path / f"{name}.mp4", seed=seed), (tmp_path / f"{name}.mp4").read_bytes())
         for name, seed in (("first", 5), ("again", 5), ("other", 6))
@@ -88,7 +88,7 @@ def test_the_seed_decides_everything(talk, tmp_path) -> None:
     assert first == again and first[1] != other[1]
 
 
-def test_a_forgery_is_a_video_of_the_same_frames_with_a_mouth_to_extract(talk, tmp_path) -> None:
+def test_a_forgery_has_the_frames_of_its_source_and_a_mouth_that_can_be_extracted(talk, tmp_path) -> None:
     forge_video(talk, tmp_path / "forged.mp4", seed=1)
     before, after = list(read_frames(talk)), list(read_frames(tmp_path / "forged.mp4"))
     assert [frame.image.shape for frame in after] == [frame.image.shape for frame in before]
@@ -97,7 +97,7 @@ def test_a_forgery_is_a_video_of_the_same_frames_with_a_mouth_to_extract(talk, t
     assert isinstance(clips, Clips)
 
 
-def test_frames_without_a_face_stay(tmp_path, write_video) -> None:
+def test_frames_without_a_face_do_not_change(tmp_path, write_video) -> None:
     wall = np.full((64, 96, 3), 120, dtype=np.uint8)
     source = write_video(tmp_path / "wall.mp4", [wall] * 5)
     forge_video(source, tmp_path / "forged.mp4", seed=0)
@@ -105,7 +105,7 @@ def test_frames_without_a_face_stay(tmp_path, write_video) -> None:
     assert len(after) == 5 and np.abs(after[4].image.astype(int) - before[4].image).max() <= 2
 
 
-def test_what_is_no_video_is_unreadable(tmp_path) -> None:
+def test_a_file_that_is_no_video_is_unreadable(tmp_path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(Unreadable):
         forge_video(tmp_path / "text.mp4", tmp_path / "forged.mp4", seed=0)

@@ -20,7 +20,7 @@ from lipinc.batches.loaders import training_loader
 from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
-from lipinc.ddp import is_main, parallelise, processes, share
+from lipinc.ddp import is_main, shard, world_size, wrap_ddp
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
@@ -58,9 +58,9 @@ def normalise(seed: int) -> tuple[np.ndarray, ...]:
     random = torch.Generator().manual_seed(seed)
     clips, pull = (torch.randn(7, 3, 4, 5, generator=random, dtype=torch.float64) for _ in range(2))
     model = nn.Sequential(nn.BatchNorm2d(3, momentum=0.1), nn.BatchNorm2d(3, momentum=0.3, affine=False)).double()
-    parallel, mine = parallelise(model), share(3 * clips + 5).requires_grad_()
-    (processes() * (parallel(mine) * share(pull)).sum()).backward()
-    kept = [mine.grad / processes(), model[0].weight.grad, model[0].bias.grad, *model.buffers()]
+    parallel, mine = wrap_ddp(model), shard(3 * clips + 5).requires_grad_()
+    (world_size() * (parallel(mine) * shard(pull)).sum()).backward()
+    kept = [mine.grad / world_size(), model[0].weight.grad, model[0].bias.grad, *model.buffers()]
     with torch.no_grad():
         kept.append(model.eval()(mine))
     return tuple(tensor.numpy() for tensor in kept)
@@ -81,14 +81,14 @@ def gradient(config: Config) -> np.ndarray:
     """Of one step on seven clips."""
     torch.manual_seed(0)
     model = build_model(config).train()
-    parallel = parallelise(model)
+    parallel = wrap_ddp(model)
     random = torch.Generator().manual_seed(1)
     size = (7, 8, config.mouth.height, config.mouth.width, 3)
     frames = torch.randint(120, 140, size, generator=random) + 20 * torch.arange(7).view(7, 1, 1, 1, 1)
-    frames, labels = share(frames.to(torch.uint8)), share(torch.tensor([0, 1, 0, 1, 1, 0, 1]))
+    frames, labels = shard(frames.to(torch.uint8)), shard(torch.tensor([0, 1, 0, 1, 1, 0, 1]))
     logits, features = parallel(frames, frames[:, 1:] - frames[:, :-1], loss_features=True)
     loss = total_loss(LossInputs(logits, features, labels, config.loss))["total"]
-    (loss * processes() * len(labels) / 7).backward()
+    (loss * world_size() * len(labels) / 7).backward()
     return torch.cat([weight.grad.flatten() for weight in model.parameters()]).numpy()
 
 
@@ -175,7 +175,7 @@ def test_a_batch_too_small_for_all_processes_is_left_out(config):
 
 
 def test_a_batch_is_no_smaller_than_the_processes(config, monkeypatch):
-    monkeypatch.setattr("lipinc.batches.loaders.processes", lambda: 3)
+    monkeypatch.setattr("lipinc.batches.loaders.world_size", lambda: 3)
     rows = rows_of(config)["train"]
     with pytest.raises(UserError, match="train.batch_size 2 is shared by 3 processes"):
         training_loader(ClipDataset(Cache.of(config), rows), TrainConfig(batch_size=2), pin=False)

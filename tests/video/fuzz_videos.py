@@ -1,10 +1,10 @@
-"""Damaged and hostile video files, thrown at extraction and detection.
+"""Fuzzes extraction and detection with damaged and malicious video files.
 
     python -m tests.video.fuzz_videos --inputs 2000 --seed 0
 
-An input is a short clip of some container and codec with one kind of damage done to it, or a file that was built to do
-harm. Each is extracted to clips and judged in a process with limits of memory and time. The table tells what became of
-them. Exit status 1 if an input has no outcome, or one that is not in the closed list.
+An input is a short video of some container and codec with one kind of damage, or a file built to do harm. Each is
+extracted and classified in a subprocess with limits on memory and time. The table lists the outcomes. The exit status
+is 1 if an input has no outcome, or one that is not in the closed list.
 """
 
 import resource
@@ -35,7 +35,7 @@ from lipinc.datasets.records import Label, VideoRecord
 from lipinc.demo.videos import talking_frames
 from lipinc.detection.batch import Settings, classify_video, load
 from lipinc.video.rejection import Reason
-from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolating_threads, process_of_thread
+from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
 
 FRAMES = 40
 SIDE = 224
@@ -43,7 +43,7 @@ SETTINGS = Settings(DEFAULT_CHECKPOINT, device="cpu")
 
 Rng = np.random.Generator
 Damage = Callable[[bytes, Rng, list[bytes]], bytes]
-"""A clip, and all clips -> what is left of it."""
+"""Function of a video file, a random generator and all video files; returns the damaged file."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,27 @@ class Arguments:
     inputs: int = 2000
     seed: int = 0
     limit_mb: int = 3000
-    """Memory that a process may take beside what it has when all is loaded."""
+    """Memory limit of a subprocess, in addition to what it uses after loading the detector."""
     seconds: float = 20
-    """For one input."""
+    """Time limit for one input."""
     workers: int = 1
     keep: Path | None = None
-    """Folder for the inputs that cost their process."""
+    """Folder to which inputs that killed their subprocess are copied."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input."""
+    """The outcome of one input."""
 
     file: Path
     extracted: str
-    """Status of its manifest row; empty where there is none."""
+    """Status of its manifest row; empty if there is none."""
     verdict: str
-    """Decision or reason; "died" or "gave up" where the process was lost."""
+    """Decision or reason; "died" or "gave up" if the subprocess was lost."""
     detail: str
     seconds: float = 0.0
     megabytes: float = 0.0
-    """Highest memory of the process meanwhile."""
+    """Increase of the peak memory of the subprocess."""
 
     @property
     def damage(self) -> str:
@@ -79,7 +79,7 @@ class Outcome:
 
     @property
     def is_known(self) -> bool:
-        """Both ends are in the closed lists, and agree on whether there was something to judge."""
+        """Whether extraction and detection have outcomes in the closed lists, and agree on whether there are clips."""
         if self.verdict in LOST:
             return True
         reasons = {reason.value for reason in Reason}
@@ -94,7 +94,7 @@ LOST = ("died", "gave up")
 
 
 def make_clips() -> dict[str, bytes]:
-    """File name -> its content: one talking face in containers and codecs of all kinds."""
+    """File name -> content: one talking face in many containers and codecs."""
     frames = list(talking_frames(number=0, frames=FRAMES))
     small = [cv2.resize(frame, (160, 160)) for frame in frames]
     grey = [cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR) for frame in frames]
@@ -116,7 +116,7 @@ def make_clips() -> dict[str, bytes]:
         "mpeg2.mpg": encode(frames, "mpeg", "mpeg2video"),
         "flv1.flv": encode(frames, "flv", "flv"),
         "wmv2.wmv": encode(frames, "asf", "wmv2"),
-        # A transport stream may be continued by any other: here the resolution changes on the way.
+        # Transport streams can be concatenated: here the resolution changes in the middle.
         "changing.mpg": encode(frames[:30], "mpegts", "libx264") + encode(small, "mpegts", "libx264"),
     }
 
@@ -130,7 +130,7 @@ def encode(
     sound: bool = False,
     options: dict[str, str] | None = None,
 ) -> bytes:
-    """Frames [H, W, 3] uint8 BGR as a file of some kind; sound: with a silent track, and without frames that alone."""
+    """Encode frames (H, W, 3) uint8 BGR. sound: add a silent audio track; without frames the file has only that."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "v")
         with av.open(str(file), "w", format=container, options=options or {}) as output:
@@ -161,7 +161,7 @@ def encode(
 BOXES = (b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"mdia", b"mdhd", b"hdlr", b"minf", b"stbl", b"stsd", b"avc1",
          b"avcC", b"stts", b"stsc", b"stsz", b"stco", b"ctts", b"stss", b"elst", b"mdat", b"moof", b"traf", b"trun",
          b"RIFF", b"avih", b"strh", b"strf", b"movi", b"idx1", b"LIST")  # fmt: skip
-"""Of mp4, whose size stands before the name, and of AVI, whose size stands behind it."""
+"""Names of boxes in mp4, where the size precedes the name, and in AVI, where it follows the name."""
 NASTY = (0, 1, 2, 7, 8, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -181,7 +181,7 @@ def header_bits(data: bytes, rng: Rng, _: list[bytes]) -> bytes:
 
 
 def index_bits(data: bytes, rng: Rng, _: list[bytes]) -> bytes:
-    """At the end, where mp4 and AVI have their index."""
+    """Flip bits at the end, where mp4 and AVI have their index."""
     return _flip_bits(data, rng, max(0, len(data) - 1500), len(data))
 
 
@@ -224,7 +224,7 @@ def overwritten_block(data: bytes, rng: Rng, _: list[bytes]) -> bytes:
 
 
 def _boxes(data: bytes) -> list[int]:
-    """Where the names of the boxes stand."""
+    """The offsets of the names of the boxes."""
     places = []
     for name in BOXES:
         place = data.find(name)
@@ -258,7 +258,7 @@ def repeated_box(data: bytes, rng: Rng, others: list[bytes]) -> bytes:
 
 
 def box_fields(data: bytes, rng: Rng, others: list[bytes]) -> bytes:
-    """Counts, sizes, rates and times: whatever number a box begins with."""
+    """Overwrite numbers at the beginning of a box: counts, sizes, rates, times."""
     places = [place for place in _boxes(data) if place + 64 < len(data)]
     if not places:
         return nasty_numbers(data, rng, others)
@@ -271,7 +271,7 @@ def box_fields(data: bytes, rng: Rng, others: list[bytes]) -> bytes:
 
 
 def dimensions(data: bytes, rng: Rng, others: list[bytes]) -> bytes:
-    """The size of the picture, wherever a number looks like it, claimed to be another."""
+    """Overwrite numbers that equal the size of the image by other sizes."""
     places = [(place, kind) for kind in (">H", "<H", ">I", "<I") for place in _all(data, struct.pack(kind, SIDE))]
     if not places:
         return nasty_numbers(data, rng, others)
@@ -284,7 +284,7 @@ def dimensions(data: bytes, rng: Rng, others: list[bytes]) -> bytes:
 
 
 def rotation(data: bytes, rng: Rng, others: list[bytes]) -> bytes:
-    """The display matrix of the track header, 40 bytes after the start of its fields (ISO/IEC 14496-12)."""
+    """Overwrite the display matrix of the track header, 40 bytes after the start of its fields (ISO/IEC 14496-12)."""
     if b"tkhd" not in data:
         return nasty_numbers(data, rng, others)
     damaged = bytearray(data)
@@ -317,7 +317,7 @@ DAMAGES: tuple[Damage, ...] = (
 
 
 def built_to_harm() -> dict[str, bytes]:
-    """File name -> its content: files that are whole, and no ordinary videos."""
+    """File name -> content: files that are not damaged, but not ordinary videos."""
     playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n%s\n#EXT-X-ENDLIST\n"
     black = np.zeros((SIDE, SIDE, 3), np.uint8)
     jpeg = cv2.imencode(".jpg", np.zeros((16000, 16000, 3), np.uint8))[1].tobytes()
@@ -343,7 +343,7 @@ def built_to_harm() -> dict[str, bytes]:
 
 
 def _mjpeg(jpeg: bytes, side: int) -> bytes:
-    """The same picture three times, copied, not encoded."""
+    """An AVI file with the same JPEG image three times."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "v")
         with av.open(str(file), "w", format="avi") as output:
@@ -358,9 +358,9 @@ def _mjpeg(jpeg: bytes, side: int) -> bytes:
 
 
 def make_inputs(folder: Path, inputs: int, seed: int) -> list[Path]:
-    """Write so many inputs, NUMBER.DAMAGE.CLIP; input i depends on the seed and on i alone.
+    """Write the inputs as NUMBER.DAMAGE.CLIP. Input i depends only on the seed and on i.
 
-    The files that are built to harm come once each; one input in 100 is not damaged at all.
+    Each file that is built to do harm occurs once; one input in 100 is not damaged.
     """
     clips, special = make_clips(), built_to_harm()
     names, contents = list(clips), list(clips.values())
@@ -382,34 +382,34 @@ def make_inputs(folder: Path, inputs: int, seed: int) -> list[Path]:
     return files
 
 
-# Work
+# Processing
 
 
 def outcomes(files: list[Path], limit_mb: int, seconds: float, workers: int) -> Iterator[Outcome]:
-    """An outcome for each file, as they are done."""
-    with isolating_threads(workers, prepare=partial(_limit, limit_mb)) as executor:
-        for future in as_completed([executor.submit(_work_apart, file, seconds) for file in files]):
+    """Yield an outcome for each file, in order of completion."""
+    with isolated_thread_pool(workers, initializer=partial(_load_and_limit_memory, limit_mb)) as executor:
+        for future in as_completed([executor.submit(_run_in_subprocess, file, seconds) for file in files]):
             yield future.result()
 
 
-def _limit(limit_mb: int) -> None:
+def _load_and_limit_memory(limit_mb: int) -> None:
     load(SETTINGS)
     limit = _status("VmSize") * 1024 + (limit_mb << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _work_apart(file: Path, seconds: float) -> Outcome:
+def _run_in_subprocess(file: Path, seconds: float) -> Outcome:
     try:
-        return process_of_thread().call(_work, file, time_limit=seconds)
+        return thread_process().call(_process, file, time_limit=seconds)
     except ProcessDied as death:
         return Outcome(file, "", "died", str(death))
     except TimeLimitExceeded:
         return Outcome(file, "", "gave up", f"after {seconds:g} s")
 
 
-def _work(file: Path) -> Outcome:
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the highest memory so far
+def _process(file: Path) -> Outcome:
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak memory
     before, started = _status("VmRSS"), time.perf_counter()
     config = load(SETTINGS).checkpoint.config
     with tempfile.TemporaryDirectory() as folder:
@@ -425,7 +425,7 @@ def _work(file: Path) -> Outcome:
 
 
 def _status(name: str) -> int:
-    """Of this process, in KB."""
+    """A memory value of this process, in KB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
@@ -434,9 +434,9 @@ def _status(name: str) -> int:
 
 
 def table(found: list[Outcome]) -> str:
-    """A line for each kind of damage, and one for all."""
+    """Format the outcomes: one line per kind of damage, and one for all."""
     columns = ("judged", *(reason.value for reason in Reason if reason is not Reason.MISSING), *LOST)
-    lines = [f"{'damage':18}{'inputs':>7}" + "".join(f"{name:>16}" for name in columns) + f"{'s at most':>11}{'MB':>7}"]
+    lines = [f"{'damage':18}{'inputs':>7}" + "".join(f"{name:>16}" for name in columns) + f"{'max s':>11}{'MB':>7}"]
     for damage in (*sorted({one.damage for one in found}), "all"):
         some = [one for one in found if damage in (one.damage, "all")]
         counts = Counter(one.verdict if one.verdict in columns else "judged" for one in some)
@@ -464,6 +464,6 @@ def main(arguments: Arguments) -> int:
 
 
 if __name__ == "__main__":
-    from tests.video.fuzz_videos import Arguments, main  # under the name that its processes can import
+    from tests.video.fuzz_videos import Arguments, main  # imported, so that subprocesses can unpickle its functions
 
     sys.exit(main(tyro.cli(Arguments, description=__doc__)))

@@ -1,4 +1,4 @@
-"""MediaPipe's points in terms of the 68-point scheme, on real faces."""
+"""The 68-point landmarks from MediaPipe's mesh, on real faces."""
 
 import os
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.video.landmarks import MESH_OF_68, FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
+from lipinc.video.landmarks import MESH_POINTS_OF_68, FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
 
 MIRRORED = np.array(
     [
@@ -18,24 +18,24 @@ MIRRORED = np.array(
         *(64, 63, 62, 61, 60, 67, 66, 65),
     ]
 )
-"""The 68-point scheme: which point is the mirror image of each."""
+"""For each of the 68 points, its mirror image."""
 
 
-def meshes(*images: np.ndarray, **options) -> list[list[np.ndarray]]:
+def detect_meshes(*images: np.ndarray, **options) -> list[list[np.ndarray]]:
     with quiet_native_logs(), FaceMesh(**options) as mesh:
         return [mesh(image) for image in images]
 
 
 @pytest.fixture(scope="module")
 def faces(astronaut, hopper) -> list[np.ndarray]:
-    return [found[0] for found in meshes(astronaut, hopper, static=True)]
+    return [found[0] for found in detect_meshes(astronaut, hopper, static=True)]
 
 
-def test_all_68_points_are_given() -> None:
-    assert len(MESH_OF_68) == 68 and all(len(points) in (1, 2) for points in MESH_OF_68)
+def test_all_68_points_are_defined() -> None:
+    assert len(MESH_POINTS_OF_68) == 68 and all(len(points) in (1, 2) for points in MESH_POINTS_OF_68)
 
 
-def test_points_lie_where_the_68_point_scheme_has_them(faces) -> None:
+def test_points_have_the_positions_of_the_68_point_scheme(faces) -> None:
     for face in faces:
         points = to_68(face)
         x, y = points.T
@@ -48,17 +48,17 @@ def test_points_lie_where_the_68_point_scheme_has_them(faces) -> None:
         assert max(y[17:27]) < min(y[36:48])  # brows above the eyes
 
 
-def test_the_scheme_is_the_same_for_a_mirrored_picture(astronaut, hopper, faces) -> None:
-    mirrored = meshes(astronaut[:, ::-1].copy(), hopper[:, ::-1].copy(), static=True)
+def test_a_mirrored_image_has_mirrored_points(astronaut, hopper, faces) -> None:
+    mirrored = detect_meshes(astronaut[:, ::-1].copy(), hopper[:, ::-1].copy(), static=True)
     for image, face, (other,) in zip((astronaut, hopper), faces, mirrored, strict=True):
         points = to_68(face)
         expected = to_68(other)[MIRRORED]
         expected[:, 0] = image.shape[1] - 1 - expected[:, 0]
-        # The mesh itself is not the same to the pixel; a point in the wrong place would be off by a twentieth.
+        # The meshes are not equal to the pixel. A wrong point would be off by at least 5 % of the face width.
         assert np.hypot(*(points - expected).T).max() < 0.04 * np.ptp(points[:, 0])
 
 
-def test_points_are_those_of_the_landmark_objects(astronaut) -> None:
+def test_parsed_points_equal_the_landmark_objects(astronaut) -> None:
     with quiet_native_logs(), FaceMesh(static=True) as mesh:
         found = mesh._mesh.process(cv2.cvtColor(astronaut, cv2.COLOR_BGR2RGB)).multi_face_landmarks[0].landmark
         (points,) = mesh(astronaut)
@@ -73,18 +73,18 @@ def test_lip_outline_holds_all_lip_points(faces) -> None:
         assert np.all(outline.min(axis=0) <= lips.min(axis=0)) and np.all(outline.max(axis=0) >= lips.max(axis=0))
 
 
-def test_fresh_instances_agree_to_the_bit(astronaut) -> None:
+def test_new_instances_agree_to_the_bit(astronaut) -> None:
     frames = [np.roll(astronaut, shift, axis=1) for shift in range(5)]
-    first, second = meshes(*frames), meshes(*frames)
+    first, second = detect_meshes(*frames), detect_meshes(*frames)
     assert all(len(found) == 1 for found in first)
     assert np.array_equal(first, second)
 
 
 def test_number_of_points_and_of_faces(astronaut, hopper) -> None:
     both = np.hstack([astronaut, hopper[:320, :320]])
-    assert [face.shape for face in meshes(both, max_faces=4, static=True)[0]] == [(478, 2), (478, 2)]
-    assert [face.shape for face in meshes(both, max_faces=1, refine=False, static=True)[0]] == [(468, 2)]
-    assert meshes(np.full_like(astronaut, 128), static=True) == [[]]
+    assert [face.shape for face in detect_meshes(both, max_faces=4, static=True)[0]] == [(478, 2), (478, 2)]
+    assert [face.shape for face in detect_meshes(both, max_faces=1, refine=False, static=True)[0]] == [(468, 2)]
+    assert detect_meshes(np.full_like(astronaut, 128), static=True) == [[]]
 
 
 def test_faces_are_counted(astronaut, hopper) -> None:
@@ -94,9 +94,9 @@ def test_faces_are_counted(astronaut, hopper) -> None:
         assert count(np.hstack([astronaut, hopper[:320, :320]])) == 2
 
 
-def test_native_logs_are_silenced_and_come_back(capfd) -> None:
+def test_native_logs_are_discarded_in_the_block_only(capfd) -> None:
     with pytest.raises(KeyError), quiet_native_logs():
         os.write(2, b"native noise\n")
         raise KeyError
-    os.write(2, b"a word to the user\n")
-    assert capfd.readouterr().err == "a word to the user\n"
+    os.write(2, b"a message to the user\n")
+    assert capfd.readouterr().err == "a message to the user\n"

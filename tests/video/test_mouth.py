@@ -1,4 +1,4 @@
-"""Alignment, pose ratios, lip box and residues: by example and by property."""
+"""Alignment, pose ratios, crops and residues: by example and by property."""
 
 import cv2
 import numpy as np
@@ -10,16 +10,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from lipinc.config import MouthConfig
 from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
 from lipinc.video.mouth import (
-    LEAST_SIDE,
+    MIN_NATIVE_SIDE,
     alignment,
-    cut_mouth,
-    cut_native,
+    crop_mouth,
+    crop_native,
+    crop_to_common_size,
+    estimate_pose,
     lip_box,
-    measure,
     pose_ratios,
     residues,
     resize_mouth,
-    to_one_size,
 )
 
 DEFAULT = MouthConfig()
@@ -27,7 +27,7 @@ DEFAULT = MouthConfig()
 
 @st.composite
 def faces(draw) -> np.ndarray:
-    """68 points of an upright face, some 100 px wide, no two alike."""
+    """The 68 points of a random upright face, about 100 px wide."""
     points = np.zeros((68, 2))
     points[:17] = np.column_stack([np.linspace(0, 100, 17), 40 + 70 * np.sin(np.linspace(0, np.pi, 17))])
     points[17:27] = np.column_stack([np.linspace(10, 90, 10), np.full(10, 12)])
@@ -45,7 +45,7 @@ def similarities(draw) -> np.ndarray:
     return np.array([[cosine, -sine, shift[0]], [sine, cosine, shift[1]]])
 
 
-def moved(points: np.ndarray, transform: np.ndarray) -> np.ndarray:
+def transformed(points: np.ndarray, transform: np.ndarray) -> np.ndarray:
     return points @ transform[:, :2].T + transform[:, 2]
 
 
@@ -53,39 +53,39 @@ def moved(points: np.ndarray, transform: np.ndarray) -> np.ndarray:
 
 
 @given(faces(), similarities())
-def test_eyes_come_to_their_places_from_any_rotation_scale_and_shift(face, similarity) -> None:
-    seen = moved(face, similarity)
-    aligned = moved(seen, alignment(seen, 256, (0.40, 0.40)))
+def test_alignment_moves_the_eyes_to_fixed_positions_for_any_similarity(face, similarity) -> None:
+    seen = transformed(face, similarity)
+    aligned = transformed(seen, alignment(seen, 256, (0.40, 0.40)))
     assert np.allclose(aligned[36:42].mean(axis=0), (0.40 * 256, 0.40 * 256), atol=1e-6)
     assert np.allclose(aligned[42:48].mean(axis=0), (0.60 * 256, 0.40 * 256), atol=1e-6)
-    # And the whole face with them, neither mirrored nor sheared.
-    assert np.allclose(aligned, moved(face, alignment(face, 256, (0.40, 0.40))), atol=1e-6)
+    # So is the whole face, neither mirrored nor sheared.
+    assert np.allclose(aligned, transformed(face, alignment(face, 256, (0.40, 0.40))), atol=1e-6)
 
 
-def test_alignment_obeys_size_and_eye_place() -> None:
+def test_alignment_depends_on_size_and_eye_position() -> None:
     face = np.zeros((68, 2))
     face[36:42], face[42:48] = (10, 20), (30, 20)
     assert np.allclose(alignment(face, 100, (0.3, 0.35)), [[2, 0, 10], [0, 2, -5]])
 
 
-def test_profile_without_two_eyes_is_no_pose() -> None:
+def test_a_profile_with_coinciding_eyes_has_no_pose() -> None:
     face = np.random.default_rng(0).uniform(0, 100, (68, 2))
     face[36:48] = (50, 40)
     assert alignment(face, 256, (0.4, 0.4)) is None
-    assert measure(face, face[48:60], DEFAULT) is None
+    assert estimate_pose(face, face[48:60], DEFAULT) is None
 
 
-def test_lips_outside_of_the_aligned_face_are_no_pose() -> None:
+def test_lips_outside_the_aligned_face_have_no_pose() -> None:
     face = np.zeros((68, 2))
     face[:17, 0] = np.linspace(0, 100, 17)
     face[36:42], face[42:48] = (48, 40), (52, 40)
-    assert measure(face, np.array([[40.0, 80.0], [60.0, 90.0]]), DEFAULT) is None
+    assert estimate_pose(face, np.array([[40.0, 80.0], [60.0, 90.0]]), DEFAULT) is None
 
 
 # Pose ratios
 
 
-def test_ratios_of_a_hand_made_face() -> None:
+def test_ratios_of_a_synthetic_face() -> None:
     face = np.full((68, 2), (50.0, 60.0))
     face[0], face[16], face[8] = (0, 40), (100, 40), (50, 200)
     face[19] = (50, 0)
@@ -97,16 +97,16 @@ def test_ratios_of_a_hand_made_face() -> None:
 
 
 @given(faces(), similarities())
-def test_pose_does_not_depend_on_where_the_face_is_in_the_frame(face, similarity) -> None:
-    still = measure(face, face[48:60], DEFAULT)
-    seen = moved(face, similarity)
-    pose = measure(seen, seen[48:60], DEFAULT)
+def test_the_pose_does_not_depend_on_the_position_of_the_face(face, similarity) -> None:
+    still = estimate_pose(face, face[48:60], DEFAULT)
+    seen = transformed(face, similarity)
+    pose = estimate_pose(seen, seen[48:60], DEFAULT)
     assert np.allclose(pose.ratios, still.ratios, atol=1e-9)
-    # Whole px: a point on the edge of one may fall on either side of it.
+    # Boxes are in whole px: a point on the border of a px may be rounded either way.
     assert np.abs(np.subtract(pose.box, still.box)).max() <= 1
 
 
-# Lip box and cut
+# Lip box and aligned crop
 
 
 @given(arrays(np.float64, (12, 2), elements=st.floats(0, 255)))
@@ -116,7 +116,7 @@ def test_lip_box_is_tight(lips) -> None:
     assert (left, top) == tuple(inside.min(axis=0)) and (right - 1, bottom - 1) == tuple(inside.max(axis=0))
 
 
-def test_margin_widens_each_side_by_a_share() -> None:
+def test_the_margin_is_a_fraction_of_each_side() -> None:
     lips = np.array([[100.0, 150.0], [150.0, 170.0]])
     assert lip_box(lips) == (100, 150, 151, 171)
     assert lip_box(lips, margin=0.1) == (95, 148, 156, 173)
@@ -130,62 +130,62 @@ def landmarks(astronaut, hopper) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @pytest.mark.parametrize("angle", [-35, 0, 20])
 @pytest.mark.parametrize("scale", [0.4, 1.0, 1.7])
-def test_cut_is_the_box_of_the_whole_aligned_face(landmarks, angle, scale) -> None:
+def test_the_crop_equals_the_box_of_the_whole_aligned_face(landmarks, angle, scale) -> None:
     for image, face in landmarks:
         turn = cv2.getRotationMatrix2D((160, 160), angle, scale)
-        turned, seen = cv2.warpAffine(image, turn, (400, 400)), moved(face, turn)
-        pose = measure(to_68(seen), lip_outline(seen), DEFAULT)
+        turned, seen = cv2.warpAffine(image, turn, (400, 400)), transformed(face, turn)
+        pose = estimate_pose(to_68(seen), lip_outline(seen), DEFAULT)
         left, top, right, bottom = pose.box
         whole = cv2.warpAffine(turned, pose.transform, (256, 256), flags=cv2.INTER_CUBIC)[top:bottom, left:right]
-        difference = np.abs(whole.astype(int) - cut_mouth(turned, pose))
-        # OpenCV rounds source places to 1/32 px; a few fall on the other side of a rounding.
+        difference = np.abs(whole.astype(int) - crop_mouth(turned, pose))
+        # OpenCV rounds source positions to 1/32 px; a few are rounded the other way.
         assert difference.max() <= 8 and difference.mean() < 0.05
 
 
-def test_cut_shows_the_mouth(landmarks) -> None:
-    # The smile of the astronaut: lips and teeth from edge to edge, redder and wilder than the cheek beside it.
+def test_the_crop_shows_the_mouth(landmarks) -> None:
+    # The smile of the astronaut: lips and teeth across the whole crop, redder and with more contrast than the cheek.
     (image, face), _ = landmarks
-    pose = measure(to_68(face), lip_outline(face), DEFAULT)
+    pose = estimate_pose(to_68(face), lip_outline(face), DEFAULT)
     left, top, right, bottom = pose.box
     assert 1.5 < (right - left) / (bottom - top) < 4
-    mouth = resize_mouth(cut_mouth(image, pose), DEFAULT)
+    mouth = resize_mouth(crop_mouth(image, pose), DEFAULT)
     assert mouth.shape == (64, 144, 3) and mouth.dtype == np.uint8
     blue, _, red = mouth[-20:, 40:104].mean(axis=(0, 1))
     assert red > 1.3 * blue  # the lower lip
     assert mouth[15:40, 30:114].std() > 30  # teeth and the dark between them
 
 
-# Mouths in the frame's own pixels
+# Native crops
 
 
 def lips_at(left: float, top: float, width: float, height: float) -> np.ndarray:
     return np.array([(left, top + height / 2), (left + width / 2, top), (left + width, top), (left, top + height)])
 
 
-def test_a_native_mouth_is_a_piece_of_the_picture() -> None:
+def test_a_native_mouth_is_a_crop_of_the_image() -> None:
     image = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
-    assert np.array_equal(cut_native(image, lips_at(60, 50, 40, 20), 0.0), image[50:70, 60:100])
-    assert np.array_equal(cut_native(image, lips_at(60, 50, 40, 20), 0.25), image[45:75, 50:110])
+    assert np.array_equal(crop_native(image, lips_at(60, 50, 40, 20), 0.0), image[50:70, 60:100])
+    assert np.array_equal(crop_native(image, lips_at(60, 50, 40, 20), 0.25), image[45:75, 50:110])
 
 
 @given(st.floats(0, 180), st.floats(0, 100), st.floats(1, 60), st.floats(1, 60), st.floats(0, 1))
-def test_a_native_mouth_lies_in_the_picture_and_has_the_size_asked_for(left, top, width, height, margin) -> None:
-    # A picture whose pixels say where they are.
+def test_a_native_mouth_lies_inside_the_image_and_has_the_requested_size(left, top, width, height, margin) -> None:
+    # An image whose pixels encode their positions.
     image = np.dstack([*np.mgrid[:100, :180], np.zeros((100, 180))]).astype(np.uint8)
-    mouth = cut_native(image, lips_at(left, top, width, height), margin)
-    wanted = [max(LEAST_SIDE, np.ceil(side * (1 + 2 * margin) - 1e-9)) for side in (height, width)]
+    mouth = crop_native(image, lips_at(left, top, width, height), margin)
+    wanted = [max(MIN_NATIVE_SIDE, np.ceil(side * (1 + 2 * margin) - 1e-9)) for side in (height, width)]
     assert np.abs(np.array(mouth.shape[:2]) - np.minimum(wanted, (100, 180))).max() <= 1
     rows, columns = mouth[..., 0].astype(int), mouth[..., 1].astype(int)
     assert (np.diff(rows, axis=0) == 1).all() and (np.diff(columns, axis=1) == 1).all()
 
 
-def test_a_picture_smaller_than_the_smallest_mouth_has_none() -> None:
-    assert cut_native(np.zeros((17, 90, 3), np.uint8), lips_at(30, 4, 20, 8), 0.1) is None
+def test_an_image_smaller_than_the_minimum_crop_has_no_native_mouth() -> None:
+    assert crop_native(np.zeros((17, 90, 3), np.uint8), lips_at(30, 4, 20, 8), 0.1) is None
 
 
-def test_mouths_of_a_window_keep_their_centres() -> None:
+def test_mouths_of_a_window_are_cropped_around_their_centres() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    mouths = to_one_size([picture, picture[5:35, 10:50], picture[2:38, 3:57]])
+    mouths = crop_to_common_size([picture, picture[5:35, 10:50], picture[2:38, 3:57]])
     assert mouths.shape == (3, 30, 40, 3)
     for mouth in mouths:
         assert np.array_equal(mouth, picture[5:35, 10:50])
@@ -194,13 +194,13 @@ def test_mouths_of_a_window_keep_their_centres() -> None:
 # Residues
 
 
-def test_wrapped_residue_is_modulo_256_and_absolute_is_not() -> None:
+def test_the_wrapped_residue_is_modulo_256_and_the_absolute_one_is_not() -> None:
     frames = np.array([12, 10, 10, 255, 0], np.uint8).reshape(5, 1, 1, 1)
     assert residues(frames, "wrapped").ravel().tolist() == [254, 0, 245, 1]
     assert residues(frames, "absolute").ravel().tolist() == [2, 0, 245, 255]
 
 
-def test_seam_between_local_and_global_frames_is_included() -> None:
+def test_the_residue_between_local_and_global_frames_is_included() -> None:
     frames = np.zeros((2, 8, 4, 6, 3), np.uint8)
     frames[:, 5:] = 7
     for mode in ("wrapped", "absolute"):
@@ -210,7 +210,7 @@ def test_seam_between_local_and_global_frames_is_included() -> None:
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=4, max_dims=5, min_side=1, max_side=5)))
-def test_residues_lead_from_each_frame_to_the_next(frames) -> None:
+def test_residues_are_differences_of_consecutive_frames(frames) -> None:
     before = frames.copy()
     wrapped, absolute = residues(frames, "wrapped"), residues(frames, "absolute")
     wide = frames.astype(int)

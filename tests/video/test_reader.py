@@ -1,4 +1,4 @@
-"""Frames come in order, at their times, at working width, from whatever container; what is no video is refused."""
+"""Frames of any container are decoded in order, with their times; a file that is no video is unreadable."""
 
 import struct
 from fractions import Fraction
@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.video.reader import Unreadable, fit, read_frames
+from lipinc.video.reader import Unreadable, downscale, read_frames
 
 BITS = 10
 
 
 def numbered(count: int, *, height: int = 64, width: int = 8 * BITS) -> list[np.ndarray]:
-    """Grey frames that carry their number as bars, so that any codec keeps it."""
+    """Grey frames that encode their number as vertical bars, which survive any codec."""
     frames = []
     for number in range(count):
         bars = np.array([225 if number >> bit & 1 else 30 for bit in range(BITS)], dtype=np.uint8)
@@ -24,7 +24,7 @@ def numbered(count: int, *, height: int = 64, width: int = 8 * BITS) -> list[np.
     return frames
 
 
-def number_of(image: np.ndarray) -> int:
+def read_number(image: np.ndarray) -> int:
     centres = ((np.arange(BITS) + 0.5) * image.shape[1] / BITS).astype(int)
     return sum(1 << bit for bit, x in enumerate(centres) if image[:, x].mean() > 128)
 
@@ -44,36 +44,36 @@ def number_of(image: np.ndarray) -> int:
         ("v.webm", "libvpx-vp9", "yuv420p"),
     ],
 )
-def test_frames_of_any_container_are_in_order_and_on_time(tmp_path, write_video, name, codec, pix_fmt) -> None:
+def test_frames_of_any_container_have_the_right_order_and_times(tmp_path, write_video, name, codec, pix_fmt) -> None:
     frames = list(read_frames(write_video(tmp_path / name, numbered(40), codec=codec, pix_fmt=pix_fmt)))
     assert [frame.index for frame in frames] == list(range(40))
-    assert [number_of(frame.image) for frame in frames] == list(range(40))
+    assert [read_number(frame.image) for frame in frames] == list(range(40))
     assert np.allclose([frame.time for frame in frames], np.arange(40) / 25, atol=1.1e-3)
     assert all(frame.image.dtype == np.uint8 and frame.image.shape == (64, 80, 3) for frame in frames)
 
 
-def test_times_are_those_of_the_container(tmp_path, write_video) -> None:
+def test_times_come_from_the_container(tmp_path, write_video) -> None:
     path = write_video(tmp_path / "v.mp4", numbered(30), fps=Fraction(30000, 1001))
     assert np.allclose([frame.time for frame in read_frames(path)], np.arange(30) * 1001 / 30000, atol=1e-3)
 
 
 def test_frame_numbers_do_not_wrap_at_256(tmp_path, write_video) -> None:
     frames = list(read_frames(write_video(tmp_path / "v.mp4", numbered(300))))
-    assert [(frame.index, number_of(frame.image)) for frame in frames] == [(n, n) for n in range(300)]
+    assert [(frame.index, read_number(frame.image)) for frame in frames] == [(n, n) for n in range(300)]
 
 
 @pytest.mark.parametrize(
     ("width", "shape"), [(800, (64, 80, 3)), (41, (64, 80, 3)), (40, (32, 40, 3)), (26, (21, 26, 3)), (20, (16, 20, 3))]
 )
-def test_wide_frames_are_reduced_by_a_whole_factor_and_others_left_alone(tmp_path, write_video, width, shape) -> None:
+def test_wide_frames_are_downscaled_by_an_integer_factor_and_others_not(tmp_path, write_video, width, shape) -> None:
     frames = list(read_frames(write_video(tmp_path / "v.mp4", numbered(3, width=80))))
-    assert [fit(frame.image, width).shape for frame in frames] == [shape] * 3
-    assert [number_of(fit(frame.image, width)) for frame in frames] == [0, 1, 2]
+    assert [downscale(frame.image, width).shape for frame in frames] == [shape] * 3
+    assert [read_number(downscale(frame.image, width)) for frame in frames] == [0, 1, 2]
 
 
-def test_reduced_frames_are_means_of_whole_pixels() -> None:
+def test_downscaled_frames_are_means_of_whole_pixels() -> None:
     image = np.random.default_rng(0).integers(256, size=(65, 131, 3), dtype=np.uint8)
-    small = fit(image, 40)  # 131 // 40: by 3, and a row and a column less than fills a px are cut off
+    small = downscale(image, 40)  # the factor is 131 // 40 = 3; remaining rows and columns are cut off
     blocks = image[:63, :129].reshape(21, 3, 43, 3, 3).astype(float)
     assert np.abs(small - blocks.mean(axis=(1, 3))).max() <= 0.5 + 1e-6
 
@@ -82,7 +82,7 @@ def test_odd_sizes_are_kept(tmp_path, write_video) -> None:
     path = write_video(tmp_path / "v.mp4", numbered(5, height=63, width=81), pix_fmt="yuv444p")
     frames = list(read_frames(path))
     assert [frame.image.shape for frame in frames] == [(63, 81, 3)] * 5
-    assert [number_of(frame.image) for frame in frames] == list(range(5))
+    assert [read_number(frame.image) for frame in frames] == list(range(5))
 
 
 def test_channels_are_blue_green_red(tmp_path, write_video) -> None:
@@ -93,13 +93,13 @@ def test_channels_are_blue_green_red(tmp_path, write_video) -> None:
     assert red > 230 and blue < 25 and green < 25
 
 
-def test_rotation_metadata_is_honoured(tmp_path, write_video) -> None:
+def test_rotation_metadata_is_applied(tmp_path, write_video) -> None:
     image = np.zeros((48, 80, 3), np.uint8)
     image[:, :40] = 255
     path = write_video(tmp_path / "v.mp4", [image] * 3)
     content = bytearray(path.read_bytes())
-    # The display matrix of the track header, 40 bytes after the start of its fields (ISO/IEC 14496-12): a phone that
-    # was held upright writes "turn clockwise by 90 degrees", and the left of the stored picture is its top.
+    # The display matrix of the track header, 40 bytes after the start of its fields (ISO/IEC 14496-12). A phone held
+    # upright writes "rotate clockwise by 90 degrees": the left of the stored image is then its top.
     matrix = content.index(b"tkhd") + 4 + 40
     one, last = 1 << 16, 1 << 30
     content[matrix : matrix + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 48 * one, 0, last)
@@ -124,13 +124,13 @@ def test_rotation_metadata_is_honoured(tmp_path, write_video) -> None:
         "wrong.avi",
     ],
 )
-def test_file_names_are_taken_as_they_are(tmp_path, write_video, monkeypatch, name) -> None:
+def test_file_names_are_never_interpreted(tmp_path, write_video, monkeypatch, name) -> None:
     write_video(tmp_path / "v.mp4", numbered(4)).rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert [number_of(frame.image) for frame in read_frames(name)] == [0, 1, 2, 3]
+    assert [read_number(frame.image) for frame in read_frames(name)] == [0, 1, 2, 3]
 
 
-def test_file_that_breaks_off_gives_the_frames_before_the_break(tmp_path, write_video) -> None:
+def test_a_truncated_file_yields_the_frames_before_the_break(tmp_path, write_video) -> None:
     frames = np.random.default_rng(0).integers(0, 60, (40, 64, 80, 3), dtype=np.uint8) + np.array(numbered(40)) // 2
     path = write_video(tmp_path / "v.mp4", frames, movflags="faststart")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
@@ -139,13 +139,13 @@ def test_file_that_breaks_off_gives_the_frames_before_the_break(tmp_path, write_
     assert numbers == list(range(len(numbers)))
 
 
-def test_error_in_mid_video_ends_it_and_at_its_start_refuses_it(tmp_path, write_video, monkeypatch) -> None:
+def test_a_decoding_error_ends_the_video_or_makes_it_unreadable(tmp_path, write_video, monkeypatch) -> None:
     path = write_video(tmp_path / "v.mp4", numbered(10))
 
     real, good = cv2.VideoCapture, iter(range(4))
 
     class Failing:
-        # Not a subclass: OpenCV's types crash the garbage collector when they are subclassed.
+        # Not a subclass, because subclasses of OpenCV's types crash the garbage collector.
         def __init__(self, *arguments):
             self._capture = real(*arguments)
 
@@ -163,7 +163,7 @@ def test_error_in_mid_video_ends_it_and_at_its_start_refuses_it(tmp_path, write_
         next(read_frames(path))
 
 
-def test_still_image_gives_its_one_frame(tmp_path, write_video) -> None:
+def test_a_video_of_one_frame_yields_it(tmp_path, write_video) -> None:
     assert len(list(read_frames(write_video(tmp_path / "v.mp4", numbered(1))))) == 1
 
 
@@ -181,16 +181,16 @@ def _sound_only(path: Path) -> None:
     ["#EXTM3U\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile '{other}'\n", "ID3"],
     ids=["hls", "concat", "tag"],
 )
-def test_a_list_of_other_files_is_not_followed(tmp_path, write_video, words) -> None:
+def test_a_playlist_is_not_followed(tmp_path, write_video, words) -> None:
     other = write_video(tmp_path / "other.mp4", numbered(4))
     path = tmp_path / "v.mp4"
     path.write_text(words.format(other=other.name))
-    with pytest.raises(Unreadable, match="list of other files"):
+    with pytest.raises(Unreadable, match="a playlist"):
         list(read_frames(path))
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "folder", "sound", "no index", "noise", "missing"])
-def test_what_is_no_video_is_unreadable(tmp_path, write_video, kind) -> None:
+def test_a_file_that_is_no_video_is_unreadable(tmp_path, write_video, kind) -> None:
     path = tmp_path / "v.mp4"
     if kind == "text":
         path.write_text("<html>404: not found</html>\n" * 50)

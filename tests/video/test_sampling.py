@@ -1,4 +1,4 @@
-"""Local and global frames: the paper's rules by example and by property, the published ones against an oracle."""
+"""Local and global frames: the paper's rules by example and by property, the published code's against an oracle."""
 
 from dataclasses import replace
 
@@ -9,27 +9,27 @@ from hypothesis import strategies as st
 
 from lipinc.config import SamplingConfig
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.sampling import Window, find_global_frames, local_runs, sample_windows
+from lipinc.video.sampling import Window, find_global_frames, find_local_runs, sample_windows
 
 DEFAULT = SamplingConfig()
 QUIRKS = replace(DEFAULT, published_quirks=True)
 
 
 def poses(openness: list[float] | np.ndarray) -> np.ndarray:
-    """Frames that differ in openness alone, given in percent."""
+    """Pose ratios of frames that differ only in openness, given in percent."""
     ratios = np.tile([0.0, 0.40, 0.25, 0.25], (len(openness), 1))
     ratios[:, 0] = np.asarray(openness) / 100
     return ratios
 
 
-def sampled(frame_ids, ratios: np.ndarray, config: SamplingConfig = DEFAULT) -> list[list[int]]:
-    """Frame ids of the windows, which must not be refused."""
+def sample_frame_ids(frame_ids, ratios: np.ndarray, config: SamplingConfig = DEFAULT) -> list[list[int]]:
+    """Frame ids of the windows; fails on a rejection."""
     windows = sample_windows(np.asarray(frame_ids), ratios, config)
     assert isinstance(windows, list), windows
     return [np.asarray(frame_ids)[window.positions].tolist() for window in windows]
 
 
-def refused(frame_ids, ratios: np.ndarray, config: SamplingConfig = DEFAULT) -> Reason:
+def rejection_reason(frame_ids, ratios: np.ndarray, config: SamplingConfig = DEFAULT) -> Reason:
     rejection = sample_windows(np.asarray(frame_ids), ratios, config)
     assert isinstance(rejection, Rejection), rejection
     return rejection.reason
@@ -37,7 +37,7 @@ def refused(frame_ids, ratios: np.ndarray, config: SamplingConfig = DEFAULT) -> 
 
 @st.composite
 def videos(draw) -> tuple[np.ndarray, np.ndarray]:
-    """Frame ids with gaps and ratios of a mouth that opens and closes."""
+    """Frame ids with gaps, and pose ratios of a mouth that opens and closes."""
     count = draw(st.integers(0, 90))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     frame_ids = np.cumsum(rng.choice([1, 1, 1, 1, 1, 1, 2, 9], count)) + draw(st.integers(0, 400))
@@ -88,13 +88,13 @@ def test_windows_keep_every_rule_of_the_paper(video, config) -> None:
 
 
 @given(videos(), configs)
-def test_first_usable_run_comes_first_and_nothing_usable_is_refused(video, config) -> None:
+def test_the_first_usable_run_is_taken_and_no_usable_run_is_rejected(video, config) -> None:
     frame_ids, ratios = video
     config = replace(config, windows=1, fallback="refuse")
     windows = sample_windows(frame_ids, ratios, config)
     usable = [
         run
-        for run in local_runs(frame_ids, ratios, config)
+        for run in find_local_runs(frame_ids, ratios, config)
         if find_global_frames(run, frame_ids, ratios, config) is not None
     ]
     if len(frame_ids) < config.min_frames or not usable:
@@ -106,75 +106,75 @@ def test_first_usable_run_comes_first_and_nothing_usable_is_refused(video, confi
 # Local frames
 
 
-def test_first_run_with_an_open_mouth_is_taken() -> None:
+def test_the_first_run_with_an_open_mouth_is_taken() -> None:
     openness = [0.5] * 3 + [2] * 4 + [0] + [2] * 60
-    assert sampled(range(68), poses(openness))[0][:5] == [8, 9, 10, 11, 12]
+    assert sample_frame_ids(range(68), poses(openness))[0][:5] == [8, 9, 10, 11, 12]
 
 
-def test_openness_of_exactly_the_least_counts() -> None:
-    assert sampled(range(40), poses([1.0] * 40))[0][:5] == [0, 1, 2, 3, 4]
-    assert refused(range(40), poses([0.999] * 40)) is Reason.MOUTH_CLOSED
+def test_the_minimum_openness_is_inclusive() -> None:
+    assert sample_frame_ids(range(40), poses([1.0] * 40))[0][:5] == [0, 1, 2, 3, 4]
+    assert rejection_reason(range(40), poses([0.999] * 40)) is Reason.MOUTH_CLOSED
 
 
-def test_frame_without_a_face_breaks_a_run() -> None:
+def test_a_frame_without_a_face_interrupts_a_run() -> None:
     frame_ids = [0, 1, 2, 4, 5, 6, 7, 8, *range(9, 60)]
-    assert sampled(frame_ids, poses([3] * len(frame_ids)))[0][:5] == [4, 5, 6, 7, 8]
+    assert sample_frame_ids(frame_ids, poses([3] * len(frame_ids)))[0][:5] == [4, 5, 6, 7, 8]
     every_fourth_missing = [frame for frame in range(100) if frame % 4]
-    assert refused(every_fourth_missing, poses([3] * 75)) is Reason.MOUTH_CLOSED
+    assert rejection_reason(every_fourth_missing, poses([3] * 75)) is Reason.MOUTH_CLOSED
 
 
-def test_frame_ids_above_255_are_frame_ids() -> None:
+def test_frame_ids_may_exceed_255() -> None:
     frame_ids = np.arange(1000, 1100)
-    (window,) = sampled(frame_ids, poses([3] * 100))
+    (window,) = sample_frame_ids(frame_ids, poses([3] * 100))
     assert window[:5] == [1000, 1001, 1002, 1003, 1004] and min(window[5:]) >= 1008
 
 
 # Global frames
 
 
-def test_nearest_poses_are_taken_in_order_of_time() -> None:
+def test_the_nearest_poses_are_taken_and_ordered_by_time() -> None:
     openness = np.full(60, 5.0)
     openness[5:] = 7
     openness[[50, 20, 35]] = [5.1, 5.2, 5.3]
-    assert sampled(range(60), poses(openness))[0] == [0, 1, 2, 3, 4, 20, 35, 50]
+    assert sample_frame_ids(range(60), poses(openness))[0] == [0, 1, 2, 3, 4, 20, 35, 50]
 
 
-def test_global_frames_keep_away_from_the_local_frames_and_each_other() -> None:
-    # All alike: the earliest that are allowed. A gap of 4 is measured from the last local frame, 4.
-    assert sampled(range(40), poses([5] * 40))[0] == [0, 1, 2, 3, 4, 8, 12, 16]
-    # Before the local frames 12-16: 8 is far enough, 9 is not, though its pose is nearer.
+def test_global_frames_keep_the_minimum_gap_to_local_frames_and_each_other() -> None:
+    # All poses are equal, so the earliest allowed frames are taken. The gap of 4 counts from the last local frame, 4.
+    assert sample_frame_ids(range(40), poses([5] * 40))[0] == [0, 1, 2, 3, 4, 8, 12, 16]
+    # Local frames are 12-16. Frame 8 is far enough from them; 9 is not, although its pose is nearer.
     openness = np.zeros(40)
     openness[12:17] = 5
     openness[[2, 8, 9]] = [5.2, 5.2, 5.1]
     config = replace(DEFAULT, global_frames=2)
-    assert sampled(range(40), poses(openness), config)[0] == [12, 13, 14, 15, 16, 2, 8]
+    assert sample_frame_ids(range(40), poses(openness), config)[0] == [12, 13, 14, 15, 16, 2, 8]
 
 
 @pytest.mark.parametrize("column", range(4))
-@pytest.mark.parametrize(("shift", "fits"), [(0.03, True), (-0.03, True), (0.0351, False), (-0.0351, False)])
-def test_each_ratio_must_lie_within_the_tolerance(column, shift, fits) -> None:
+@pytest.mark.parametrize(("shift", "expected"), [(0.03, True), (-0.03, True), (0.0351, False), (-0.0351, False)])
+def test_each_ratio_must_be_within_the_tolerance(column, shift, expected) -> None:
     ratios = np.tile([0.10, 0.40, 0.25, 0.25], (40, 1))
     ratios[5:, column] += shift
     found = find_global_frames(np.arange(5), np.arange(40), ratios, DEFAULT)
-    assert (found is not None) == fits
+    assert (found is not None) == expected
 
 
-def test_earliest_are_taken_where_the_nearest_leave_no_room() -> None:
-    # 12 is nearest, and 8 and 16 are apart from each other but neither is 5 apart from 12.
+def test_the_earliest_frames_are_taken_if_the_nearest_leave_no_room() -> None:
+    # 12 is nearest. 9 and 16 are far enough from each other, but neither is 5 frames from 12.
     openness = np.zeros(40)
     openness[:5] = 5
     openness[[9, 12, 16]] = [6, 5, 6]
     config = replace(DEFAULT, global_frames=2, min_gap=5)
-    assert sampled(range(40), poses(openness), config)[0][5:] == [9, 16]
+    assert sample_frame_ids(range(40), poses(openness), config)[0][5:] == [9, 16]
 
 
-def test_fallback_takes_the_nearest_poses_and_marks_the_window() -> None:
+def test_the_fallback_takes_the_nearest_poses_and_marks_the_window() -> None:
     openness = np.zeros(40)
     openness[:5] = 5
     ratios = poses(openness)
     ratios[5:, 1] += 0.2
     ratios[[36, 12, 20, 22], 1] = [0.45, 0.46, 0.48, 0.47]
-    assert refused(range(40), ratios) is Reason.NO_SIMILAR_POSE
+    assert rejection_reason(range(40), ratios) is Reason.NO_SIMILAR_POSE
     fallback = replace(DEFAULT, fallback="nearest")
     (window,) = sample_windows(np.arange(40), ratios, fallback)
     assert window.nearest and window.positions.tolist() == [0, 1, 2, 3, 4, 12, 22, 36]
@@ -182,32 +182,32 @@ def test_fallback_takes_the_nearest_poses_and_marks_the_window() -> None:
     assert not within.nearest
 
 
-def test_refusals_have_their_reasons() -> None:
-    assert refused(range(30), poses([5] * 30)) is Reason.NO_FACE
-    assert refused([], np.zeros((0, 4))) is Reason.NO_FACE
-    assert refused(range(40), poses([0] * 40)) is Reason.MOUTH_CLOSED
-    assert refused(range(40), poses([5, 5, 5, 5, 0] * 8)) is Reason.MOUTH_CLOSED
-    assert refused(range(40), poses([20] * 5 + [0] * 35)) is Reason.NO_SIMILAR_POSE
+def test_rejections_have_the_right_reason() -> None:
+    assert rejection_reason(range(30), poses([5] * 30)) is Reason.NO_FACE
+    assert rejection_reason([], np.zeros((0, 4))) is Reason.NO_FACE
+    assert rejection_reason(range(40), poses([0] * 40)) is Reason.MOUTH_CLOSED
+    assert rejection_reason(range(40), poses([5, 5, 5, 5, 0] * 8)) is Reason.MOUTH_CLOSED
+    assert rejection_reason(range(40), poses([20] * 5 + [0] * 35)) is Reason.NO_SIMILAR_POSE
 
 
 # Several windows
 
 
 def test_windows_are_spread_over_the_video() -> None:
-    starts = [window[0] for window in sampled(range(300), poses([5] * 300), replace(DEFAULT, windows=4))]
+    starts = [window[0] for window in sample_frame_ids(range(300), poses([5] * 300), replace(DEFAULT, windows=4))]
     assert starts == [0, 75, 150, 225]
 
 
-def test_short_video_gives_fewer_windows() -> None:
-    windows = sampled(range(40), poses([5] * 12 + [0] * 28), replace(DEFAULT, windows=9, tolerance=9))
+def test_a_short_video_yields_fewer_windows() -> None:
+    windows = sample_frame_ids(range(40), poses([5] * 12 + [0] * 28), replace(DEFAULT, windows=9, tolerance=9))
     assert [window[:5] for window in windows] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
-# The published code, faults included
+# The quirks of the published code
 
 
-def published(ratios: np.ndarray) -> tuple[list[int], list[int]] | None:
-    """What the published code chooses, told in its own terms: a frame counter, `range` and `int`."""
+def published_choice(ratios: np.ndarray) -> tuple[list[int], list[int]] | None:
+    """The choice of the published code, in its own style: a frame counter, `range` and `int`."""
     percent = [[int(100 * value) for value in frame] for frame in ratios.tolist()]
     run: list[int] = []
     for last, frame in enumerate(ratios.tolist()):
@@ -231,42 +231,42 @@ def published(ratios: np.ndarray) -> tuple[list[int], list[int]] | None:
 
 
 @given(videos())
-def test_quirks_choose_what_the_published_code_chooses(video) -> None:
+def test_quirks_reproduce_the_published_code(video) -> None:
     frame_ids, ratios = video
-    # A hundredth may fall on either side of a whole percent in floating point; the published code is not about that.
+    # Keep ratios away from whole percents, where floating-point rounding would decide.
     ratios = np.round(ratios, 4) + 3e-5
     windows = sample_windows(frame_ids, ratios, QUIRKS)
-    expected = published(ratios) if len(frame_ids) >= 31 else None
+    expected = published_choice(ratios) if len(frame_ids) >= 31 else None
     if expected is None:
         assert isinstance(windows, Rejection)
     else:
         assert windows[0].positions.tolist() == expected[0] + expected[1]
 
 
-def test_quirk_local_frames_come_back_as_global_ones() -> None:
+def test_quirk_local_frames_can_be_global_frames() -> None:
     openness = np.full(40, 5.5)
     openness[0] = 12.5
     openness[6:22] = 12.5
-    assert sampled(range(40), poses(openness), QUIRKS)[0] == [0, 1, 2, 3, 4, 1, 5, 22]
+    assert sample_frame_ids(range(40), poses(openness), QUIRKS)[0] == [0, 1, 2, 3, 4, 1, 5, 22]
     openness[0] = 0
     openness[5:] = 5.5
-    # Only the last local frame, 5, is kept out.
-    assert sampled(range(40), poses(openness), QUIRKS)[0] == [1, 2, 3, 4, 5, 1, 6, 10]
+    # Only the last local frame, 5, is excluded.
+    assert sample_frame_ids(range(40), poses(openness), QUIRKS)[0] == [1, 2, 3, 4, 5, 1, 6, 10]
 
 
-@pytest.mark.parametrize(("difference", "fits"), [(-3, False), (-2, True), (3, True), (4, False)])
-def test_quirk_tolerance_is_lopsided(difference, fits) -> None:
+@pytest.mark.parametrize(("difference", "expected"), [(-3, False), (-2, True), (3, True), (4, False)])
+def test_quirk_the_tolerance_is_asymmetric(difference, expected) -> None:
     """The last local frame may lie 3 percent below another frame, but only 2 above it."""
     openness = np.full(40, 10.5 + difference)
     openness[:5] = 10.5
     found = find_global_frames(np.arange(5), np.arange(40), poses(openness), replace(QUIRKS, min_gap=5))
-    # Local frame 0 is a hit in any case; the other two must come from the frames after 4.
-    assert (found is not None) == fits
+    # Local frame 0 matches in any case; the other two must come from the frames after 4.
+    assert (found is not None) == expected
 
 
-def test_quirk_gap_does_not_break_adjacency() -> None:
+def test_quirk_a_gap_does_not_interrupt_a_run() -> None:
     frame_ids = [frame for frame in range(100) if frame % 4]
-    assert sampled(frame_ids, poses([5] * 75), QUIRKS)[0][:5] == [1, 2, 3, 5, 6]
+    assert sample_frame_ids(frame_ids, poses([5] * 75), QUIRKS)[0][:5] == [1, 2, 3, 5, 6]
 
 
 def test_window_lists_local_frames_first() -> None:
