@@ -8,7 +8,8 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,16 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # to read it could take for ever
         raise UserError(f"cannot read {path} (not a regular file): check the path")
-    limit = csv.field_size_limit(2**31 - 1)
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        with _cells_of_any_size():
+            lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path} is no valid CSV ({error}): look for a stray quote") from None
-    finally:
-        csv.field_size_limit(limit)
     if "\0" in text:  # such as UTF-16 without its mark
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
 
@@ -118,12 +117,23 @@ def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] |
     try:
         if tuple(reader.fieldnames or columns) != tuple(columns):
             return None
-        rows = list(reader)
+        with _cells_of_any_size():
+            rows = list(reader)
     except csv.Error as error:
         raise ValueError(str(error)) from error
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("a row has more or fewer cells than there are columns")
     return [{column: unguard_formula(cell) for column, cell in row.items()} for row in rows]
+
+
+@contextmanager
+def _cells_of_any_size() -> Iterator[None]:
+    """Lift the limit of Python's csv module, 128 KiB a cell."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 _FORMULA = re.compile(r"'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20](?!\Z)|[\t\r\n])")
