@@ -43,7 +43,7 @@ def test_folder_follows_linked_people(tmp_path: Path) -> None:
 def test_folder_that_links_show_twice_is_refused(tmp_path: Path, link: str, target: str) -> None:
     touch(tmp_path, "real/id1/a.mp4", "fake/id3/b.mp4")
     (tmp_path / link).symlink_to(tmp_path / target)
-    with pytest.raises(UserError, match="are one folder: take the link away"):
+    with pytest.raises(UserError, match="are the same folder: remove the link"):
         load_videos(Folder(root=str(tmp_path)))
 
 
@@ -55,7 +55,7 @@ def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
             (tmp_path / f"{level}" / name).symlink_to(tmp_path / f"{level + 1}")
     touch(tmp_path, "30/x.mp4", "fake/x.mp4")
     (tmp_path / "real").symlink_to(tmp_path / "0")
-    with pytest.raises(UserError, match="are one folder"):
+    with pytest.raises(UserError, match="are the same folder"):
         load_videos(Folder(root=str(tmp_path)))
 
 
