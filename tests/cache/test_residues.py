@@ -65,6 +65,7 @@ def test_clips_come_back_complete(both):
 @pytest.mark.parametrize("augmentation", [None, NO_AUGMENTATION, AugmentConfig(flip=0.5, brightness=0.3)])
 def test_batches_are_the_same_to_the_bit(both, augmentation):
     full, half, rows, half_rows = both
+    caches = ((full, rows), (half, half_rows))
     stored, computed = (ClipDataset(Cache.of(config), its, augmentation) for config, its in caches)
     for loader in (training_loader, evaluation_loader):
         for one, other in zip(*(loader(data, full.train, pin=False) for data in (stored, computed)), strict=True):
