@@ -1,11 +1,12 @@
 # make demo: the main job on the embedded demo corpus.
 # make test: the tests that are fast.   make test-slow: the others.   make bench: every benchmark.
+# make gpu-check: correctness and speed on one CUDA device, in at most six minutes.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.10 python3,$(shell command -v $(name))))
 VENV := .venv
 RUN := $(VENV)/bin/python
 CLIPS ?= data/clips
 
-.PHONY: demo test test-slow bench own clean
+.PHONY: demo test test-slow bench gpu-check own clean
 
 demo: $(VENV)/.ready
 	$(RUN) -m lipinc demo --out data/demo
@@ -33,6 +34,13 @@ bench: $(VENV)/.ready
 	$(RUN) -m benchmarks.restart
 	$(RUN) -m benchmarks.steady_state
 	$(RUN) -m benchmarks.shortcuts --config configs/demo.py
+
+# Six minutes at most on one CUDA device; without one it says so and ends. The demo corpus' cache is made if it is absent.
+gpu-check: $(VENV)/.ready
+	$(RUN) -m benchmarks.gpu_check --probe
+	test -f cache/demo/manifest.csv \
+		|| ($(RUN) -m lipinc.demo --out data/demo && $(RUN) preprocess_extract_lips.py --config configs/demo.py)
+	$(RUN) -m benchmarks.gpu_check
 
 # Your own videos, CLIPS=folder with a clips.csv (columns file, label, person): cache, V1 and V2 on one split by person.
 own: $(VENV)/.ready

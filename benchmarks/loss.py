@@ -23,7 +23,7 @@ from lipinc.losses import inconsistency as losses
 from lipinc.models import LIPINC, LIPINCV2
 from lipinc.models.device import choose_device
 from lipinc.training.optimization import make_optimizer
-from tests.plain_ssim import pairwise_ssim
+from benchmarks.plain_ssim import pairwise_ssim
 
 CASES = {"lipinc": ("without", "pooled", "full"), "lipinc_v2": ("without", "full")}
 

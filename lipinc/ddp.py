@@ -7,6 +7,7 @@ those of the whole batch. Only rank 0 prints and writes files. Without torchrun 
 the whole batch.
 """
 
+import inspect
 import logging
 import os
 import signal
@@ -36,16 +37,19 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
+def process_group(*, single: bool = False) -> Iterator[None]:
     """Initialise the process group if torchrun started several processes, and destroy it at the end.
 
     Silences all ranks but 0. A failure in one process ends all of them; only the process that failed first prints its
     error message.
 
+    Args:
+        single: initialise a group of one process too, which then runs all that several do (for checks).
+
     Raises:
         UserError: another process is gone.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not single:
         yield
         return
     store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
@@ -103,7 +107,7 @@ def all_gather(items: list[Item]) -> list[Item]:
 
     Every process waits for all others and gets the whole list.
     """
-    if world_size() == 1:
+    if not dist.is_initialized():
         return items
     shards: list[list[Item]] = [[] for _ in range(world_size())]
     dist.all_gather_object(shards, items)
@@ -112,7 +116,7 @@ def all_gather(items: list[Item]) -> list[Item]:
 
 def all_reduce_sum(values: torch.Tensor) -> torch.Tensor:
     """Sum a tensor of any shape over all processes. Every process gets the sum; gradients flow through it."""
-    return values if world_size() == 1 else _AllReduceSum.apply(values)
+    return _AllReduceSum.apply(values) if dist.is_initialized() else values
 
 
 def wrap_ddp(model: nn.Module) -> nn.Module:
@@ -125,13 +129,15 @@ def wrap_ddp(model: nn.Module) -> nn.Module:
         The wrapped network, or `model` itself if there is one process. It shares the weights of `model`, whose
         parameter names stay as they are.
     """
-    if world_size() == 1:
+    if not dist.is_initialized():
         return model
     for layer in model.modules():
         if isinstance(layer, _BatchNorm):
             layer.forward = partial(_sync_batch_norm, layer)
     # Buffers need no broadcast: running statistics are the same in every process.
-    return DistributedDataParallel(model, forward_sync_buffers=False)
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.13
+    return DistributedDataParallel(model, **{sync: False})
 
 
 @torch.compiler.disable
@@ -143,7 +149,7 @@ def _sync_batch_norm(layer: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
     values = x if x.dtype == torch.float64 else x.float()
     dims = [dim for dim in range(x.dim()) if dim != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
-    count = all_reduce_sum(values.new_tensor(values[:, 0].numel()))
+    count = all_reduce_sum(values.new_full((), values[:, 0].numel()))  # new_tensor would wait for the device
     mean = all_reduce_sum(values.sum(dims)) / count
     centred = values - mean.view(shape)
     variance = all_reduce_sum(centred.square().sum(dims)) / count

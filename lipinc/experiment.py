@@ -28,7 +28,7 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
     """Train, and evaluate the best checkpoint on the test split; None where `split.test` is 0. Raises UserError."""
     device = choose_device(config.train.device)
     if config.train.deterministic:
-        be_deterministic()
+        be_deterministic(device)
 
     tested = bool(config.split.test or config.split.folds or config.split.file)
     selection = _select(config, needed=SPLITS if tested else ("train", "validation"))

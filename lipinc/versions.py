@@ -5,15 +5,19 @@ from importlib import metadata
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
 MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "numpy")
 """Those that decide what a mouth looks like."""
+ALTERNATIVES = {"opencv-python": ("opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")}
+"""Distributions that provide the same module under another name."""
 
 
 def library_versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Version of each library, "none" where it is not installed."""
+    """Version of each library, "none" where it is not installed: training on a finished cache needs no MediaPipe."""
     return {name: _version(name) for name in names}
 
 
 def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "none"
+    for candidate in (name, *ALTERNATIVES.get(name, ())):
+        try:
+            return metadata.version(candidate)
+        except metadata.PackageNotFoundError:
+            continue
+    return "none"

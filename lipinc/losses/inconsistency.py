@@ -7,6 +7,7 @@ the loss; the published code cannot be trained as written (it loops over the bat
 import torch
 from torch.nn import functional
 
+from lipinc.losses.precision import to_float
 from lipinc.losses.ssim import mean_ssim
 from lipinc.losses.ssim_torch import WINDOW
 
@@ -18,7 +19,7 @@ def inconsistency_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Te
     stays), under autocast too. Its cost beside the rest of a step: `python -m benchmarks.loss`.
     """
     with torch.autocast(features.device.type, enabled=False):
-        score = mean_ssim(features if features.dtype == torch.float64 else features.float())
+        score = mean_ssim(to_float(features))
         # A clip is at most as consistent as identical frames, 1; below 0 SSIM means opposite structure, which is
         # no more inconsistent than unrelated structure.
         score = score.clamp(1e-6, 1 - 1e-6)

@@ -14,6 +14,7 @@ from lipinc.config import LossConfig
 from lipinc.config.registry import nearest
 from lipinc.errors import UserError
 from lipinc.losses.inconsistency import inconsistency_loss
+from lipinc.losses.precision import to_float
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def register_loss_term(name: str) -> Callable[[LossTerm], LossTerm]:
 def classification_term(inputs: LossInputs) -> torch.Tensor:
     """Cross-entropy, in float32."""
     smoothing = inputs.config.label_smoothing
-    return functional.cross_entropy(inputs.logits.float(), inputs.labels, label_smoothing=smoothing)
+    return functional.cross_entropy(to_float(inputs.logits), inputs.labels, label_smoothing=smoothing)
 
 
 @register_loss_term("inconsistency")

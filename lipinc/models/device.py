@@ -21,4 +21,6 @@ def choose_device(name: str) -> torch.device:
     number, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if number >= devices:
         raise UserError(f"more processes than CUDA devices; use torchrun --nproc_per_node={devices}")
-    return torch.device("cuda", number)
+    device = torch.device("cuda", number)
+    torch.cuda.set_device(device)  # pinned memory of every process would otherwise open a context on the first GPU
+    return device

@@ -16,6 +16,7 @@ from torch import nn
 from lipinc.config import Config
 from lipinc.config.ranges import Range, Share
 from lipinc.losses.inconsistency import map_problems
+from lipinc.losses.precision import to_float
 from lipinc.models.layers import BATCH_NORM_EPSILON, FusionHead, published_attention
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
@@ -160,7 +161,7 @@ class _Branch(nn.Module):
 
 def _channels_first(mouths: torch.Tensor, scale: float) -> torch.Tensor:
     """(B, T, H, W, 3) of any type -> (B, 3, T, H, W) float. A view: the memory stays channels-last."""
-    return mouths.permute(0, 4, 1, 2, 3).float() * scale
+    return to_float(mouths.permute(0, 4, 1, 2, 3)) * scale
 
 
 def _he_normal(weight: torch.Tensor) -> None:

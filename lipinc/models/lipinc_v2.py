@@ -17,6 +17,7 @@ from torch import nn
 from lipinc.config import Config
 from lipinc.config.ranges import Range, Share
 from lipinc.losses.inconsistency import map_problems
+from lipinc.losses.precision import to_float
 from lipinc.models.layers import FusionHead, MultiHeadAttention, ProjectedAttention, published_attention
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
@@ -132,8 +133,8 @@ class LIPINCV2(MouthModel):
         layer there, which no gradient could reach). A sigmoid brings them into (0, 1), the range that SSIM's constants
         presume: layer normalisation leaves tokens signed.
         """
-        frame_vector, tokens = self.frame_transformer(frames.float() * self.input_scale)
-        residue_vector, _ = self.residue_transformer(residues.float() * self.input_scale)
+        frame_vector, tokens = self.frame_transformer(to_float(frames) * self.input_scale)
+        residue_vector, _ = self.residue_transformer(to_float(residues) * self.input_scale)
         frame_map, residue_map = self.frame_map(frame_vector), self.residue_map(residue_vector)  # (B, 8, 8, 3)
         colour = torch.cat([frame_map, self.colour_attention(residue_map, frame_map, frame_map)], dim=-1)
         structure = torch.cat([residue_map, self.structure_attention(frame_map, residue_map, residue_map)], dim=-1)

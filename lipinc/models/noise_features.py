@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from lipinc.config.ranges import Range, Share
+from lipinc.losses.precision import to_float
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
 COLOURS = torch.tensor(((0.25, 0.5, 0.25), (1.0, -1.0, 0.0), (0.5, -1.0, 0.5)))
@@ -145,7 +146,8 @@ class NoiseFeatures(MouthModel):
 
     def _extract(self, frames: torch.Tensor) -> torch.Tensor:
         local = self.local_frames
-        colours = torch.einsum("oc,bnhwc->bnohw", COLOURS.to(frames.device), frames.float())
+        frames = to_float(frames)
+        colours = torch.einsum("oc,bnhwc->bnohw", COLOURS.to(frames), frames)
         found: list[torch.Tensor] = []
         for band in self._bands(colours):
             change = band[:, 1:local] - band[:, : local - 1]
@@ -191,7 +193,7 @@ class NoiseFeatures(MouthModel):
 
 def _smooth(pictures: torch.Tensor) -> torch.Tensor:
     planes = pictures.flatten(1, 2)  # (B, N 3, H, W): depthwise, which is fast on CPUs
-    kernel = torch.outer(BINOMIAL, BINOMIAL).to(planes.device).expand(planes.shape[1], 1, -1, -1)
+    kernel = torch.outer(BINOMIAL, BINOMIAL).to(planes).expand(planes.shape[1], 1, -1, -1)
     padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
     return functional.conv2d(padded, kernel, groups=planes.shape[1]).unflatten(1, pictures.shape[1:3])
 

@@ -19,10 +19,15 @@ def seed_torch(config: TrainConfig, epoch: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-def be_deterministic() -> None:
-    """Ask for deterministic kernels, where torch has them."""
+def be_deterministic(device: torch.device) -> None:
+    """Ask for deterministic kernels, where torch has them. Call it before the first matrix product on CUDA."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if device.type == "cuda":
+        # With `warn_only`, the fused kernels still sum their gradients in any order.
+        torch.backends.cuda.enable_flash_sdp(False)
+        torch.backends.cuda.enable_mem_efficient_sdp(False)
+        torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

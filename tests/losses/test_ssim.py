@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 
 from lipinc.losses import ssim_cpu, ssim_torch
 from lipinc.losses.ssim import mean_ssim
-from tests.plain_ssim import pairwise_ssim, similar_maps
+from benchmarks.plain_ssim import pairwise_ssim, similar_maps
 
 
 @pytest.fixture(autouse=True, params=["cpu", "cuda"])
