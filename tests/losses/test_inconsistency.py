@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
+from benchmarks.plain_ssim import similar_maps
 from lipinc.config import LossConfig
 from lipinc.losses.inconsistency import inconsistency_loss
 from lipinc.losses.ssim import mean_ssim
 from lipinc.losses.total import LossInputs, total_loss
 from lipinc.models import LIPINC, LIPINCV2
-from benchmarks.plain_ssim import similar_maps
 
 
 def test_inconsistency_loss_is_a_cross_entropy_with_fakes_at_zero():
