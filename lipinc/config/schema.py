@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 
 from lipinc.config.ranges import Increasing, Range, Share, range_problems
-from lipinc.config.registry import DATASETS, MODELS
+from lipinc.config.registry import DATASETS, MODELS, nearest
 from lipinc.errors import UserError
 
 
@@ -189,10 +189,10 @@ class ModelConfig:
         """All options of the model, as the dataclass that it declares. Raises UserError on a name of no model and on
         options that it does not have."""
         kind = MODELS.get(self.name).Options
-        unknown = [option for option in self.given if option not in kind.__dataclass_fields__]
-        if unknown:
-            known = ", ".join(kind.__dataclass_fields__) or "none"
-            raise UserError(f"model {self.name} has no option {', '.join(unknown)}; it has {known}")
+        for option in self.given:
+            if option not in kind.__dataclass_fields__:
+                hint = nearest(option, kind.__dataclass_fields__)
+                raise UserError(f"model {self.name} has no option {option!r}: {hint}")
         return kind(**self.given)
 
     def replace(self, **changes: Any) -> "ModelConfig":
