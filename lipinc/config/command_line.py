@@ -53,8 +53,10 @@ def parse_command_line(
     values = {name: getattr(base, name) for name in names}
     values["data"] = _as_kind(base.data, _value_of("--data.kind", words, base.data.kind))
     values["model"] = _as_model(base.model, _value_of("--model.name", words, base.model.name))
+    # tyro does not accept what it does not show, so that sections are left out where only the help is printed.
+    shown = sections if {"-h", "--help"} & set(words) else names
     parsed = tyro.cli(
-        _parser(kind, values, sections, with_model),
+        _parser(kind, values, shown, with_model),
         prog=prog,
         args=words,
         config=FLAGS_TAKE_VALUES,
@@ -75,7 +77,7 @@ def parse_command_line(
     return arguments
 
 
-def _parser(kind: type, values: dict[str, Any], sections: Sequence[str], with_model: bool) -> type:
+def _parser(kind: type, values: dict[str, Any], shown: Sequence[str], with_model: bool) -> type:
     """The arguments as tyro takes them: the data set and the model have their own options, with these defaults."""
     fields: list[tuple[str, Any, Any]] = []
     for name, value in values.items():
@@ -91,8 +93,8 @@ def _parser(kind: type, values: dict[str, Any], sections: Sequence[str], with_mo
             value = section(**{f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
         else:
             section = Annotated[str, tyro.conf.arg(help=field_docs(Config)[name])]
-        shown = section if name in sections else tyro.conf.Suppress[section]
-        fields.append((name, shown, dataclasses.field(default=value)))
+        section = section if name in shown else tyro.conf.Suppress[section]
+        fields.append((name, section, dataclasses.field(default=value)))
     return dataclasses.make_dataclass(kind.__name__, fields, bases=(with_help(kind),), frozen=True)
 
 
