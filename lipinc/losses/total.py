@@ -61,7 +61,10 @@ def inconsistency_term(inputs: LossInputs) -> torch.Tensor:
 
 
 def loss_terms(config: LossConfig) -> list[str]:
-    """The names of the terms that are computed. Raises UserError on a weight of no term."""
+    """The names of the terms that are computed. Raises UserError on a weight of no term, and if there is no
+    weight."""
+    if not config.weights():
+        raise UserError("every loss term has weight 0; give one of them a weight, such as --loss.classification 1")
     for name in config.weights():
         if name not in TERMS:
             raise UserError(f"loss.other names {name!r}, which is no registered term: {nearest(name, TERMS)}")
