@@ -1,4 +1,4 @@
-"""The losses: what they are worth, and what the inconsistency loss does to features and weights."""
+"""The inconsistency loss: its value, and what it does to features and weights."""
 
 import math
 
@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from benchmarks.plain_ssim import similar_maps
-from lipinc.config import LossConfig
 from lipinc.losses.inconsistency import inconsistency_loss
 from lipinc.losses.ssim import mean_ssim
-from lipinc.losses.total import LossInputs, total_loss
 from lipinc.models import LIPINC, LIPINCV2
 
 
@@ -41,35 +39,6 @@ def test_float32_under_autocast():
         loss = inconsistency_loss(features, labels)
     assert loss.dtype == torch.float32
     assert torch.equal(loss, expected)
-
-
-def test_total_loss_weighs_its_parts_as_published():
-    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5], [0.0, 0.0]])
-    labels = torch.tensor([0, 1, 1])
-    maps = similar_maps(3, 4, 2, 10, 12).float()
-    chances = torch.softmax(logits, dim=1)[torch.arange(3), labels]
-    loss = total_loss(LossInputs(logits, maps, labels, LossConfig()))
-    assert loss["classification"].item() == pytest.approx(-chances.log().mean().item())
-    assert loss["inconsistency"].item() == pytest.approx(inconsistency_loss(maps, labels).item())
-    assert loss["total"].item() == pytest.approx(loss["classification"].item() + 5 * loss["inconsistency"].item())
-    other = total_loss(LossInputs(logits, maps, labels, LossConfig(classification=2.0, inconsistency=0.5)))
-    expected = 2 * loss["classification"].item() + 0.5 * loss["inconsistency"].item()
-    assert other["total"].item() == pytest.approx(expected)
-
-
-def test_total_loss_without_the_inconsistency_loss():
-    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5]], dtype=torch.bfloat16)
-    loss = total_loss(LossInputs(logits, None, torch.tensor([0, 1]), LossConfig(inconsistency=0)))
-    assert loss.keys() == {"total", "classification"}  # a term of weight 0 is not computed
-    assert loss["total"].item() == loss["classification"].item() > 0
-    assert loss["total"].dtype == loss["classification"].dtype == torch.float32
-
-
-def test_label_smoothing():
-    logits, labels = torch.tensor([[2.0, -1.0], [0.5, 1.5]]), torch.tensor([0, 1])
-    loss = total_loss(LossInputs(logits, None, labels, LossConfig(inconsistency=0, label_smoothing=0.1)))
-    targets = torch.tensor([[0.95, 0.05], [0.05, 0.95]])
-    assert loss["total"].item() == pytest.approx(-(targets * logits.log_softmax(dim=1)).sum(dim=1).mean().item())
 
 
 def talking_and_flickering() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
