@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from lipinc.distributed import process_group as join_process_group
 
 from benchmarks import gpu_check
 from benchmarks.gpu import (
@@ -30,8 +31,8 @@ from benchmarks.gpu.outcomes import Check, Measurement, exact
 from benchmarks.gpu.sections import OutOfTime, Section, run_sections
 from lipinc import ssim, ssim_cpu, training
 from lipinc.config import Config, TrainConfig
-from lipinc.distributed import process_group as join_process_group
-from tests.synthetic_cache import make_cache, tiny_config
+from lipinc.demo.synthetic_cache import make_cache
+from tests.tiny import tiny_config
 
 CPU = torch.device("cpu")
 RATES = Rates(float32=1e12, tf32=2e12, bf16=4e12, copy=1e11, upload=1e10)

@@ -37,7 +37,9 @@ def test_the_page_trains_evaluates_and_detects_with_a_model_a_data_set_and_a_los
     for person in range(4):
         frames = list(talking_frames(number=person % 2, frames=45))
         write_video(tmp_path / "videos" / f"ann{person}_real.mp4", frames)
-        write_video(tmp_path / "videos" / f"ann{person}_toygan.mp4", [(0.7 * frame).astype(np.uint8) for frame in frames])
+        write_video(
+            tmp_path / "videos" / f"ann{person}_toygan.mp4", [(0.7 * frame).astype(np.uint8) for frame in frames]
+        )
     shutil.copy(tmp_path / "videos" / "ann0_real.mp4", tmp_path / "VIDEO")
     extract, train, detect = COMMANDS
 
@@ -71,7 +73,12 @@ def register(text: str) -> None:
         ("toy_model.py", "Toy(MouthModel)", "Toy(nn.Module)", "must derive from lipinc.models.MouthModel"),
         ("toy_model.py", "Options = ToyOptions", "Options = dict", "needs Options, a frozen dataclass"),
         ("toy_dataset.py", "def load", "def read", r"lacks load\(self\) -> list\[VideoRecord\]"),
-        ("toy_dataset.py", "@dataclass(frozen=True)\nclass ToyDataset(Dataset)", "class ToyDataset", "must be a dataclass"),
+        (
+            "toy_dataset.py",
+            "@dataclass(frozen=True)\nclass ToyDataset(Dataset)",
+            "class ToyDataset",
+            "must be a dataclass",
+        ),
     ],
 )
 def test_a_wrong_plug_in_is_refused_with_what_is_expected(name, old, new, message):
@@ -84,7 +91,11 @@ def test_a_wrong_plug_in_is_refused_with_what_is_expected(name, old, new, messag
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("options.hidden, 2)", "options.hidden, 1)", r"forward\(frames, residues\) must return logits \(B, 2\); .* \(2, 1\)"),
+        (
+            "options.hidden, 2)",
+            "options.hidden, 1)",
+            r"forward\(frames, residues\) must return logits \(B, 2\); .* \(2, 1\)",
+        ),
         ("clip.frames - 1,", "clip.frames,", "model toy fails on two clips .* RuntimeError: mat1 and mat2 shapes"),
     ],
 )

@@ -55,6 +55,8 @@ class Arguments:
 def main(argv: Sequence[str], prog: str) -> int:
     """Run the command."""
     arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
+    if Path(arguments.checkpoint).is_dir():
+        raise UserError(f"no checkpoint {arguments.checkpoint}: it is a folder; give a file")
     if arguments.workers < 0:
         raise UserError("--workers must be 0 or more")
     if not arguments.time_limit > 0:

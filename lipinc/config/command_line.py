@@ -64,8 +64,10 @@ def parse_command_line(
     values = {name: getattr(base, name) for name in names}
     values["data"] = _with_kind(base.data, _flag_value("--data.kind", flags, base.data.kind))
     values["model"] = _with_name(base.model, _flag_value("--model.name", flags, base.model.name))
+    # tyro rejects flags that it does not show. Sections are therefore hidden only when the help is printed.
+    shown = sections if {"-h", "--help"} & set(flags) else names
     parsed = tyro.cli(
-        _parser(kind, values, sections, with_model),
+        _parser(kind, values, shown, with_model),
         prog=prog,
         args=flags,
         config=FLAGS_TAKE_VALUES,
@@ -86,7 +88,7 @@ def parse_command_line(
     return arguments
 
 
-def _parser(kind: type, values: dict[str, Any], sections: Sequence[str], with_model: bool) -> type:
+def _parser(kind: type, values: dict[str, Any], shown: Sequence[str], with_model: bool) -> type:
     """Create the argument dataclass for tyro, with these defaults and the options of the data set and model."""
     fields: list[tuple[str, Any, Any]] = []
     for name, value in values.items():
@@ -102,8 +104,8 @@ def _parser(kind: type, values: dict[str, Any], sections: Sequence[str], with_mo
             value = section(**{f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
         else:
             section = Annotated[str, tyro.conf.arg(help=field_docs(Config)[name])]
-        shown = section if name in sections else tyro.conf.Suppress[section]
-        fields.append((name, shown, dataclasses.field(default=value)))
+        section = section if name in shown else tyro.conf.Suppress[section]
+        fields.append((name, section, dataclasses.field(default=value)))
     return dataclasses.make_dataclass(kind.__name__, fields, bases=(with_help(kind),), frozen=True)
 
 

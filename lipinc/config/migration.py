@@ -16,6 +16,8 @@ DATA_OPTIONS = {
 """Data set -> its own options in version 1, where one section held the options of all data sets."""
 EVERY_DATASET = ("root", "conditions", "forgeries", "max_missing", "note")
 RENAMED = {"noise": "input_noise"}
+DEFAULT_ROOT = "data/FakeAVCeleb_v1.2"
+"""The default data.root of version 1, whatever the data set."""
 
 
 def upgrade(values: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +37,8 @@ def upgrade(values: dict[str, Any]) -> dict[str, Any]:
     loss.pop("features", None)
     if data:
         _drop_other_options(data, DATA_OPTIONS, "kind", EVERY_DATASET)
+        if data.get("root") == DEFAULT_ROOT:
+            del data["root"]  # use the default of the data set
     return {"version": 2, **values}
 
 

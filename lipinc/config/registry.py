@@ -68,7 +68,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Return a hint for a misspelt name: the closest known name, or the list of all of them."""
     known = list(known)
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"choose one of {', '.join(known)}" if known else "there are none"
 
 
 MODELS: Registry = Registry("model", "lipinc.models")

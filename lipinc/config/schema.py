@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 
 from lipinc.config.ranges import Increasing, Range, UnitInterval, range_problems
-from lipinc.config.registry import DATASETS, MODELS
+from lipinc.config.registry import DATASETS, MODELS, suggest
 from lipinc.errors import UserError
 
 
@@ -205,10 +205,10 @@ class ModelConfig:
             UserError: no model has this name, or the model has no such option.
         """
         kind = MODELS.get(self.name).Options
-        unknown = [option for option in self.given if option not in kind.__dataclass_fields__]
-        if unknown:
-            known = ", ".join(kind.__dataclass_fields__) or "none"
-            raise UserError(f"model {self.name} has no option {', '.join(unknown)}; its options are {known}")
+        for option in self.given:
+            if option not in kind.__dataclass_fields__:
+                hint = suggest(option, kind.__dataclass_fields__)
+                raise UserError(f"model {self.name} has no option {option!r}: {hint}")
         return kind(**self.given)
 
     def replace(self, **changes: Any) -> "ModelConfig":

@@ -8,7 +8,8 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,18 +57,16 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # reading a pipe could block
         raise UserError(f"cannot read {path} (not a regular file): check the path")
-    limit = csv.field_size_limit(2**31 - 1)
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        with _cells_of_any_size():
+            lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path} is not valid CSV ({error}): look for an unmatched quote") from None
-    finally:
-        csv.field_size_limit(limit)
     if "\0" in text:  # for example UTF-16 without a byte order mark
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
 
@@ -145,12 +144,23 @@ def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] |
     try:
         if tuple(reader.fieldnames or columns) != tuple(columns):
             return None
-        rows = list(reader)
+        with _cells_of_any_size():
+            rows = list(reader)
     except csv.Error as error:
         raise ValueError(str(error)) from error
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("the number of cells in a row differs from the number of columns")
     return [{column: unguard_formula(cell) for column, cell in row.items()} for row in rows]
+
+
+@contextmanager
+def _cells_of_any_size() -> Iterator[None]:
+    """Lift the cell size limit of Python's csv module, which is 128 KiB."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 _FORMULA = re.compile(r"'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20](?!\Z)|[\t\r\n])")

@@ -69,8 +69,10 @@ def loss_terms(config: LossConfig) -> list[str]:
     """Return the names of the terms with a nonzero weight.
 
     Raises:
-        UserError: a weight names an unknown term.
+        UserError: a weight names an unknown term, or all weights are 0.
     """
+    if not config.weights():
+        raise UserError("every loss term has weight 0; set a weight, for example --loss.classification 1")
     for name in config.weights():
         if name not in TERMS:
             raise UserError(f"loss.other names the unknown loss term {name!r}: {suggest(name, TERMS)}")

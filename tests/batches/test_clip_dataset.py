@@ -11,9 +11,10 @@ from lipinc.cache.clip_file import read_clips, read_window, write_clips
 from lipinc.cache.manifest import OK
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.video.mouth import residues
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_residues_fit_the_augmented_frames(tmp_path, mode):
     dataset = ClipDataset(Cache.of(config), make_cache(config, people=1), AugmentConfig(flip=1.0, brightness=0.4))
     batch = dataset.__getitems__([Draw(0, (1, 2, 3)), Draw(4, (1, 2, 4))])
     np.testing.assert_array_equal(batch.residues, residues(batch.frames.numpy(), mode))
-    plain = ClipDataset(Cache.of(config), make_cache(config, people=1)).frames([Draw(0, ()), Draw(4, ())])
+    plain = ClipDataset(Cache.of(config), make_cache(config, people=1)).__getitems__([Draw(0, ()), Draw(4, ())]).frames
     assert not any(torch.equal(one, other) for one, other in zip(batch.frames, plain, strict=True))
 
 
@@ -146,25 +147,25 @@ def test_content_that_is_not_what_was_written_is_named(config, rows):
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or missing .its SHA-256 differs"):
-        ClipDataset(Cache.of(config), rows).frames([Draw(0, ())])
+        ClipDataset(Cache.of(config), rows).__getitems__([Draw(0, ())])
 
 
 def test_a_file_made_again_meanwhile_is_read_where_its_frames_are_now(config, rows):
     cache = Cache.of(config)
     dataset, file = ClipDataset(cache, rows), cache.clips_file(rows[0].record.key)
-    before, clips = dataset.frames([Draw(1, ())]), read_clips(file)
+    before, clips = dataset.__getitems__([Draw(1, ())]).frames, read_clips(file)
     write_clips(file, clips, cache.settings, "a longer name of the same video", size=1)
-    assert torch.equal(dataset.frames([Draw(1, ())]), before)
+    assert torch.equal(dataset.__getitems__([Draw(1, ())]).frames, before)
 
 
 def test_no_file_stays_open(config, rows):
     dataset = ClipDataset(Cache.of(config), rows)
     before = len(os.listdir("/proc/self/fd"))
-    dataset.frames([Draw(clip, ()) for clip in range(len(dataset))])
+    dataset.__getitems__([Draw(clip, ()) for clip in range(len(dataset))])
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_refused_videos_have_no_clips(config):
-    rows = make_cache(config, people=2, refused=("real/person 0/video.mp4",))
+    rows = make_cache(config, people=2, rejected=("real/person 0/video.mp4",))
     dataset = ClipDataset(Cache.of(config), [row for row in rows if row.status == OK])
     assert len(dataset) == 9

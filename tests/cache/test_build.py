@@ -220,16 +220,16 @@ def test_a_reason_can_be_tried_again(videos, built, tmp_path):
     assert {key for key, earlier in seen if not earlier} == {"fake/truncated.mp4", "real/text.mp4"}
 
 
-def _die_on_bob(record, video, file, mouth, sampling, settings):
+def _die_on_bob(record, video, file, mouth, sampling, settings, **options):
     if "bob" in record.key:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _extract_to_cache(record, video, file, mouth, sampling, settings)
+    return _extract_to_cache(record, video, file, mouth, sampling, settings, **options)
 
 
-def _fail_on_bob(record, video, file, mouth, sampling, settings):
+def _fail_on_bob(record, video, file, mouth, sampling, settings, **options):
     if "bob" in record.key:
         raise OSError(28, "No space left on device")
-    return _extract_to_cache(record, video, file, mouth, sampling, settings)
+    return _extract_to_cache(record, video, file, mouth, sampling, settings, **options)
 
 
 _extract_to_cache = workers.extract_to_cache
@@ -271,7 +271,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monk
     assert "fake/ann.mp4" in {row.record.key for row in read_manifest(Cache.of(config).journal_file)}
 
 
-def _hang_on_bob(record, video, file, mouth, sampling, settings):
+def _hang_on_bob(record, video, file, mouth, sampling, settings, **options):
     if "bob" in record.key:
         time.sleep(3600)
     return ManifestRow(record, "no_face", "not looked at")
@@ -440,7 +440,7 @@ def test_a_video_that_kills_or_hangs_costs_itself_alone_on_a_foreign_cluster(vid
     assert set(status.values()) == {"no_face"}
 
 
-def _die_on_bob_and_hang_on_ann(record, video, file, mouth, sampling, settings):
+def _die_on_bob_and_hang_on_ann(record, video, file, mouth, sampling, settings, **options):
     if "bob" in record.key:
         os.kill(os.getpid(), signal.SIGKILL)
     if record.key == "fake/ann.mp4":

@@ -3,18 +3,24 @@ from dataclasses import replace
 import pytest
 
 from lipinc.cache.manifest import write_manifest
-from lipinc.cache.selection import select
+from lipinc.cache.selection import Selection, select
 from lipinc.cache.store import Cache
+from lipinc.config import Config
 from lipinc.datasets.records import Label
 from lipinc.datasets.splits import SPLITS
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
+
+
+def select_of(config: Config) -> Selection:
+    return select(Cache.of(config), config.data, config.split)
 
 
 def test_splits_share_no_person_and_hold_no_refused_video(tmp_path):
     config = tiny_config(tmp_path)
-    make_cache(config, people=10, refused=("fake/person 3/video.mp4",))
-    _, _, rows = select(Cache.of(config), config)
+    make_cache(config, people=10, rejected=("fake/person 3/video.mp4",))
+    rows = select_of(config).rows
     people = [{row.record.identity for row in rows[split]} for split in SPLITS]
     assert sum(len(group) for group in people) == len(set.union(*people)) == 10
     assert sum(len(rows[split]) for split in SPLITS) == 19
@@ -22,19 +28,19 @@ def test_splits_share_no_person_and_hold_no_refused_video(tmp_path):
 
 def test_refusals_do_not_move_people_between_splits(tmp_path):
     found = []
-    for name, refused in (("a", ()), ("b", ("fake/person 3/video.mp4", "real/person 5/video.mp4"))):
+    for name, rejected in (("a", ()), ("b", ("fake/person 3/video.mp4", "real/person 5/video.mp4"))):
         config = tiny_config(tmp_path / name)
-        make_cache(config, people=10, refused=refused)
-        found.append(select(Cache.of(config), config)[1])
+        make_cache(config, people=10, rejected=rejected)
+        found.append(select_of(config).splits)
     assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("label", list(Label))
 def test_a_class_that_extraction_emptied_is_an_error(tmp_path, label):
     config = tiny_config(tmp_path)
-    make_cache(config, people=10, refused=tuple(f"{label.name.lower()}/person {p}/video.mp4" for p in range(10)))
+    make_cache(config, people=10, rejected=tuple(f"{label.name.lower()}/person {p}/video.mp4" for p in range(10)))
     with pytest.raises(UserError, match=f"train split has no {label.name.lower()} video with clips"):
-        select(Cache.of(config), config)
+        select_of(config)
 
 
 def test_a_cache_that_does_not_fit_the_config_is_refused(tmp_path):
@@ -42,7 +48,7 @@ def test_a_cache_that_does_not_fit_the_config_is_refused(tmp_path):
     make_cache(config, people=10)
     other = replace(config, mouth=replace(config.mouth, margin=0.2))
     with pytest.raises(UserError, match="mouth.margin is 0.0 in the cache and 0.2 in the config"):
-        select(Cache.of(other), other)
+        select_of(other)
 
 
 def test_a_cache_whose_run_never_ended_is_refused(tmp_path):
@@ -50,7 +56,7 @@ def test_a_cache_whose_run_never_ended_is_refused(tmp_path):
     make_cache(config, people=10)
     (Cache.of(config).path / "catalogue.json").unlink()
     with pytest.raises(UserError, match="no finished manifest"):
-        select(Cache.of(config), config)
+        select_of(config)
 
 
 def unseen_config(tmp_path, *unseen: str):
@@ -75,7 +81,8 @@ def unseen_config(tmp_path, *unseen: str):
 )
 def test_unseen_generators_are_tested_on_alone(tmp_path, unseen, trained, validated, tested):
     config = unseen_config(tmp_path, *unseen)
-    _, splits, rows = select(Cache.of(config), config)
+    selection = select_of(config)
+    splits, rows = selection.splits, selection.rows
     for split, expected in zip(SPLITS, (trained, validated, tested), strict=True):
         fakes = [row.record for row in rows[split] if row.record.label is Label.FAKE]
         assert {record.generator for record in fakes} == expected
@@ -87,4 +94,4 @@ def test_unseen_generators_are_tested_on_alone(tmp_path, unseen, trained, valida
 def test_an_unknown_generator_is_named(tmp_path):
     config = unseen_config(tmp_path, "alhpa")
     with pytest.raises(UserError, match="alhpa.*did you mean alpha"):
-        select(Cache.of(config), config)
+        select_of(config)

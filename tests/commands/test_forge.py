@@ -1,7 +1,6 @@
 """The data set of pseudo-fakes can be loaded and continued, and wrong folders are an error."""
 
 import csv
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,15 +24,14 @@ def reals(tmp_path_factory) -> Path:
     return root
 
 
-def run(monkeypatch, root: Path, out: Path, *words: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["forge", "--root", str(root), "--out", str(out), "--workers", "1", *words])
-    forge.main()
+def run(root: Path, out: Path, *words: str) -> None:
+    forge.main(["--root", str(root), "--out", str(out), "--workers", "1", *words], "lipinc forge")
 
 
 @pytest.mark.slow
-def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(monkeypatch, reals, tmp_path, capsys) -> None:
+def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(reals, tmp_path, capsys) -> None:
     out = tmp_path / "forged"
-    run(monkeypatch, reals, out, "--forgeries", "2")
+    run(reals, out, "--forgeries", "2")
     assert capsys.readouterr().out.splitlines() == [
         "skipped, unreadable: text.mp4: not a video that FFmpeg can open",
         f"3 real videos and 6 pseudo-fakes of them in {out}",
@@ -57,7 +55,7 @@ def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(monkeypatch,
     gone = next(iter(before))
     gone.unlink()
     index = (out / "meta_data.csv").read_bytes(), (out / "recipes.csv").read_bytes()
-    run(monkeypatch, reals, out, "--forgeries", "2")
+    run(reals, out, "--forgeries", "2")
     assert index == ((out / "meta_data.csv").read_bytes(), (out / "recipes.csv").read_bytes())
     for path, (changed, content) in before.items():
         assert path.read_bytes() == content
@@ -65,15 +63,15 @@ def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(monkeypatch,
     assert not list(out.rglob("*.tmp"))
 
 
-def test_wrong_folders_are_refused(monkeypatch, reals, tmp_path) -> None:
+def test_wrong_folders_are_an_error(reals, tmp_path) -> None:
     with pytest.raises(UserError, match="contains no videos"):
-        run(monkeypatch, tmp_path, tmp_path / "out")
+        run(tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="lies in"):
-        run(monkeypatch, reals, reals / "out")
+        run(reals, reals / "out")
     with pytest.raises(UserError, match="at least 1"):
-        run(monkeypatch, reals, tmp_path / "out", "--forgeries", "0")
+        run(reals, tmp_path / "out", "--forgeries", "0")
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/b/c.mp4", "a/b_c.mp4"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(UserError, match="the same name"):
-        run(monkeypatch, tmp_path / ".", tmp_path.parent / "out")
+        run(tmp_path / ".", tmp_path.parent / "out")

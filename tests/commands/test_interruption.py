@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from lipinc.config import Config
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.experiment import run_experiment
 from tests.processes import heed_interrupts, start
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import config_source, tiny_config
 
 KILLS = 20
 
@@ -39,7 +40,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(tmp_path):
     config = tiny_config(tmp_path)
     config = replace(
         config,
-        model=replace(config.model, hidden=16),
+        model=config.model.replace(hidden=16),
         train=replace(config.train, epochs=12, patience=12),
         evaluate=replace(config.evaluate, bootstrap=10),
     )
@@ -79,7 +80,7 @@ def test_ctrl_c_in_the_middle_of_an_epoch_ends_the_run_which_goes_on(tmp_path):
     config = tiny_config(tmp_path)
     config = replace(config, train=replace(config.train, epochs=99, patience=99, clips_per_epoch=400, loader_workers=2))
     make_cache(config, people=10)
-    (tmp_path / "config.py").write_text(f"from lipinc.config import *\nconfig = {config!r}\n")
+    (tmp_path / "config.py").write_text(config_source(config))
     running = subprocess.Popen(
         [sys.executable, "train_pipeline.py", "--config", str(tmp_path / "config.py")],
         cwd=Path(__file__).resolve().parents[2],

@@ -1,31 +1,28 @@
-import sys
-
 import pytest
 import torch
 
 from lipinc.commands import release
-from lipinc.config import DEFAULT_CHECKPOINT, REPOSITORY, to_json
+from lipinc.config import to_json
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
-from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
+from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, SHIPPED, load_checkpoint, save_checkpoint
 from lipinc.models.registry import build_model
-from tests.synthetic_cache import tiny_config
+from tests.tiny import tiny_config
 
 CPU = torch.device("cpu")
 
 
-def run(monkeypatch, *words) -> None:
-    monkeypatch.setattr(sys, "argv", ["release", *map(str, words)])
-    release.main()
+def run(*words) -> None:
+    release.main([str(word) for word in words], "lipinc release")
 
 
-def test_a_released_checkpoint_is_half_as_large_and_says_the_same(tmp_path, monkeypatch, capsys):
+def test_a_released_checkpoint_is_half_as_large_and_says_the_same(tmp_path, capsys):
     config = tiny_config(tmp_path)
     source, target = tmp_path / "best.safetensors", tmp_path / "weights" / "small.safetensors"
     model = build_model(config).eval()
     calibration = Calibration(0.5, 2.0, (0.25, 1.0))
     save_checkpoint(source, model, config, epoch=3, calibration=calibration, trained_on=("0123456789abcdef",))
-    run(monkeypatch, source, "--out", target)
+    run(source, "--out", target)
     assert target.stat().st_size < 0.55 * source.stat().st_size
     small = load_checkpoint(target, CPU)
     assert (small.calibration, small.epoch, small.trained_on) == (calibration, 3, ("0123456789abcdef",))
@@ -43,22 +40,22 @@ def test_a_released_checkpoint_is_half_as_large_and_says_the_same(tmp_path, monk
     assert "kB" in capsys.readouterr().out
 
 
-def test_another_suffix_is_refused(tmp_path, monkeypatch):
+def test_another_suffix_is_refused(tmp_path):
     with pytest.raises(UserError, match="safetensors"):
-        run(monkeypatch, tmp_path / "a.safetensors", "--out", tmp_path / "b.pt")
+        run(tmp_path / "a.safetensors", "--out", tmp_path / "b.pt")
 
 
-@pytest.mark.parametrize(("name", "model", "size"), [("robust", "statistics", 1e6), ("lipinc_v2", "lipinc_v2", 10e6)])
-def test_the_checkpoints_in_the_box_are_small_calibrated_and_have_their_card(name, model, size):
-    file = REPOSITORY / "lipinc" / "detection" / "weights" / f"{name}.safetensors"
+@pytest.mark.parametrize(("name", "size"), [("noise_features", 1e6), ("lipinc_v2", 10e6)])
+def test_the_shipped_checkpoints_are_small_calibrated_and_have_their_model_card(name, size):
+    file = SHIPPED / f"{name}.safetensors"
     checkpoint = load_checkpoint(file, CPU)
     assert file.stat().st_size <= size
-    assert checkpoint.config.model.name == model
+    assert checkpoint.config.model.name == name
     assert checkpoint.calibration != Calibration()
     assert checkpoint.config.data.note
     assert checkpoint.config == release.without_paths(checkpoint.config)
-    assert checkpoint.sha256 in (REPOSITORY / "lipinc" / "detection" / "weights" / "README.md").read_text()
+    assert checkpoint.sha256 in (SHIPPED / "README.md").read_text()
 
 
-def test_the_default_is_in_the_box():
+def test_the_default_checkpoint_is_shipped():
     assert DEFAULT_CHECKPOINT.is_file()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lipinc.commands.runner import run_command
 from lipinc.demo.corpus import render
 from lipinc.errors import UserError
 
@@ -173,7 +174,7 @@ def test_scripts_end_as_promised(capsys):
 
     for main, status in ((fails, 2), (interrupted, 130), (lambda: None, 0)):
         with pytest.raises(SystemExit) as caught:
-            run_script(main)
+            run_command(main)
         assert caught.value.code == status
     errors = capsys.readouterr().err.splitlines()
     assert "error: x.mp4 is bad" in errors

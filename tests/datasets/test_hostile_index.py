@@ -20,11 +20,13 @@ from lipinc.cache.store import Cache
 from lipinc.datasets import CsvIndex
 from lipinc.datasets.dataset import load_videos
 from lipinc.datasets.splits import write_splits
+from lipinc.demo.synthetic_cache import make_clips
 from lipinc.detection.page import page_name
 from lipinc.errors import UserError
-from lipinc.evaluation.metrics import TEXT_COLUMNS
 from lipinc.evaluation.predictions import Predictions
-from tests.synthetic_cache import make_clips, tiny_config
+from lipinc.files.csv_table import read_table, unguard_formula
+from lipinc.models.calibration import Calibration
+from tests.tiny import tiny_config
 
 PARTS = (
     *("..", ".", "", "/", "\\", "~", "a.mp4", "A.MP4", "b", "b.mp4.safetensors", "a.mp4@crf28", "@forged0", "con"),
@@ -106,9 +108,8 @@ def test_nothing_is_written_outside_the_folders_asked_for(tmp_path_factory, rows
         ]
         write_manifest(cache.manifest_file, manifest)
         write_splits(ours / "splits.csv", records, {record.key: "train" for record in records})
-        texts = {name: [getattr(record, name) for record in records] for name in TEXT_COLUMNS}
-        counted = {"label": [record.label for record in records], "windows": [1] * len(records)}
-        Predictions(score=[0.0] * len(records), **counted, **texts).write(ours / "predictions.csv", 0.0, 1.0)
+        predictions = Predictions(records, score=[0.0] * len(records), windows=[1] * len(records))
+        predictions.write(ours / "predictions.csv", Calibration())
     outside = [name for name in written if not Path(os.path.abspath(name)).is_relative_to(ours)]
     assert written and set(outside) <= {os.devnull}
     # And nothing is lost: every row has its status, every clip is that of its video, all texts come back.
@@ -116,5 +117,6 @@ def test_nothing_is_written_outside_the_folders_asked_for(tmp_path_factory, rows
     for row in manifest:
         assert row.status == OK or row.detail
         assert row.status != OK or read_clips(cache.clips_file(row.record.key)).video_frames == 100
-    assert Predictions.read(ours / "predictions.csv").key.tolist() == [record.key for record in records]
+    saved = read_table(ours / "predictions.csv")
+    assert [unguard_formula(row["key"]) for _, row in saved.rows] == [record.key for record in records]
     assert all(Path(page_name(record.path)).name == page_name(record.path) for record in records)

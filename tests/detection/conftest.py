@@ -15,6 +15,9 @@ from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import save_checkpoint
 from lipinc.models.registry import build_model
 
+OPTIONS = {"lipinc": {"input_scale": 1 / 255}, "lipinc_v2": {"input_scale": 1 / 255}, "noise_features": {"levels": 3}}
+"""Of the models of the checkpoints."""
+
 
 @pytest.fixture(scope="session")
 def talking() -> list[np.ndarray]:
@@ -43,7 +46,7 @@ def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
         mouth: MouthConfig | None = None,
     ) -> Path:
         file = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-        network = ModelConfig(name=name, hidden=16, input_scale=1 / 255, levels=3)
+        network = ModelConfig(name, hidden=16, **OPTIONS[name])
         config = Config(
             mouth=mouth or MouthConfig(),
             model=network,

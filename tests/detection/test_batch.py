@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lipinc.detection import batch, page
-from lipinc.detection.batch import Result, Settings, classify_video, find_videos
+from lipinc.detection.batch import Result, Settings, classify_video, classify_videos, find_videos
 from lipinc.detection.detector import Detector
 from lipinc.errors import UserError
 from lipinc.video import faces
@@ -94,7 +94,7 @@ def reasons(results) -> dict[str, str | None]:
     return {Path(result.values["file"]).name: result.values["reason"] for result in results}
 
 
-def judge_here(folder: Path, settings: Settings) -> list[Result]:
+def classify_here(folder: Path, settings: Settings) -> list[Result]:
     """In this process, whose limits and patches others would not see."""
     return [classify_video(settings, file) for file in find_videos([str(folder)])]
 
@@ -109,7 +109,7 @@ def _die_on_bob(settings: Settings, file: Path) -> Result:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_process_that_dies_costs_its_video_alone(folder, checkpoint, monkeypatch, workers) -> None:
     monkeypatch.setattr(batch, "classify_video", _die_on_bob)
-    results = list(judge(find_videos([str(folder)]), Settings(checkpoint, report=folder / "report"), workers))
+    results = list(classify_videos(find_videos([str(folder)]), Settings(checkpoint, report=folder / "report"), workers))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "crashed", "text.mp4": "unreadable"}
     (bob,) = [result for result in results if result.values["reason"] == "crashed"]
     assert bob.values["detail"] == "its subprocess died (SIGSEGV)"
@@ -125,7 +125,7 @@ def test_a_bug_costs_its_video_alone_and_is_told_in_one_line(folder, checkpoint,
         return call(self, file, **options)
 
     monkeypatch.setattr(Detector, "__call__", broken)
-    results = judge_here(folder, Settings(checkpoint))
+    results = classify_here(folder, Settings(checkpoint))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "crashed", "text.mp4": "unreadable"}
     assert results[1].values["detail"] == "ZeroDivisionError: division by zero"
 
@@ -144,7 +144,7 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 def test_a_disk_too_full_for_a_page_costs_the_page_and_no_verdict(folder, checkpoint) -> None:
     report = folder / "report"
     with no_file_larger_than(50_000):  # the page of a refusal is smaller, that of a verdict larger
-        results = judge_here(folder, Settings(checkpoint, report=report))
+        results = classify_here(folder, Settings(checkpoint, report=report))
     assert reasons(results) == {"ann.mp4": None, "bob.mp4": "too_short", "text.mp4": "unreadable"}
     ann, *others = results
     assert "cannot be written" in ann.problem and "File too large" in ann.problem
@@ -163,7 +163,7 @@ def test_a_disk_that_is_full_for_one_page_has_the_others(folder, checkpoint, mon
 
     monkeypatch.setattr(page, "write_atomically", full)
     report = folder / "report"
-    results = judge_here(folder, Settings(checkpoint, report=report))
+    results = classify_here(folder, Settings(checkpoint, report=report))
     assert [bool(result.problem) for result in results] == [False, True, False]
     assert "No space left on device" in results[1].problem
     assert sorted(path.name for path in report.iterdir()) == sorted([results[0].row.page, results[2].row.page])
@@ -172,7 +172,7 @@ def test_a_disk_that_is_full_for_one_page_has_the_others(folder, checkpoint, mon
 def test_no_room_for_the_mouths_of_a_video_is_told_of_that_video(folder, checkpoint, monkeypatch) -> None:
     monkeypatch.setattr(faces, "MAX_MOUTH_BYTES_IN_MEMORY", 1)  # all go to the temporary file, as a long video's do
     with no_file_larger_than(100_000):
-        results = judge_here(folder, Settings(checkpoint))
+        results = classify_here(folder, Settings(checkpoint))
     assert reasons(results) == {"ann.mp4": "crashed", "bob.mp4": "too_short", "text.mp4": "unreadable"}
     assert "File too large" in results[0].values["detail"]
 
@@ -181,4 +181,4 @@ def test_no_room_for_the_mouths_of_a_video_is_told_of_that_video(folder, checkpo
 def test_a_checkpoint_that_is_none_is_said_before_any_video(folder, workers) -> None:
     (folder / "c.safetensors").write_text("hello")
     with pytest.raises(UserError, match=r"c\.safetensors is not a \.safetensors checkpoint"):
-        list(judge(find_videos([str(folder)]), Settings(folder / "c.safetensors"), workers))
+        list(classify_videos(find_videos([str(folder)]), Settings(folder / "c.safetensors"), workers))

@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-import detect
-from lipinc.config.schema import Config, ModelConfig
+from lipinc.commands import detect
+from lipinc.commands.runner import run_command
+from lipinc.config import Config, ModelConfig
 from lipinc.detection import page
 from lipinc.detection.batch import classify_video
+from lipinc.detection.output import COLUMNS
 from lipinc.models.calibration import Calibration
 from lipinc.models.registry import build_model
 
+ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = [
     "=1+1.mp4",
     "\t@SUM(1).mp4",
@@ -35,14 +38,13 @@ HOSTILE = [
 
 
 @pytest.fixture
-def run_apart(monkeypatch, capsys, checkpoint):
+def run_apart(capsys, checkpoint):
     """run_apart(words) -> (exit status, what it printed, what it printed as errors)."""
 
     def call(*words: str | Path) -> tuple[int, str, str]:
         named = () if "--checkpoint" in words else ("--checkpoint", checkpoint)
-        monkeypatch.setattr(sys, "argv", ["detect.py", *map(str, (*words, *named))])
         with pytest.raises(SystemExit) as ended:
-            run_script(detect.main)
+            run_command(lambda: detect.main([str(word) for word in (*words, *named)], "python detect.py"))
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         return ended.value.code, printed.out, printed.err
@@ -53,7 +55,9 @@ def run_apart(monkeypatch, capsys, checkpoint):
 @pytest.fixture
 def run(run_apart, monkeypatch):
     """The same, but the videos are judged in this process, which has torch loaded and the patches of the test."""
-    monkeypatch.setattr(detect, "judge", lambda files, settings, _: (classify_video(settings, file) for file in files))
+    monkeypatch.setattr(
+        detect, "classify_videos", lambda files, settings, _: (classify_video(settings, file) for file in files)
+    )
     return run_apart
 
 
@@ -99,7 +103,7 @@ def test_a_file_that_cannot_be_read_is_status_1(run, text, name) -> None:
 
 @pytest.mark.slow
 def test_the_whole_script_in_a_process_of_its_own(tmp_path, talk, text, checkpoint) -> None:
-    command = [sys.executable, REPOSITORY / "detect.py", talk, text, "--checkpoint", checkpoint, "--workers", "1"]
+    command = [sys.executable, ROOT / "detect.py", talk, text, "--checkpoint", checkpoint, "--workers", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120)
     assert done.returncode == 1, done.stderr
     assert len(done.stdout.splitlines()) == 3 and "unreadable" in done.stdout
@@ -109,7 +113,7 @@ def test_the_whole_script_in_a_process_of_its_own(tmp_path, talk, text, checkpoi
 def test_start_up_loads_nothing_that_only_training_needs() -> None:
     program = "import lipinc.detection.detector, sys; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     ).stdout.split()
     assert "torch" in loaded
     assert not {"torchvision", "scipy.optimize", "matplotlib", "dask", "mediapipe"} & set(loaded)
@@ -127,22 +131,33 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         (["--checkpoint", "{folder}"], "no checkpoint"),
         (["--workers", "-1"], "--workers must be 0 or more"),
         (["--time-limit", "0"], "--time-limit must be more than 0"),
-        (["--device", "tpu"], "invalid choice: 'tpu'"),
         (["--csv", "{folder}/no/such/folder/v.csv"], "there is no folder"),
         (["--json", "{folder}"], "cannot be written"),
         (["--report", "{folder}/text.mp4"], "cannot be written"),
         (["{folder}/empty folder"], "contains no videos"),
         (["{folder}/*.mkv"], "no file matches the pattern"),
-        (["--no-such-flag"], "unrecognized arguments"),
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_status_2(run, tmp_path, text, words, message) -> None:
     (tmp_path / "empty folder").mkdir()
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"weights": [1.0]}))
-    torch.save(build_model(Config(model=ModelConfig(name="lipinc_v2", hidden=16))).state_dict(), tmp_path / "torch.pt")
+    torch.save(build_model(Config(model=ModelConfig("lipinc_v2", hidden=16))).state_dict(), tmp_path / "torch.pt")
     status, out, err = run(text, *(word.format(folder=tmp_path) for word in words))
     assert status == 2 and out == ""
     assert message in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--device", "tpu"], "invalid choice 'tpu' for argument '--device'"),
+        (["--no-such-flag"], "Unrecognized options: --no-such-flag"),
+    ],
+)
+def test_a_wrong_flag_is_named_and_status_2(run, text, words, message) -> None:
+    status, out, err = run(text, *words)
+    assert status == 2 and out == ""
+    assert message in err
 
 
 def test_a_cuda_device_that_is_not_there_is_status_2(run, text) -> None:
@@ -180,7 +195,7 @@ def test_a_batch_of_hostile_names_has_its_lines_rows_and_pages(run, tmp_path, ta
     with open(table, newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows] == names
-    assert tuple(rows[0]) == detect.COLUMNS
+    assert tuple(rows[0]) == COLUMNS
     judged = {row["file"]: row for row in rows}[str(folder / "a[1].mp4")]
     assert 0 <= float(judged["probability"]) <= 1 and int(judged["windows"]) >= 5 and float(judged["coverage"]) == 1
     assert judged["reason"] == "" and float(judged["threshold"]) == pytest.approx(0.5)
@@ -197,7 +212,7 @@ def test_a_cell_is_never_a_formula(run, tmp_path, short, monkeypatch) -> None:
     (tmp_path / "=1+1.mp4").write_bytes(short.read_bytes())
     monkeypatch.chdir(tmp_path)
     assert run("=1+1.mp4", "--csv", "v.csv")[0] == 0
-    assert (tmp_path / "v.csv").read_text().splitlines()[1].startswith('"\'=1+1.mp4",')
+    assert (tmp_path / "v.csv").read_text().splitlines()[1].startswith("'=1+1.mp4,")
 
 
 def test_json_tells_each_window(run, tmp_path, talk) -> None:

@@ -255,7 +255,7 @@ def test_native_mouths_are_judged_each_window_at_its_size(talk, make_checkpoint)
     for number, window in enumerate(face.windows):
         frames, residues = (torch.from_numpy(part)[None] for part in clips.window(number))
         with torch.inference_mode():
-            real, fake = model(frames, residues)[0].tolist()
+            real, fake = model.score_clips(frames, residues)[0].tolist()
         scores.append(fake - real)
         assert window.probability == pytest.approx(judge.checkpoint.calibration.probability(scores[-1]), abs=1e-6)
     assert verdict.probability == pytest.approx(judge.checkpoint.calibration.probability(np.mean(scores)), abs=1e-6)

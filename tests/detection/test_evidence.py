@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from lipinc.detection.evidence import SMOOTHING, gather_evidence, heat_map
+from lipinc.models.registry import MouthModel
 
 CPU = torch.device("cpu")
 PATCH = (slice(20, 28), slice(60, 72))
@@ -13,7 +13,7 @@ REACH = int(5 * SMOOTHING * 144)
 """Of the smoothing, in px."""
 
 
-class Patch(nn.Module):
+class Patch(MouthModel):
     """Its score is the mean of one patch of one mouth, or of one residue."""
 
     def __init__(self, of: str, mouth: int):
@@ -69,7 +69,7 @@ def test_each_clip_has_its_own_scale(clips) -> None:
 
 
 def test_a_score_that_depends_on_nothing_has_no_heat(clips) -> None:
-    class Constant(nn.Module):
+    class Constant(MouthModel):
         def forward(self, frames, residues):
             return nothing(frames, residues)[:, None].expand(-1, 2)
 

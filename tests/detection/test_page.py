@@ -282,10 +282,11 @@ def test_timeline_of_an_image_or_a_video_without_times_has_a_length():
 
 
 def test_window_decisions_follow_threshold_and_band():
-    said = [decide(probability, SOURCE).value for probability in (0.3, 0.31, 0.59, 0.6)]
+    said = [decide(probability, SOURCE.threshold, SOURCE.uncertain).value for probability in (0.3, 0.31, 0.59, 0.6)]
     assert said == ["real", "uncertain", "uncertain", "fake"]
     bare = dataclasses.replace(SOURCE, uncertain=(0.5, 0.5))
-    assert [decide(probability, bare).value for probability in (0.49, 0.5)] == ["real", "fake"]
+    said = [decide(probability, bare.threshold, bare.uncertain).value for probability in (0.49, 0.5)]
+    assert said == ["real", "fake"]
 
 
 def test_pictures_come_back_as_they_were():

@@ -1,4 +1,3 @@
-import csv
 import time
 
 import numpy as np
@@ -7,32 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from lipinc.errors import UserError
 from lipinc.evaluation.metrics import (
-    CSV_COLUMNS,
-    TEXT_COLUMNS,
     accuracy,
     auc,
     average_precision,
     balanced_accuracy,
     break_down,
+    compute_metrics,
     eer,
-    evaluate,
+    reals_accused,
 )
-from lipinc.evaluation.predictions import Predictions
-
-
-def predictions(label, score, identity=None, **columns) -> Predictions:
-    count = len(label)
-    texts = {name: columns.get(name, [""] * count) for name in TEXT_COLUMNS if name not in ("key", "identity")}
-    return Predictions(
-        key=columns.get("key", [f"{i}.mp4" for i in range(count)]),
-        label=label,
-        score=score,
-        windows=[1] * count,
-        identity=identity if identity is not None else [f"id{i}" for i in range(count)],
-        **texts,
-    )
+from tests.predicted import predictions
 
 
 @st.composite
@@ -62,6 +46,8 @@ def test_agrees_with_scikit_learn_on_ties_and_multiplicities(videos, threshold):
         assert accuracy(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
         value = sklearn_metrics.balanced_accuracy_score(labels, judged, sample_weight=weight)
         assert balanced_accuracy(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
+        value = 1 - sklearn_metrics.recall_score(labels, judged, sample_weight=weight, pos_label=0)
+        assert reals_accused(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
 
 
 @given(judged_videos())
@@ -100,6 +86,14 @@ def test_accuracy_needs_one_class_and_some_video():
     assert np.isnan(accuracy([], [], 0.5))
 
 
+def test_accused_reals_need_reals_alone():
+    assert reals_accused([0, 0, 0, 0], [0.0, 0.5, 1.0, -1.0], 0.5) == 0.5
+    assert np.isnan(reals_accused([1, 1], [0.0, 1.0], 0.5))
+    assert np.isnan(reals_accused([0, 1], [float("nan"), 1.0], 0.5))
+    metric = compute_metrics(predictions([0, 0, 1], [0.0, 1.0, 2.0]), 0.5, bootstrap=100)["reals_accused"]
+    assert (metric.value, metric.low, metric.high) == (0.5, 0.0, 1.0)
+
+
 def test_metrics_are_nan_where_a_score_is_no_number():
     labels, scores = [0, 1, 1], [0.0, 1.0, float("nan")]
     for metric in (auc, average_precision, eer):
@@ -114,7 +108,7 @@ def test_infinite_scores_tie_with_each_other():
 
 def test_separable_videos_have_the_interval_one_to_one():
     label = [0, 1] * 10
-    metrics = evaluate(predictions(label, [10.0 * each for each in label]), threshold=5.0, bootstrap=100)
+    metrics = compute_metrics(predictions(label, [10.0 * each for each in label]), threshold=5.0, bootstrap=100)
     for name in ("auc", "ap", "accuracy", "balanced_accuracy"):
         assert (metrics[name].value, metrics[name].low, metrics[name].high) == (1.0, 1.0, 1.0)
     assert (metrics["eer"].value, metrics["eer"].low, metrics["eer"].high) == (0.0, 0.0, 0.0)
@@ -124,7 +118,7 @@ def test_bootstrap_takes_all_videos_of_an_identity_together():
     # Within each person one real and one fake, judged right for a and wrong for b. A resample is one of aa, ab, bb, so
     # accuracy is 1, 1/2 or 0 and balanced accuracy the same. Videos drawn singly would give 1/4 and 3/4 too.
     two = predictions([0, 1, 0, 1], [0.0, 1.0, 1.0, 0.0], identity=["a", "a", "b", "b"])
-    seen = {evaluate(two, 0.5, bootstrap=1, seed=seed)["accuracy"].low for seed in range(40)}
+    seen = {compute_metrics(two, 0.5, bootstrap=1, seed=seed)["accuracy"].low for seed in range(40)}
     assert seen == {0.0, 0.5, 1.0}
 
 
@@ -133,7 +127,7 @@ def test_bootstrap_equals_copying_the_videos_of_each_drawn_identity():
     label = np.arange(30) % 2
     score = label + rng.normal(size=30)
     person = np.arange(30) // 5
-    got = evaluate(predictions(label, score, identity=person.astype(str)), 0.5, bootstrap=40, seed=7)["auc"]
+    got = compute_metrics(predictions(label, score, identity=person.astype(str)), 0.5, bootstrap=40, seed=7)["auc"]
     rng = np.random.default_rng(7)
     areas = []
     for _ in range(40):
@@ -148,25 +142,25 @@ def test_interval_is_as_wide_as_there_are_few_identities():
     person = np.arange(400) // 40
     label = person % 2
     score = label + rng.normal(size=10)[person] * 2 + rng.normal(size=400)
-    by_person = evaluate(predictions(label, score, identity=person.astype(str)), 0.5, bootstrap=200)["accuracy"]
-    by_video = evaluate(predictions(label, score, identity=[""] * 400), 0.5, bootstrap=200)["accuracy"]
+    by_person = compute_metrics(predictions(label, score, identity=person.astype(str)), 0.5, bootstrap=200)["accuracy"]
+    by_video = compute_metrics(predictions(label, score, identity=[""] * 400), 0.5, bootstrap=200)["accuracy"]
     assert by_person.value == by_video.value
     assert by_person.low < by_person.value < by_person.high
     assert by_person.high - by_person.low > 1.5 * (by_video.high - by_video.low)
 
 
 def test_interval_is_absent_with_one_identity_or_one_class():
-    one = evaluate(predictions([0, 1], [0.0, 1.0], identity=["a", "a"]), 0.5, bootstrap=20)["auc"]
+    one = compute_metrics(predictions([0, 1], [0.0, 1.0], identity=["a", "a"]), 0.5, bootstrap=20)["auc"]
     assert one.value == 1.0
     assert np.isnan([one.low, one.high]).all()
-    fakes = evaluate(predictions([1, 1], [0.0, 1.0]), 0.5, bootstrap=20)
+    fakes = compute_metrics(predictions([1, 1], [0.0, 1.0]), 0.5, bootstrap=20)
     assert fakes["accuracy"].value == 0.5
     assert np.isnan([fakes["accuracy"].low, fakes["auc"].value, fakes["auc"].high]).all()
 
 
 def test_resamples_without_a_class_are_skipped():
     # The single real is drawn in about two resamples of three; without the skip AUC would be nan.
-    metric = evaluate(predictions([0, 1, 1], [0.0, 1.0, 2.0]), 0.5, bootstrap=100)["auc"]
+    metric = compute_metrics(predictions([0, 1, 1], [0.0, 1.0, 2.0]), 0.5, bootstrap=100)["auc"]
     assert (metric.low, metric.high) == (1.0, 1.0)
 
 
@@ -174,10 +168,10 @@ def test_same_seed_same_interval_whatever_the_order():
     rng = np.random.default_rng(1)
     label = np.arange(60) % 2
     videos = predictions(label, label + rng.normal(size=60), identity=[f"id{i // 4}" for i in range(60)])
-    first = evaluate(videos, 0.5, bootstrap=50, seed=3)
-    assert evaluate(videos, 0.5, bootstrap=50, seed=3) == first
-    assert evaluate(videos, 0.5, bootstrap=50, seed=4) != first
-    shuffled = evaluate(videos.select(rng.permutation(60)), 0.5, bootstrap=50, seed=3)
+    first = compute_metrics(videos, 0.5, bootstrap=50, seed=3)
+    assert compute_metrics(videos, 0.5, bootstrap=50, seed=3) == first
+    assert compute_metrics(videos, 0.5, bootstrap=50, seed=4) != first
+    shuffled = compute_metrics(videos.select(rng.permutation(60)), 0.5, bootstrap=50, seed=3)
     assert shuffled["auc"].low == pytest.approx(first["auc"].low, abs=1e-12)
 
 
@@ -186,7 +180,7 @@ def test_a_thousand_resamples_of_2500_videos_take_seconds():
     label = (rng.random(2500) < 0.8).astype(int)
     videos = predictions(label, label + rng.normal(size=2500), identity=[f"id{i % 120}" for i in range(2500)])
     start = time.process_time()
-    evaluate(videos, 0.5, bootstrap=1000)
+    compute_metrics(videos, 0.5, bootstrap=1000)
     assert time.process_time() - start < 10
 
 
@@ -235,40 +229,6 @@ def test_no_rows_where_nothing_is_known():
     assert break_down(videos, 0.5, "race") == []
 
 
-NAMES = [
-    'a, "quoted".mp4', "two\nlines", "carriage\rreturn", "=SUM(A1)", "+1", "-1", "@x", "'=x", "''-x", "'quoted'", "'",
-    "脸/é.mp4", " spaced ", "not utf-8 \udcff",
-]  # fmt: skip
-
-
-def test_csv_gives_names_and_scores_back(tmp_path):
-    rng = np.random.default_rng(0)
-    count = len(NAMES)
-    score = rng.normal(size=count) * 10.0 ** rng.integers(-300, 300, size=count)
-    score[:3] = [np.nan, -np.inf, -0.0]
-    written = predictions(
-        np.arange(count) % 2, score, key=NAMES, identity=NAMES[::-1], generator=NAMES, race=NAMES, gender=NAMES
-    )
-    written.write(tmp_path / "predictions.csv", threshold=0.0)
-    read = Predictions.read(tmp_path / "predictions.csv")
-    for name in Predictions.__dataclass_fields__:
-        assert getattr(read, name).tobytes() == getattr(written, name).tobytes(), name
-    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
-
-
-@given(
-    st.lists(
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8), min_size=1, max_size=4
-    )
-)
-@settings(max_examples=100, deadline=None)
-def test_csv_gives_any_text_back(tmp_path_factory, names):
-    path = tmp_path_factory.getbasetemp() / "any.csv"
-    predictions([0] * len(names), [0.5] * len(names), key=names, gender=names).write(path, threshold=0.0)
-    read = Predictions.read(path)
-    assert read.key.tolist() == read.gender.tolist() == names
-
-
 def test_a_fake_is_compared_with_the_real_that_it_was_made_from():
     videos = predictions(
         [0, 1, 1, 0, 1, 1, 1],
@@ -279,10 +239,10 @@ def test_a_fake_is_compared_with_the_real_that_it_was_made_from():
         identity=["p"] * 3 + ["q"] * 4,
     )
     np.testing.assert_array_equal(videos.paired_reals(), [-1, 0, 0, -1, 3, -1, -1])
-    found = evaluate(videos, threshold=0.0, bootstrap=200)["within_pairs"]
+    found = compute_metrics(videos, threshold=0.0, bootstrap=200)["within_pairs"]
     assert found.value == pytest.approx((1 + 0 + 0.5) / 3)  # above, below, the same
     assert found.low == pytest.approx(0.5) and found.high == pytest.approx(0.5)  # each person's own share
-    assert "within_pairs" not in evaluate(predictions([0, 1], [0.0, 1.0]), threshold=0.0, bootstrap=0)
+    assert "within_pairs" not in compute_metrics(predictions([0, 1], [0.0, 1.0]), threshold=0.0, bootstrap=0)
 
 
 def test_fakes_are_grouped_by_audio_against_all_reals():
@@ -291,61 +251,3 @@ def test_fakes_are_grouped_by_audio_against_all_reals():
         ("dubbed", 2, 0.5),
         ("same", 2, 1.0),
     ]
-
-
-def test_csv_is_safe_and_plain_for_a_spreadsheet(tmp_path):
-    videos = predictions([0, 1, 1], [-1.5, 0.25, 900.0], key=["=1+1", "b", "c"])
-    videos.write(tmp_path / "predictions.csv", threshold=0.25, temperature=2.0)
-    with open(tmp_path / "predictions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == [
-        "key", "label", "fake_probability", "score", "prediction", "windows", "identity", "generator", "race", "gender",
-        "family", "audio", "pair", "condition",
-    ]  # fmt: skip
-    assert rows[0]["key"] == "'=1+1"
-    assert rows[0]["score"] == "-1.5"
-    assert [row["prediction"] for row in rows] == ["0", "1", "1"]
-    assert float(rows[0]["fake_probability"]) == pytest.approx(1 / (1 + np.exp(1.75 / 2)))
-    assert float(rows[2]["fake_probability"]) == 1.0
-
-
-def test_no_videos_can_be_written_and_read(tmp_path):
-    predictions([], []).write(tmp_path / "predictions.csv", threshold=0.0)
-    assert len(Predictions.read(tmp_path / "predictions.csv")) == 0
-
-
-HEADER = ",".join(CSV_COLUMNS) + "\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        (None, "no such"),
-        ("key,label\na,1\n", "fake_probability"),
-        (HEADER + "a,1,,high,1,1,,,,,,,,\n", "high"),
-        (HEADER + "a,2,,1.0,1,1,,,,,,,,\n", "label"),
-        (HEADER + "a,1\n", "write"),
-    ],
-)
-def test_broken_predictions_are_named_in_one_line(tmp_path, text, told):
-    path = tmp_path / "predictions.csv"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UserError) as error:
-        Predictions.read(path)
-    message = str(error.value)
-    assert str(path) in message
-    assert told in message
-    assert "\n" not in message
-
-
-def test_select_keeps_rows_together():
-    chosen = predictions([0, 1, 1], [0.0, 1.0, 2.0], race=["a", "b", "c"]).select(np.array([False, True, True]))
-    assert (chosen.label.tolist(), chosen.score.tolist(), chosen.race.tolist()) == ([1, 1], [1.0, 2.0], ["b", "c"])
-
-
-def test_predictions_refuse_columns_that_do_not_fit():
-    with pytest.raises(ValueError, match="score"):
-        predictions([0, 1], [0.0])
-    with pytest.raises(ValueError, match="label"):
-        predictions([0, 2], [0.0, 1.0])

@@ -4,12 +4,20 @@ import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lipinc.errors import UserError
-from lipinc.files.csv_table import guard_formula, read_table, unguard_formula
+from lipinc.files.csv_table import (
+    guard_formula,
+    read_own_table,
+    read_table,
+    table_line,
+    unguard_formula,
+    write_table,
+)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -74,18 +82,93 @@ def test_what_is_no_file_is_no_table(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1", "=cmd|' /C calc'!A0", "'=1", "-"]
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1", "=cmd|' /C calc'!A0", "'=1", "-x"]
 )
 def test_formula_is_guarded(text: str) -> None:
     assert guard_formula(text) == "'" + text
 
 
-@pytest.mark.parametrize("text", ["", "a=1", "real/-1.mp4", "'quoted'", "1-1", "é", "O'Hara"])
+@pytest.mark.parametrize("text", ["", "-", "=", " +", "'-", "a=1", "real/-1.mp4", "'quoted'", "1-1", "é", "O'Hara"])
 def test_plain_text_is_left_alone(text: str) -> None:
     assert guard_formula(text) == text == unguard_formula(text)
 
 
-@given(st.text(st.sampled_from("'=+-@ \t\r\na"), max_size=6) | st.text())
+CELLS = st.text(st.sampled_from("'=+-@ \t\r\n\",a"), max_size=6) | st.text()
+
+
+@given(CELLS)
 def test_guarded_text_is_no_formula_and_comes_back(text: str) -> None:
-    assert unguard_formula(guard_formula(text)) == text
-    assert guard_formula(text).lstrip()[:1] not in ("=", "+", "-", "@")
+    guarded = guard_formula(text)
+    assert unguard_formula(guarded) == text
+    assert len(guarded.lstrip()) == 1 or guarded.lstrip()[:1] not in ("=", "+", "-", "@")  # a sign alone is no formula
+
+
+# What is written
+
+
+def test_there_is_one_dialect(tmp_path: Path) -> None:
+    """UTF-8, commas, LF; quotes where they must be; None is an empty cell; numbers keep all their digits."""
+    rows = [
+        {"name": "a", "value": 0.1 + 0.2, "count": 3},
+        {"name": 'é, "quoted"', "value": None, "count": np.int64(4)},
+        {"name": "-", "value": np.float64(-1.5), "count": True},
+        {"name": "=1", "value": float("nan"), "count": "-1"},
+    ]
+    write_table(tmp_path / "t.csv", ("name", "value", "count"), rows)
+    assert (tmp_path / "t.csv").read_bytes().decode() == (
+        'name,value,count\na,0.30000000000000004,3\n"é, ""quoted""",,4\n-,-1.5,True\n\'=1,nan,\'-1\n'
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+@given(st.lists(st.fixed_dictionaries({"a": CELLS, "b": CELLS}), max_size=4))
+@example([{"a": "carriage\rreturn", "b": "line\nbreak"}, {"a": "\r\n", "b": "not utf-8 \udcff"}])
+def test_a_written_table_comes_back_to_every_reader(tmp_path_factory, rows: list[dict[str, str]]) -> None:
+    rows = [{name: cell.replace("\0", "") for name, cell in row.items()} for row in rows]
+    for row in rows:
+        for cell in row.values():
+            assume(not any("\ud800" <= c < "\udc80" for c in cell))  # surrogates of no byte
+    file = tmp_path_factory.getbasetemp() / "own.csv"
+    write_table(file, ("a", "b"), rows)
+    assert read_own_table(file, ("a", "b")) == rows
+    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        plain = list(csv.DictReader(stream))
+    assert [{name: unguard_formula(cell) for name, cell in row.items()} for row in plain] == rows
+    if not any("\udc80" <= c <= "\udcff" for row in rows for cell in row.values() for c in cell):
+        read = [row for _, row in read_table(file).rows]
+        kept = [row for row in rows if any(row.values())]  # a reader of foreign tables skips empty rows
+        assert [{name: unguard_formula(cell) for name, cell in row.items()} for row in read] == kept
+
+
+def test_lines_are_appended_as_tables_are_written(tmp_path: Path) -> None:
+    rows = [{"a": "one, two", "b": 1}, {"a": "=1", "b": None}]
+    write_table(tmp_path / "whole.csv", ("a", "b"), rows)
+    appended = table_line(("a", "b")) + "".join(table_line(row.values()) for row in rows)
+    assert (tmp_path / "whole.csv").read_text() == appended
+
+
+def test_an_unfinished_last_line_is_left_out(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", ("a", "b"), [{"a": "x", "b": "1"}, {"a": "y", "b": "23"}])
+    whole = (tmp_path / "t.csv").read_bytes()
+    for cut in range(1, len(b"y,23\n")):
+        (tmp_path / "t.csv").write_bytes(whole[:-cut])  # "y,2" would be a row to a careless reader
+        assert read_own_table(tmp_path / "t.csv", ("a", "b")) == [{"a": "x", "b": "1"}]
+    (tmp_path / "t.csv").write_bytes(b"a,")
+    assert read_own_table(tmp_path / "t.csv", ("a", "b")) == []
+
+
+def test_a_table_of_other_columns_or_with_damaged_rows_is_not_read(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", ("a", "b"), [{"a": "x", "b": "1"}])
+    assert read_own_table(tmp_path / "t.csv", ("a", "c")) is None
+    for damaged in (b"a,b\nx\n", b"a,b\nx,1,2\n", b'a,b\n"x,1\n'):
+        (tmp_path / "t.csv").write_bytes(damaged)
+        with pytest.raises(ValueError):
+            read_own_table(tmp_path / "t.csv", ("a", "b"))
+    with pytest.raises(FileNotFoundError):
+        read_own_table(tmp_path / "absent.csv", ("a", "b"))
+
+
+def test_a_huge_cell_comes_back(tmp_path: Path) -> None:
+    """Larger than the limit that Python's csv module sets by default."""
+    write_table(tmp_path / "t.csv", ("a",), [{"a": "x" * 200_000}])
+    assert read_own_table(tmp_path / "t.csv", ("a",)) == [{"a": "x" * 200_000}]

@@ -1,16 +1,14 @@
-"""The losses: what they are worth, and what the inconsistency loss does to features and weights."""
+"""The inconsistency loss: its value, and what it does to features and weights."""
 
 import math
 
 import pytest
 import torch
 
-from lipinc.config import LossConfig
+from benchmarks.plain_ssim import similar_maps
 from lipinc.losses.inconsistency import inconsistency_loss
 from lipinc.losses.ssim import mean_ssim
-from lipinc.losses.total import total_loss
 from lipinc.models import LIPINC, LIPINCV2
-from benchmarks.plain_ssim import similar_maps
 
 
 def test_inconsistency_loss_is_a_cross_entropy_with_fakes_at_zero():
@@ -43,34 +41,6 @@ def test_float32_under_autocast():
     assert torch.equal(loss, expected)
 
 
-def test_total_loss_weighs_its_parts_as_published():
-    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5], [0.0, 0.0]])
-    labels = torch.tensor([0, 1, 1])
-    maps = similar_maps(3, 4, 2, 10, 12).float()
-    chances = torch.softmax(logits, dim=1)[torch.arange(3), labels]
-    loss = total_loss(logits, maps, labels, LossConfig())
-    assert loss.classification.item() == pytest.approx(-chances.log().mean().item())
-    assert loss.inconsistency.item() == pytest.approx(inconsistency_loss(maps, labels).item())
-    assert loss.total.item() == pytest.approx(loss.classification.item() + 5 * loss.inconsistency.item())
-    other = total_loss(logits, maps, labels, LossConfig(classification=2.0, inconsistency=0.5))
-    assert other.total.item() == pytest.approx(2 * loss.classification.item() + 0.5 * loss.inconsistency.item())
-
-
-def test_total_loss_without_the_inconsistency_loss():
-    logits = torch.tensor([[2.0, -1.0], [0.5, 1.5]], dtype=torch.bfloat16)
-    loss = total_loss(logits, None, torch.tensor([0, 1]), LossConfig(inconsistency=0))
-    assert loss.inconsistency.item() == 0
-    assert loss.total.item() == loss.classification.item() > 0
-    assert loss.total.dtype == loss.inconsistency.dtype == torch.float32
-
-
-def test_label_smoothing():
-    logits, labels = torch.tensor([[2.0, -1.0], [0.5, 1.5]]), torch.tensor([0, 1])
-    loss = total_loss(logits, None, labels, LossConfig(label_smoothing=0.1))
-    targets = torch.tensor([[0.95, 0.05], [0.05, 0.95]])
-    assert loss.total.item() == pytest.approx(-(targets * logits.log_softmax(dim=1)).sum(dim=1).mean().item())
-
-
 def talking_and_flickering() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Two real-like clips, a smooth picture that moves a quarter of a pixel a frame, and two fake-like ones, the same
     with colours that flicker: frames (4, 6, 28, 32, 3), residues, labels."""
@@ -100,12 +70,12 @@ def test_minimising_it_alone_parts_real_from_fake(network):
 
     def measured() -> torch.Tensor:
         with torch.no_grad():
-            return mean_ssim(model(frames, residues, features="full")[1])
+            return mean_ssim(model(frames, residues, loss_features=True)[1])
 
     before = measured()
     for _ in range(steps):
         optimizer.zero_grad()
-        inconsistency_loss(model(frames, residues, features="full")[1], labels).backward()
+        inconsistency_loss(model(frames, residues, loss_features=True)[1], labels).backward()
         optimizer.step()
     after = measured()
     assert (after[labels == 0] > before[labels == 0] + 0.01).all()

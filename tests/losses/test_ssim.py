@@ -7,9 +7,9 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from benchmarks.plain_ssim import pairwise_ssim, similar_maps
 from lipinc.losses import ssim_cpu, ssim_torch
 from lipinc.losses.ssim import mean_ssim
-from benchmarks.plain_ssim import pairwise_ssim, similar_maps
 
 
 @pytest.fixture(autouse=True, params=["cpu", "cuda"])

@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lipinc.config import to_json
+from lipinc.config import ModelConfig, to_json
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import identity_digest, load_checkpoint, load_state, save_checkpoint, save_state
 from lipinc.models.registry import build_model
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 
 CPU = torch.device("cpu")
 CALIBRATION = Calibration(temperature=2.5, threshold=-0.25, uncertain=(-1.0, 0.5))
@@ -24,7 +25,7 @@ TRAINED_ON = (identity_digest("id00"), identity_digest("id01"))
 @pytest.fixture
 def config(tmp_path):
     config = tiny_config(tmp_path)
-    return replace(config, model=replace(config.model, name="lipinc_v2"), loss=replace(config.loss, features="full"))
+    return replace(config, model=ModelConfig("lipinc_v2", batch_norm_momentum=0.1, hidden=64))
 
 
 def save(file, model, config):
@@ -47,7 +48,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, config):
     (tmp_path / "empty.safetensors").write_bytes(b"")
     torch.save(build_model(config).state_dict(), tmp_path / "pickle.pt")
     save_file({"weight": torch.zeros(2)}, tmp_path / "foreign.safetensors")
-    save(tmp_path / "other.safetensors", build_model(config), replace(config, model=replace(config.model, name="lipinc")))
+    save(tmp_path / "other.safetensors", build_model(config), replace(config, model=ModelConfig("lipinc", hidden=64)))
     save_file(
         {"weight": torch.zeros(2)},
         tmp_path / "newer.safetensors",
@@ -116,7 +117,7 @@ def memory_limit():
     ],
 )
 def test_a_config_of_absurd_sizes_is_refused_and_allocates_nothing(tmp_path, config, memory_limit, setting):
-    config = replace(config, model=replace(config.model, name="lipinc"), loss=replace(config.loss, features="pooled"))
+    config = replace(config, model=ModelConfig("lipinc", hidden=64, loss_features="pooled"))
     path, _, value = setting.partition("=")
     values = json.loads(to_json(config))
     *section, name = path.split(".")

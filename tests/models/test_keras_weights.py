@@ -13,12 +13,15 @@ import pytest
 import torch
 from keras_in_numpy import EPSILON, map_attention, max_pool, relu, softmax
 
-from lipinc.config.loading import load_config
+from lipinc.commands.convert import main
+from lipinc.commands.runner import run_command
+from lipinc.config import load_config
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint
-from lipinc.models.keras_weights import convert, main
+from lipinc.models.keras_weights import convert
 
+ROOT = Path(__file__).resolve().parents[2]
 Array = np.ndarray
 Layer = dict[str, Array]
 """Weights by Keras' names and in its layouts."""
@@ -261,24 +264,24 @@ def check_checkpoint(file: Path, version: int, layers: dict, tolerance: float) -
     with torch.inference_mode():
         found = checkpoint.model(torch.from_numpy(mouths), torch.from_numpy(residues)).softmax(dim=1).numpy()
     np.testing.assert_allclose(found, expected[:, ::-1], rtol=0, atol=tolerance)
-    assert checkpoint.config == load_config(REPOSITORY / "configs" / f"official_v{version}.py")
+    assert checkpoint.config == load_config(ROOT / "configs" / f"official_v{version}.py")
     assert (checkpoint.calibration, checkpoint.epoch, checkpoint.trained_on) == (Calibration(), 0, ())
 
 
-def test_v1_answers_as_the_original(tmp_path, monkeypatch, capsys):
+def test_v1_answers_as_the_original(tmp_path, capsys):
     layers = network(1)
     weights, out = write(tmp_path / "FakeAv.hdf5", listed(layers)), tmp_path / "v1.safetensors"
-    assert status_of([str(weights), "--out", str(out)], monkeypatch) == 0
+    assert status_of([str(weights), "--out", str(out)]) == 0
     assert "official_v1" in capsys.readouterr().out
     check_checkpoint(out, 1, layers, tolerance=1e-4)
 
 
 def test_v2_answers_as_the_original_from_the_command_line(file_v2, layers_v2, tmp_path):
     out = tmp_path / "new folder" / "v2.safetensors"
-    command = [sys.executable, "-m", "lipinc.models.keras_weights", str(file_v2), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    command = [sys.executable, "-m", "lipinc", "convert", str(file_v2), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "configs/official_v2.py" in done.stdout
+    assert "--config official_v2" in done.stdout
     check_checkpoint(out, 2, layers_v2, tolerance=1e-5)
 
 
@@ -377,10 +380,10 @@ def break_file(file: Path, how: str) -> None:
                 stored[layer].create_group("text")
 
 
-def status_of(arguments: list[str], monkeypatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["keras_weights", *arguments])
+def status_of(words: list[str]) -> int:
+    """Of `lipinc convert`."""
     with pytest.raises(SystemExit) as exit_:
-        run_script(main)
+        run_command(lambda: main(words, "lipinc convert"))
     return exit_.value.code
 
 
@@ -395,11 +398,11 @@ def status_of(arguments: list[str], monkeypatch) -> int:
         ),
     ],
 )
-def test_what_is_no_weight_file_is_refused(how, message, file_v2, tmp_path, monkeypatch, capsys):
+def test_what_is_no_weight_file_is_refused(how, message, file_v2, tmp_path, capsys):
     file, out = tmp_path / "weights.hdf5", tmp_path / "out.safetensors"
     shutil.copy(file_v2, file)
     break_file(file, how)
-    assert status_of([str(file), "--out", str(out)], monkeypatch) == 2
+    assert status_of([str(file), "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
@@ -408,16 +411,16 @@ def test_what_is_no_weight_file_is_refused(how, message, file_v2, tmp_path, monk
     assert not out.exists()
 
 
-def test_a_checkpoint_that_cannot_be_written(file_v2, tmp_path, monkeypatch, capsys):
-    assert status_of([str(file_v2), "--out", str(tmp_path)], monkeypatch) == 2
+def test_a_checkpoint_that_cannot_be_written(file_v2, tmp_path, capsys):
+    assert status_of([str(file_v2), "--out", str(tmp_path)]) == 2
     assert f"error: {tmp_path} cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_configs_are_the_published_clips(version):
-    config = load_config(REPOSITORY / "configs" / f"official_v{version}.py")
+    config = load_config(ROOT / "configs" / f"official_v{version}.py")
     config.check()
     assert (config.name, config.cache.path) == (f"official_v{version}", "cache/official_v1")
-    assert (config.model.name, config.model.input_scale) == (("lipinc", "lipinc_v2")[version - 1], 1.0)
+    assert (config.model.name, config.model.options.input_scale) == (("lipinc", "lipinc_v2")[version - 1], 1.0)
     assert config.mouth.residue == "wrapped"
     assert (config.sampling.published_quirks, config.sampling.windows, config.sampling.fallback) == (True, 1, "refuse")

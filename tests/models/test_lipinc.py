@@ -8,10 +8,10 @@ import torch
 from keras_in_numpy import array, batch_norm, convolution, dense, disturb, head, map_attention, max_pool, relu
 from torch import nn
 
-from lipinc.config import LossConfig, ModelConfig
+from lipinc.config import Config, LossConfig, ModelConfig, MouthConfig, SamplingConfig
 from lipinc.errors import UserError
 from lipinc.losses.inconsistency import inconsistency_loss
-from lipinc.losses.total import total_loss
+from lipinc.losses.total import LossInputs, total_loss
 from lipinc.models import LIPINC, build_model
 
 SMALL = {"frames": 5, "height": 14, "width": 21, "hidden": 16, "input_scale": 1 / 255}
@@ -103,7 +103,8 @@ def test_other_clips_and_their_features(frames, height, width):
         logits = model(mouths, residues)
         shapes = {"full": (2, frames, 8, height, width), "pooled": (2, frames // 2, 8, height // 2, width // 2)}
         for kind, shape in shapes.items():
-            again, features = model(mouths, residues, features=kind)
+            model.loss_features = kind
+            again, features = model(mouths, residues, loss_features=True)
             assert torch.equal(again, logits)
             assert features.shape == shape
             assert torch.equal(features, seen[kind].transpose(1, 2))
@@ -145,14 +146,14 @@ def test_classification_reaches_every_weight():
     model = small().train()
     logits = model(*clips(6))
     config = LossConfig(inconsistency=0)
-    total_loss(logits, None, torch.tensor([0, 1, 0, 1, 0, 1]), config).total.backward()
+    total_loss(LossInputs(logits, None, torch.tensor([0, 1, 0, 1, 0, 1]), config))["total"].backward()
     assert reached(model) == {name for name, _ in model.named_parameters()}
 
 
 @pytest.mark.parametrize("features", ["full", "pooled"])
 def test_inconsistency_alone_reaches_the_first_convolution(features):
-    model = small(frames=8, height=16, width=24).train()
-    _, maps = model(*clips(4, frames=8, height=16, width=24), features=features)
+    model = small(frames=8, height=16, width=24, loss_features=features).train()
+    _, maps = model(*clips(4, frames=8, height=16, width=24), loss_features=True)
     inconsistency_loss(maps, torch.tensor([0, 1, 0, 1])).backward()
     assert reached(model) == {"frame_branch.convolution.weight", "frame_branch.convolution.bias"}
 
@@ -162,11 +163,17 @@ def test_normalisation_is_kerass():
     assert [(norm.eps, norm.momentum) for norm in norms] == [(1e-3, 0.25)] * 6
 
 
+def config_of(model: ModelConfig, *, local_frames: int, global_frames: int) -> Config:
+    sampling = SamplingConfig(local_frames=local_frames, global_frames=global_frames)
+    return Config(model=model, sampling=sampling, mouth=MouthConfig(height=14, width=21))
+
+
 def test_built_from_a_config():
-    config = ModelConfig(name="lipinc", dropout=0.25, batch_norm_momentum=0.1, input_scale=0.5)
-    model = build_model(config, local_frames=3, global_frames=2, height=14, width=21)
+    options = ModelConfig("lipinc", dropout=0.25, batch_norm_momentum=0.1, input_scale=0.5, loss_features="pooled")
+    model = build_model(config_of(options, local_frames=3, global_frames=2))
     assert isinstance(model, LIPINC)
     assert (model.frame_branch.dropout.p, model.frame_branch.norm.momentum, model.input_scale) == (0.25, 0.1, 0.5)
+    assert model.loss_features == "pooled"
     assert model(*clips(2)).shape == (2, 2)
     with pytest.raises(UserError, match="lipinc does not support 2 mouths of 14 x 21"):
-        build_model(config, local_frames=1, global_frames=1, height=14, width=21)
+        build_model(config_of(options, local_frames=1, global_frames=1))

@@ -8,10 +8,10 @@ import torch
 from keras_in_numpy import array, dense, disturb, head, layer_norm, map_attention, multi_head_attention, relu
 from torch import nn
 
-from lipinc.config import LossConfig, ModelConfig
+from lipinc.config import Config, LossConfig, ModelConfig, MouthConfig, SamplingConfig
 from lipinc.errors import UserError
 from lipinc.losses.inconsistency import inconsistency_loss
-from lipinc.losses.total import total_loss
+from lipinc.losses.total import LossInputs, total_loss
 from lipinc.models import LIPINCV2, build_model
 
 SMALL = {"height": 8, "width": 12, "patch": 4, "model_width": 6, "heads": 3, "hidden": 16, "input_scale": 1 / 255}
@@ -45,7 +45,7 @@ def size(model: nn.Module) -> int:
 def test_published_size(published):
     assert size(published) == 4_590_082
     with torch.inference_mode():
-        logits, features = published.eval()(*clips(1, frames=8, height=64, width=144), features="full")
+        logits, features = published.eval()(*clips(1, frames=8, height=64, width=144), loss_features=True)
     assert logits.shape == (1, 2)
     assert logits.isfinite().all()
     assert features.shape == (1, 8, 128, 8, 18)
@@ -129,7 +129,7 @@ def test_other_clips_and_their_features(frames, height, width, patch):
     seen = []
     model.frame_transformer.spatial.register_forward_hook(lambda *call: seen.append(call[2]))
     with torch.inference_mode():
-        logits, features = model(mouths, residues, features="full")
+        logits, features = model(mouths, residues, loss_features=True)
         assert torch.equal(model(mouths, residues), logits)
     rows, columns = height // patch, width // patch
     assert logits.shape == (2, 2)
@@ -188,13 +188,13 @@ def test_classification_reaches_every_weight(attention):
     model = small(attention=attention).train()
     logits = model(*clips(6))
     config = LossConfig(inconsistency=0)
-    total_loss(logits, None, torch.tensor([0, 1, 0, 1, 0, 1]), config).total.backward()
+    total_loss(LossInputs(logits, None, torch.tensor([0, 1, 0, 1, 0, 1]), config))["total"].backward()
     assert reached(model) >= names(model)
 
 
 def test_inconsistency_alone_reaches_the_projection_of_the_frames():
     model = small(height=28, width=32).train()
-    _, maps = model(*clips(4, height=28, width=32), features="full")
+    _, maps = model(*clips(4, height=28, width=32), loss_features=True)
     inconsistency_loss(maps, torch.tensor([0, 1, 0, 1])).backward()
     before_the_mean = {"projection", "position_embedding", "spatial"}
     wanted = {
@@ -220,11 +220,16 @@ def test_normalisation_is_kerass():
     assert [norm.eps for norm in layer] == [1e-3] * 16
 
 
+def config_of(model: ModelConfig, *, height: int, width: int) -> Config:
+    sampling = SamplingConfig(local_frames=3, global_frames=2)
+    return Config(model=model, sampling=sampling, mouth=MouthConfig(height=height, width=width))
+
+
 def test_built_from_a_config():
-    config = ModelConfig(name="lipinc_v2", attention="projected", batch_norm_momentum=0.1, input_scale=0.5)
-    model = build_model(config, local_frames=3, global_frames=2, height=32, width=72)
+    options = ModelConfig("lipinc_v2", attention="projected", batch_norm_momentum=0.1, input_scale=0.5)
+    model = build_model(config_of(options, height=32, width=72))
     assert isinstance(model, LIPINCV2)
     assert (size(model.fusion_attention), model.input_scale) == (1734, 0.5)
     assert model(*clips(2, height=32, width=72)).shape == (2, 2)
     with pytest.raises(UserError, match="lipinc_v2 does not support 5 mouths of 30 x 72"):
-        build_model(config, local_frames=3, global_frames=2, height=30, width=72)
+        build_model(config_of(options, height=30, width=72))

@@ -15,22 +15,23 @@ import torch
 from torch import nn
 
 from lipinc.batches.clip_dataset import ClipDataset
+from lipinc.batches.feature_dataset import dataset_for
 from lipinc.batches.loaders import training_loader
-from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
+from lipinc.commands.runner import run_command
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
 from lipinc.ddp import is_main, shard, world_size, wrap_ddp
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
-from lipinc.losses.inconsistency import Loss
-from lipinc.losses.total import total_loss
+from lipinc.losses.total import LossInputs, total_loss
 from lipinc.models.checkpoint import load_checkpoint
 from lipinc.models.registry import build_model
 from lipinc.training import loop as training
 from lipinc.training.run_folder import Run
 from tests.processes import in_processes
-from tests.synthetic_cache import make_cache, tiny_config
-from tests.training.test_loop import numbers, run_training, with_train
+from tests.tiny import config_source, tiny_config
+from tests.training.test_loop import numbers, rows_of, run_training, with_train
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -38,12 +39,12 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def config(tmp_path) -> Config:
-    """The statistics without dropout and noise, which each process draws for itself: all else is the same."""
+    """Noise features without dropout and noise, which each process draws for itself: all else is the same."""
     config = replace(
         tiny_config(tmp_path),
         mouth=MouthConfig(height=32, width=48),
         model=ModelConfig(
-            name="noise_features", hidden=16, batch_norm_momentum=0.1, dropout=0.0, input_dropout=0.0, noise=0.0
+            "noise_features", hidden=16, batch_norm_momentum=0.1, dropout=0.0, input_dropout=0.0, input_noise=0.0
         ),
         loss=LossConfig(inconsistency=0.0),
         augment=AugmentConfig(flip=0.0),
@@ -85,8 +86,8 @@ def gradient(config: Config) -> np.ndarray:
     size = (7, 8, config.mouth.height, config.mouth.width, 3)
     frames = torch.randint(120, 140, size, generator=random) + 20 * torch.arange(7).view(7, 1, 1, 1, 1)
     frames, labels = shard(frames.to(torch.uint8)), shard(torch.tensor([0, 1, 0, 1, 1, 0, 1]))
-    logits, features = parallel(frames, frames[:, 1:] - frames[:, :-1], features=config.loss.features)
-    loss = total_loss(logits, features, labels, config.loss).total
+    logits, features = parallel(frames, frames[:, 1:] - frames[:, :-1], loss_features=True)
+    loss = total_loss(LossInputs(logits, features, labels, config.loss))["total"]
     (loss * world_size() * len(labels) / 7).backward()
     return torch.cat([weight.grad.flatten() for weight in model.parameters()]).numpy()
 
@@ -94,7 +95,8 @@ def gradient(config: Config) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lipinc", "lipinc_v2"])
 def test_gradients_are_those_of_the_whole_batch(tmp_path, name):
-    model = ModelConfig(name=name, dropout=0.0, hidden=32, input_scale=1 / 255)
+    model = ModelConfig(name, hidden=32, input_scale=1 / 255)
+    model = model.replace(dropout=0.0) if name == "lipinc" else model
     config = tiny_config(tmp_path, mouth=MouthConfig(height=56, width=56), model=model, loss=LossConfig())
     one, two = gradient(config), in_processes(2, gradient, config)
     np.testing.assert_array_equal(*two)
@@ -128,30 +130,29 @@ def test_the_losses_of_several_processes_are_those_of_one_and_either_goes_on_wit
         assert checkpoint.epoch == 3
 
 
-def test_scores(config: Config) -> list:
-    rows = select(Cache.of(config), config)[2]["train"]
+def scores_of_training_videos(config: Config) -> list:
+    rows = rows_of(config)["train"]
     model = load_checkpoint(Run(Path(config.output, config.name)).best, CPU).model
-    predictions, loss = predict(model, ClipDataset(Cache.of(config), rows), config.train, CPU, description="")
-    return [predictions.key.tolist(), predictions.windows.tolist(), predictions.score.tolist(), loss]
-
-
-test_scores.__test__ = False
+    dataset = dataset_for(model, Cache.of(config), rows, CPU)
+    predictions, loss = predict(model, dataset, config.train, CPU, description="")
+    return [predictions.column("key").tolist(), predictions.windows.tolist(), predictions.score.tolist(), loss]
 
 
 @pytest.mark.slow
 def test_every_clip_is_scored_once_and_to_the_same_bits(config):
     config = with_train(config, "scores", epochs=1, batch_size=7)  # 36 clips: six batches, the last one of one clip
     run_training(config)
-    one = test_scores(config)
+    one = scores_of_training_videos(config)
     assert one[1] == [3.0] * 12
     for count in (2, 4):
-        assert in_processes(count, test_scores, config) == [one] * count
+        assert in_processes(count, scores_of_training_videos, config) == [one] * count
 
 
 def train_poisoned(config: Config) -> str:
     """The message that a process ends with if the loss is not finite on the other one's first share."""
     if not is_main():
-        training.total_loss = lambda logits, *_: Loss(*[logits.sum() * float("nan")] * 3)
+        names = ("total", "classification")
+        training.total_loss = lambda inputs: dict.fromkeys(names, inputs.logits.sum() * float("nan"))
     try:
         run_training(config)
     except UserError as error:
@@ -174,8 +175,8 @@ def test_a_batch_too_small_for_all_processes_is_left_out(config):
 
 
 def test_a_batch_is_no_smaller_than_the_processes(config, monkeypatch):
-    monkeypatch.setattr("lipinc.batches.clip_dataset.processes", lambda: 3)
-    rows = select(Cache.of(config), config)[2]["train"]
+    monkeypatch.setattr("lipinc.batches.loaders.world_size", lambda: 3)
+    rows = rows_of(config)["train"]
     with pytest.raises(UserError, match="train.batch_size 2 is smaller than the number of processes, 3"):
         training_loader(ClipDataset(Cache.of(config), rows), TrainConfig(batch_size=2), pin=False)
 
@@ -183,7 +184,7 @@ def test_a_batch_is_no_smaller_than_the_processes(config, monkeypatch):
 def test_commands_that_cannot_share_their_work_refuse_torchrun(monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SystemExit) as caught:
-        run_script(lambda: pytest.fail("it ran"))
+        run_command(lambda: pytest.fail("it ran"))
     assert caught.value.code == 2
     assert "only train_pipeline.py supports torchrun" in capsys.readouterr().err
 
@@ -191,7 +192,7 @@ def test_commands_that_cannot_share_their_work_refuse_torchrun(monkeypatch, caps
 def torchrun(config: Config, *flags: str) -> subprocess.Popen:
     """`torchrun train_pipeline.py` of the config in two processes."""
     file = Path(config.output).parent / "config.py"
-    file.write_text(f"from lipinc.config import *\nconfig = {config!r}\n")
+    file.write_text(config_source(config))
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
@@ -249,9 +250,9 @@ def test_a_killed_process_ends_the_run_and_what_is_done_is_kept(config, rank):
 
 
 @pytest.mark.slow
-def test_the_error_of_one_process_is_told_once(config):
-    config = replace(config, model=ModelConfig(hidden=16), loss=LossConfig(features="pooled"))
-    rows = select(Cache.of(config), config)[2]["train"]
+def test_the_error_of_one_process_is_printed_once(config):
+    config = replace(config, model=ModelConfig("lipinc", hidden=16, loss_features="pooled"), loss=LossConfig())
+    rows = rows_of(config)["train"]
     file = Cache.of(config).clips_file(rows[0].record.key)
     file.write_bytes(file.read_bytes()[:100])
     done = torchrun(config)

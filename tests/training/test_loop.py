@@ -13,26 +13,36 @@ import pytest
 import torch
 
 from lipinc.batches.clip_dataset import ClipDataset, Draw
+from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
+from lipinc.commands.runner import run_command
 from lipinc.config import Config, TrainConfig
+from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
 from lipinc.models.checkpoint import load_checkpoint, load_state, save_state
 from lipinc.models.device import choose_device
+from lipinc.models.registry import build_model
 from lipinc.training import loop as training
-from lipinc.training.loop import best_epoch, train
-from lipinc.training.optimization import learning_rate
+from lipinc.training.loop import best_epoch, fit
+from lipinc.training.optimization import learning_rate, make_optimizer, seed_torch
 from lipinc.training.run_folder import Run
-from tests.synthetic_cache import make_cache, tiny_config
+from tests.tiny import tiny_config
 
 CPU = torch.device("cpu")
 
 
 def run_training(config: Config, *, resume: bool = False) -> list[dict]:
-    cache = Cache.of(config)
-    _, _, rows = select(cache, config)
-    return train(config, cache, rows, Run.open(config, resume=resume))
+    rows, run = rows_of(config), Run.open(config, resume=resume)
+    seed_torch(config.train, epoch=0)
+    model = build_model(config)
+    return fit(model, config, Cache.of(config), rows, run, CPU)
+
+
+def rows_of(config: Config) -> dict[str, list[ManifestRow]]:
+    """The videos of each split."""
+    return select(Cache.of(config), config.data, config.split).rows
 
 
 def numbers(history: list[dict]) -> list[dict]:
@@ -87,14 +97,14 @@ def test_it_learns_the_flicker_of_the_fakes(config):
     assert max(row["validation_auc"] for row in history) == 1.0
     checkpoint = load_checkpoint(Path(config.output, "learns", "checkpoints", "best.safetensors"), CPU)
     assert checkpoint.epoch == best_epoch(history)
-    dataset = ClipDataset(Cache.of(config), select(Cache.of(config), config)[2]["test"])
+    dataset = ClipDataset(Cache.of(config), rows_of(config)["test"])
     predictions, _ = predict(checkpoint.model, dataset, config.train, CPU, description="test")
     assert predictions.score[predictions.label == 1].min() > predictions.score[predictions.label == 0].max()
 
 
 def test_a_score_is_the_mean_margin_of_a_videos_windows(config):
-    dataset = ClipDataset(Cache.of(config), select(Cache.of(config), config)[2]["validation"])
-    model = training.build_model(config).eval()
+    dataset = ClipDataset(Cache.of(config), rows_of(config)["validation"])
+    model = build_model(config).eval()
     predictions, _ = predict(model, dataset, replace(config.train, batch_size=2), CPU, description="")
     with torch.inference_mode():
         for video, row in enumerate(dataset.rows):
@@ -137,14 +147,22 @@ def _constant_loss(original):
 def test_a_loss_that_is_not_finite_ends_the_run_names_the_videos_and_keeps_what_there_is(config, monkeypatch):
     run_training(with_train(config, "nan", epochs=1))
     before = Run(Path(config.output, "nan")).last.read_bytes()
-    rows = select(Cache.of(config), config)[2]["train"]
+    rows = rows_of(config)["train"]
     forward, batches = training._forward, []
 
-    def breaks_on_the_third_video(model, batch, *rest):
-        logits, features = forward(model, batch, *rest)
-        batches.append([rows[video].record.key for video in batch.videos])
-        return logits * (float("inf") if 3 in batch.videos else 1), features
+    load, videos = ClipDataset.__getitems__, []
 
+    def note_videos(dataset, draws):
+        batch = load(dataset, draws)
+        videos.append(batch.videos)
+        return batch
+
+    def breaks_on_the_third_video(model, inputs, *rest):
+        logits, features = forward(model, inputs, *rest)
+        batches.append([rows[video].record.key for video in videos[-1]])
+        return logits * (float("inf") if 3 in videos[-1] else 1), features
+
+    monkeypatch.setattr(ClipDataset, "__getitems__", note_videos)
     monkeypatch.setattr(training, "_forward", breaks_on_the_third_video)
     with pytest.raises(UserError, match="the loss of epoch 2 is not finite at a step on ") as caught:
         run_training(with_train(config, "nan", epochs=3), resume=True)
@@ -211,7 +229,7 @@ def test_a_cache_that_vanishes_ends_the_run_which_goes_on_when_it_is_back(config
 def ends(config: Config, capsys) -> tuple[int, str]:
     """Status and last line of a training that fails."""
     with pytest.raises(SystemExit) as caught:
-        run_script(lambda: run_training(config))
+        run_command(lambda: run_training(config))
     return caught.value.code, capsys.readouterr().err.splitlines()[-1]
 
 
@@ -226,7 +244,7 @@ def test_an_output_folder_that_cannot_be_written_is_named(config, capsys):
     """In /proc nobody can, not even root."""
     assert ends(replace(config, output="/proc/outputs"), capsys) == (
         2,
-        "error: /proc/outputs: No such file or directory; what is done is kept",
+        "error: /proc/outputs: No such file or directory; progress is saved",
     )
 
 
@@ -314,7 +332,7 @@ def test_the_run_folder_tells_what_was_decided(config):
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_optimizers_take_their_settings(config, name):
     settings = TrainConfig(optimizer=name, learning_rate=0.5, adam_epsilon=0.25, weight_decay=0.125)
-    optimizer = training.make_optimizer(torch.nn.Linear(2, 2), settings)
+    optimizer = make_optimizer(torch.nn.Linear(2, 2), settings)
     group = optimizer.param_groups[0]
     assert (group["lr"], group["eps"]) == (0.5, 0.25)
     assert group["weight_decay"] == (0.125 if name == "adamw" else 0)
@@ -334,11 +352,11 @@ def test_learning_rate_schedule():
 
 def test_asking_for_cuda_where_there_is_none():
     if torch.cuda.is_available():
-        assert choose_device(TrainConfig(device="cuda")).type == "cuda"
+        assert choose_device("cuda").type == "cuda"
     else:
         with pytest.raises(UserError, match="no CUDA device"):
-            choose_device(TrainConfig(device="cuda"))
-    assert choose_device(TrainConfig(device="cpu")).type == "cpu"
+            choose_device("cuda")
+    assert choose_device("cpu").type == "cpu"
 
 
 @pytest.mark.slow

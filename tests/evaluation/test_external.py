@@ -1,5 +1,6 @@
 """Checkpoints on videos that they do not know: made like theirs, under conditions, people apart."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,28 +9,27 @@ import numpy as np
 import pytest
 import torch
 
-from lipinc.commands import evaluate
 from lipinc.config import Config, ModelConfig, SamplingConfig
 from lipinc.datasets import CsvIndex
 from lipinc.demo.videos import render_video
 from lipinc.errors import UserError
-from lipinc.evaluation.predictions import Predictions
+from lipinc.evaluation.external import evaluate_externally
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import identity_digest, load_checkpoint, save_checkpoint
 from lipinc.models.registry import build_model
-from tests.synthetic_cache import tiny_config
+from tests.tiny import tiny_config
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    """A real and a fake video of each of three people; the fakes are the reals, shorter: it is no matter here."""
+    """A real and a fake video of each of three people; the fakes are the reals, shorter: no test depends on it."""
     root = tmp_path_factory.mktemp("videos")
     rows = ["path,label,identity,generator,pair,family,audio"]
     for number, person in enumerate(("ann", "bob", "cid")):
         for label, frames in (("real", 40), ("fake", 36)):
             render_video(root / label / f"{person}.mp4", number=number, frames=frames)
             rows.append(
-                f"{label}/{person}.mp4,{label},{person},{'-,' if label == 'real' else f'alpha,{person}'},demo,same"
+                f"{label}/{person}.mp4,{label},{person},{',' if label == 'real' else f'alpha,{person}'},demo,same"
             )
     (root / "index.csv").write_text("\n".join(rows) + "\n")
     return root
@@ -48,22 +48,23 @@ def checkpoint(config: Config, file: Path, *known: str, seed: int = 0) -> Path:
     return file
 
 
-def run(
-    monkeypatch, config: Config, videos: Path, *files: Path, conditions: tuple[str, ...] = ("crf40", "blur5")
-) -> None:
+def run(config: Config, videos: Path, *files: Path, conditions: tuple[str, ...] = ("crf40", "blur5")) -> None:
     data = CsvIndex(root=str(videos), conditions=conditions)
-    # The config's own mouths and network are no matter: the checkpoints decide.
-    other = replace(config, data=data, mouth=replace(config.mouth, width=32), model=ModelConfig(name="lipinc_v2"))
-    values = {name: getattr(other, name) for name in Config.__dataclass_fields__}
-    monkeypatch.setattr(evaluate, "parse_command_line", lambda kind: kind(**values, checkpoints=files))
-    evaluate.main()
+    # The config's own mouths and model do not matter: the checkpoints decide.
+    other = replace(config, data=data, mouth=replace(config.mouth, width=32), model=ModelConfig("lipinc_v2"))
+    evaluate_externally(files, other)
+
+
+def saved_predictions(folder: Path) -> list[dict[str, str]]:
+    with (folder / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.slow
-def test_strangers_are_judged_under_each_condition(monkeypatch, config, videos, tmp_path, capsys) -> None:
+def test_people_not_trained_on_are_evaluated_under_each_condition(config, videos, tmp_path, capsys) -> None:
     knows_ann = checkpoint(config, tmp_path / "a" / "checkpoints" / "best.safetensors", "ann")
     knows_nobody = checkpoint(config, tmp_path / "b" / "checkpoints" / "best.safetensors", seed=1)
-    run(monkeypatch, config, videos, knows_ann, knows_nobody)
+    run(config, videos, knows_ann, knows_nobody)
     printed = capsys.readouterr().out
     assert "2 people, without 1 that it was trained on" in printed and "3 people, without 0" in printed
     assert "pooled" not in printed  # two verdicts on one video are not one
@@ -74,18 +75,20 @@ def test_strangers_are_judged_under_each_condition(monkeypatch, config, videos, 
     assert {"generator, raw", "audio, raw", "family, raw", "condition"} <= set(saved["b"]["break_downs"])
     assert "within_pairs" in saved["b"]["conditions"]["blur5"]
     assert (folder / "b_best" / "plots" / "conditions.png").exists()
-    predictions = Predictions.read(folder / "a_best" / "predictions.csv")
-    assert sorted(set(predictions.identity)) == ["bob", "cid"]
+    predictions = saved_predictions(folder / "a_best")
+    assert sorted({row["identity"] for row in predictions}) == ["bob", "cid"]
     assert len(predictions) == 2 * 2 * 3
     # The condition reaches the pixels: the same video scores otherwise under it.
-    of_one_video = np.char.startswith(predictions.key, "real/bob.mp4")
-    assert len(set(predictions.score[of_one_video])) == 3
+    assert len({row["score"] for row in predictions if row["key"].startswith("real/bob.mp4")}) == 3
     loaded = load_checkpoint(knows_ann, torch.device("cpu"))
     assert saved["a"]["threshold"] == loaded.calibration.threshold
-    np.testing.assert_array_equal(predictions.paired_reals() >= 0, predictions.label == 1)
+    keys = {row["key"] for row in predictions}
+    for row in predictions:  # every fake has its real video under the same condition, and no real has one
+        condition = "" if row["condition"] == "raw" else f"@{row['condition']}"
+        assert (row["pair"] != "" and row["pair"] + condition in keys) == (row["label"] == "1")
 
 
-def test_folds_are_pooled(monkeypatch, config, videos, tmp_path, capsys) -> None:
+def test_folds_are_pooled(config, videos, tmp_path, capsys) -> None:
     people = ("ann", "bob", "cid")
     folds = [
         checkpoint(
@@ -93,24 +96,25 @@ def test_folds_are_pooled(monkeypatch, config, videos, tmp_path, capsys) -> None
         )
         for i, person in enumerate(people)
     ]
-    run(monkeypatch, config, videos, *folds, conditions=("crf40",))
+    run(config, videos, *folds, conditions=("crf40",))
     folder = Path(config.output, config.name, "evaluate")
-    pooled = Predictions.read(folder / "pooled" / "predictions.csv")
-    assert sorted(set(pooled.identity)) == list(people) and len(pooled) == 2 * 3 * 2
-    first = Predictions.read(folder / "fold0_best" / "predictions.csv")
-    assert set(first.identity) == {"ann"}
-    np.testing.assert_allclose(pooled.score[: len(first)], (first.score - 0.1) / 0.5)  # counted from its threshold
+    pooled = saved_predictions(folder / "pooled")
+    assert sorted({row["identity"] for row in pooled}) == list(people) and len(pooled) == 2 * 3 * 2
+    first = saved_predictions(folder / "fold0_best")
+    assert {row["identity"] for row in first} == {"ann"}
+    scores, of_first = (np.array([float(row["score"]) for row in rows]) for rows in (pooled, first))
+    np.testing.assert_allclose(scores[: len(first)], (of_first - 0.1) / 0.5)  # counted from its threshold
     assert "3 folds pooled" in capsys.readouterr().out
 
 
-def test_a_checkpoint_that_knows_everybody_is_refused(monkeypatch, config, videos, tmp_path) -> None:
+def test_a_checkpoint_that_knows_everybody_is_refused(config, videos, tmp_path) -> None:
     file = checkpoint(config, tmp_path / "a.safetensors", "ann", "bob", "cid")
     with pytest.raises(UserError, match="no real video.*trained on 3"):
-        run(monkeypatch, config, videos, file, conditions=("crf40",))
+        run(config, videos, file, conditions=("crf40",))
 
 
-def test_checkpoints_of_other_clips_are_evaluated_apart(monkeypatch, config, videos, tmp_path) -> None:
+def test_checkpoints_of_other_clips_are_evaluated_apart(config, videos, tmp_path) -> None:
     first = checkpoint(config, tmp_path / "a.safetensors")
     second = checkpoint(replace(config, mouth=replace(config.mouth, margin=0.2)), tmp_path / "b.safetensors")
     with pytest.raises(UserError, match="differ in mouth.margin"):
-        run(monkeypatch, config, videos, first, second)
+        run(config, videos, first, second)

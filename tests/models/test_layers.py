@@ -1,13 +1,15 @@
-"""Attention: the papers' parameter-free one by hand, Keras' multi-head one in numpy, and the learned alternative."""
+"""Layers that the networks share: the papers' attention by hand, Keras' multi-head one in numpy, the learned
+alternative, and the classifier that both networks end in."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from keras_in_numpy import array, map_attention, multi_head_attention
+from keras_in_numpy import array, disturb, head, map_attention, multi_head_attention
+from torch import nn
 
-from lipinc.models.layers import MultiHeadAttention, ProjectedAttention, published_attention
+from lipinc.models.layers import FusionHead, MultiHeadAttention, ProjectedAttention, published_attention
 
 
 def maps(seed: int, *shape: int) -> torch.Tensor:
@@ -69,8 +71,28 @@ def test_projected_attention_by_hand():
 
     q, k, v = heads_of(attention.query, query), heads_of(attention.key, key), heads_of(attention.value, value)
     mixed = np.zeros((16, 8))
-    for head in range(2):
-        weights = np.exp(q[:, head] @ k[:, head].T / math.sqrt(4))
-        mixed[:, 4 * head : 4 * head + 4] = weights / weights.sum(axis=1, keepdims=True) @ v[:, head]
+    for number in range(2):
+        weights = np.exp(q[:, number] @ k[:, number].T / math.sqrt(4))
+        mixed[:, 4 * number : 4 * number + 4] = weights / weights.sum(axis=1, keepdims=True) @ v[:, number]
     expected = (mixed @ array(attention.output.weight).T + array(attention.output.bias)).reshape(1, 4, 4, 3)
     np.testing.assert_allclose(attention(query, key, value).detach(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("map_size", [8, 16])  # 16: more than one cell is left to flatten, so their order shows
+def test_head_is_kerass(map_size):
+    torch.manual_seed(0)
+    model = disturb(FusionHead(channels=6, map_size=map_size, hidden=32, batch_norm_momentum=0.01), seed=1)
+    maps = torch.randn(3, map_size, map_size, 6)
+    logits = model(maps).detach()
+    assert logits.shape == (3, 2)
+    assert logits.std(dim=0).min() > 0.05
+    np.testing.assert_allclose(logits, head(array(maps), model), rtol=1e-4, atol=1e-5)
+
+
+def test_normalisation_comes_after_the_relu_with_kerass_epsilon():
+    model = FusionHead(channels=6, map_size=8, hidden=32, batch_norm_momentum=0.25)
+    kinds = [type(layer) for layer in model.convolutions]
+    block = [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
+    assert kinds == [*block, *block, nn.MaxPool2d, *block, *block, nn.MaxPool2d]
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert [(norm.eps, norm.momentum) for norm in norms] == [(1e-3, 0.25)] * 4

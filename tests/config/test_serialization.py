@@ -1,0 +1,102 @@
+"""Configs as JSON, of this version and of the one before."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from lipinc.config import Config, DataConfig, ModelConfig, from_json, load_config, to_json
+from lipinc.datasets import CsvIndex
+from lipinc.errors import UserError
+from lipinc.models.checkpoint import SHIPPED
+from lipinc.models.lipinc_v2 import LIPINCV2Options
+
+
+def test_an_unknown_saved_field_is_named():
+    with pytest.raises(UserError, match="hue"):
+        from_json({"train": {"hue": 3}})
+
+
+def test_columns_may_be_a_dict_and_survive_json():
+    config = Config(data=CsvIndex(columns={"path": "file", "identity": "person"}))
+    assert config.data.columns == (("path", "file"), ("identity", "person"))
+    assert from_json(json.loads(to_json(config))) == config
+
+
+@pytest.mark.parametrize("name", ["fakeavceleb", "demo", "own_clips_v2"])
+def test_the_config_of_an_earlier_run_is_read(name):
+    """What version 1 saved of its shipped configs is what they are now."""
+    assert from_json(version_1(name)) == load_config(name)
+
+
+def test_the_config_of_an_earlier_run_of_the_default_detector_is_read():
+    """It had another name then."""
+    saved, now = from_json(version_1("robust")), load_config("noise_features")
+    assert saved.model == now.model
+    assert saved == dataclasses.replace(now, name="robust", cache=dataclasses.replace(now.cache, path="cache/robust"))
+
+
+def test_options_of_version_1_find_their_places():
+    values = version_1("robust")
+    values["model"] |= {"noise": 0.7, "hidden": 32, "dropout": 0.25, "attention": "projected"}
+    model = from_json(values).model
+    assert model == ModelConfig(
+        "noise_features", levels=3, batch_norm_momentum=0.05, input_noise=0.7, hidden=32, dropout=0.25
+    )
+    values = version_1("demo")
+    assert values["loss"]["features"] == "pooled"
+    assert from_json(values).model.options.loss_features == "pooled"
+    values = version_1("own_clips_v2")
+    values["model"] |= {"attention": "projected"}
+    assert from_json(values).model.options.attention == "projected"
+
+
+def test_what_neither_version_knows_is_refused():
+    for section in ("data", "mouth", "train", "loss"):
+        values = version_1("demo")
+        values[section]["colour"] = "mauve"
+        with pytest.raises(UserError, match="fields that this version does not know: 'colour'"):
+            from_json(values)
+    values = version_1("demo")
+    values["model"]["colour"] = "mauve"
+    with pytest.raises(UserError, match="model lipinc has no option 'colour'"):
+        from_json(values).check()
+    with pytest.raises(UserError, match="written by a later version of lipinc; upgrade"):
+        from_json({**json.loads(to_json(Config())), "version": 3})
+    values = json.loads(to_json(Config()))
+    values["mouth"]["residue"] = "squared"
+    with pytest.raises(UserError, match="a residue that this version does not know: 'squared'"):
+        from_json(values)
+
+
+@pytest.mark.parametrize("name", ["noise_features", "lipinc_v2"])
+def test_the_metadata_of_the_shipped_checkpoints_are_of_version_1_and_read(name):
+    with safe_open(SHIPPED / f"{name}.safetensors", framework="np") as file:
+        saved = json.loads(file.metadata()["lipinc"])["config"]
+    assert "version" not in saved
+    config = from_json(saved)
+    config.check()
+    assert config.model.name == name
+    assert config.data.kind == "csv" and config.data.columns == (("path", "file"), ("identity", "person"))
+    assert from_json(json.loads(to_json(config))) == config
+
+
+def test_a_saved_config_is_complete():
+    """With every option of the model and of the data set, so that a later default changes nothing."""
+    values = json.loads(to_json(Config(data=CsvIndex(index="i.csv"), model=ModelConfig("lipinc_v2", hidden=8))))
+    assert values["version"] == 2
+    assert values["model"] == {"name": "lipinc_v2", **dataclasses.asdict(LIPINCV2Options(hidden=8))}
+    assert values["data"].keys() == {"kind", *(field.name for field in dataclasses.fields(CsvIndex))}
+
+
+def test_a_data_set_that_is_not_registered_here_is_read_as_what_all_have():
+    values = json.loads(to_json(Config()))
+    values["data"] = {"kind": "somebody else's", "root": "r", "note": "n", "colour": "mauve"}
+    data = from_json(values).data
+    assert type(data) is DataConfig and (data.root, data.note) == ("r", "n")
+
+
+def version_1(name: str) -> dict:
+    return json.loads((Path(__file__).parent / "version_1" / f"{name}.json").read_text())

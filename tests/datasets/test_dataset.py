@@ -1,0 +1,64 @@
+"""What is done with the videos of any data set: versions of them, keys, files that are missing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lipinc.datasets import CsvIndex, FakeAVCeleb
+from lipinc.datasets.dataset import check_present, load_videos
+from lipinc.datasets.records import Label, VideoRecord
+from lipinc.errors import UserError
+from tests.datasets.test_csv_index import csv_catalog
+from tests.datasets.test_folder import touch
+
+
+def test_few_missing_files_are_returned_and_many_are_an_error(tmp_path: Path) -> None:
+    records = [VideoRecord(f"{name}.mp4", Label.REAL, name) for name in "abcd"]
+    touch(tmp_path, "b.mp4", "c.mp4", "d.mp4")
+    assert check_present(records, FakeAVCeleb(root=str(tmp_path), max_missing=0.25)) == {"a.mp4"}
+    with pytest.raises(UserError, match=f"1 of 4 videos are missing, the first is {tmp_path}/a.mp4: .*{tmp_path}, to"):
+        check_present(records, FakeAVCeleb(root=str(tmp_path), max_missing=0.24))
+
+
+def test_what_is_no_file_counts_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    (tmp_path / "itself.mp4").symlink_to(tmp_path / "itself.mp4")
+    keys = {"folder.mp4", "pipe.mp4", "device.mp4", "itself.mp4", "x" * 300 + ".mp4", "/".join(["x" * 200] * 30)}
+    records = [VideoRecord(key, Label.REAL, "a") for key in sorted(keys)]
+    assert check_present(records, FakeAVCeleb(root=str(tmp_path), max_missing=1)) == keys
+
+
+def test_file_named_as_the_version_of_another_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a.mp4@crf28 and a.mp4@crf28 would be one file"):
+        csv_catalog(tmp_path, "path,label", "a.mp4,real", "a.mp4@crf28,fake", conditions=("crf28",))
+
+
+def test_pseudo_fakes_are_made_of_reals_alone(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("path,label,identity\na.mp4,real,ann\nb.mp4,fake,bob\n")
+    records = load_videos(CsvIndex(root=str(tmp_path), forgeries=2, conditions=("crf28",)))
+    assert [(r.key, r.label, r.generator) for r in records] == [
+        ("a.mp4", Label.REAL, ""),
+        ("a.mp4@crf28", Label.REAL, ""),
+        ("a.mp4@forged0", Label.FAKE, "pseudo"),
+        ("a.mp4@forged0@crf28", Label.FAKE, "pseudo"),
+        ("a.mp4@forged1", Label.FAKE, "pseudo"),
+        ("a.mp4@forged1@crf28", Label.FAKE, "pseudo"),
+        ("b.mp4", Label.FAKE, "unknown"),
+        ("b.mp4@crf28", Label.FAKE, "unknown"),
+    ]
+
+
+def test_reencoded_versions_follow_their_video(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("path,label,identity\na@crf28.mp4,real,ann\nb.mp4,fake,bob\n")
+    records = load_videos(CsvIndex(root=str(tmp_path), conditions=("crf23", "crf28")))
+    assert [(r.key, r.path, r.condition, r.identity) for r in records] == [
+        ("a@crf28.mp4", "a@crf28.mp4", "raw", "ann"),
+        ("a@crf28.mp4@crf23", "a@crf28.mp4", "crf23", "ann"),
+        ("a@crf28.mp4@crf28", "a@crf28.mp4", "crf28", "ann"),
+        ("b.mp4", "b.mp4", "raw", "bob"),
+        ("b.mp4@crf23", "b.mp4", "crf23", "bob"),
+        ("b.mp4@crf28", "b.mp4", "crf28", "bob"),
+    ]

@@ -1,0 +1,68 @@
+"""Folders real and fake: which videos and people they hold, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from lipinc.datasets import Folder
+from lipinc.datasets.dataset import load_videos
+from lipinc.datasets.records import Label
+from lipinc.errors import UserError
+
+
+def touch(root: Path, *keys: str) -> None:
+    for key in keys:
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).touch()
+
+
+def test_folder_lists_videos_with_their_people(tmp_path: Path) -> None:
+    touch(tmp_path, "real/id1/x/b.MP4", "real/a.mp4", "fake/id1/c.webm", "fake/a.avi")
+    touch(tmp_path, "real/notes.txt", "real/._a.mp4", "other/d.mp4")
+    records = load_videos(Folder(root=str(tmp_path)))
+    assert [(r.key, r.label, r.identity, r.generator) for r in records] == [
+        ("fake/a.avi", Label.FAKE, "a", "unknown"),
+        ("fake/id1/c.webm", Label.FAKE, "id1", "unknown"),
+        ("real/a.mp4", Label.REAL, "a", ""),
+        ("real/id1/x/b.MP4", Label.REAL, "id1", ""),
+    ]
+
+
+def test_folder_follows_linked_people(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.mp4", "set/fake/id1/b.mp4")
+    (tmp_path / "set/real").mkdir()
+    (tmp_path / "set/real/id1").symlink_to(tmp_path / "elsewhere")
+    keys = [record.key for record in load_videos(Folder(root=str(tmp_path / "set")))]
+    assert keys == ["fake/id1/b.mp4", "real/id1/a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("real/id1/again", "real"), ("real/id1/again", "real/id1"), ("real/id2", "real/id1"), ("fake/id1", "real/id1")],
+)
+def test_folder_that_links_show_twice_is_refused(tmp_path: Path, link: str, target: str) -> None:
+    touch(tmp_path, "real/id1/a.mp4", "fake/id3/b.mp4")
+    (tmp_path / link).symlink_to(tmp_path / target)
+    with pytest.raises(UserError, match="are the same folder: remove the link"):
+        load_videos(Folder(root=str(tmp_path)))
+
+
+def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
+    """2 ** 30 paths lead to the last one."""
+    for level in range(30):
+        for name in "ab":
+            (tmp_path / f"{level}").mkdir(exist_ok=True)
+            (tmp_path / f"{level}" / name).symlink_to(tmp_path / f"{level + 1}")
+    touch(tmp_path, "30/x.mp4", "fake/x.mp4")
+    (tmp_path / "real").symlink_to(tmp_path / "0")
+    with pytest.raises(UserError, match="are the same folder"):
+        load_videos(Folder(root=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"), [(["real/a.mp4"], "fake is not a folder"), (["real/a.mp4", "fake/a.txt"], "fake contains no videos")]
+)
+def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str) -> None:
+    touch(tmp_path, *keys)
+    with pytest.raises(UserError, match=message):
+        load_videos(Folder(root=str(tmp_path)))

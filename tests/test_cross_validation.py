@@ -1,0 +1,85 @@
+"""Cross-validation on a small cache: every video once, held-out generators, several seeds."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lipinc.cache.manifest import read_manifest, write_manifest
+from lipinc.cache.store import Cache
+from lipinc.cross_validation import cross_validate
+from lipinc.demo.synthetic_cache import make_cache
+from lipinc.errors import UserError
+from tests.test_experiment import saved_predictions
+from tests.tiny import tiny_config
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = tiny_config(tmp_path)
+    config = replace(config, data=replace(config.data, note="made-up clips"))
+    make_cache(config, people=10)
+    return config
+
+
+@pytest.mark.slow
+def test_cross_validation_tests_every_video_once(config, capsys):
+    config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
+    cross_validate(config, "nothing", seeds=())
+    keys = [row["key"] for row in saved_predictions(Path(config.output, "tiny_folds"))]
+    assert len(keys) == len(set(keys)) == 20
+    saved = json.loads(Path(config.output, "tiny_folds", "metrics.json").read_text())
+    assert len(saved["fold_auc"]["raw"]) == saved["folds"] == 3
+    assert saved["threshold"] == 0
+    states = {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("last.pt")}
+    cross_validate(config, "nothing", seeds=())  # continued: nothing is trained again
+    assert states == {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("last.pt")}
+    assert "mean of the folds' AUC" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_generators_are_left_out_one_by_one_for_each_seed(config, capsys):
+    config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
+    cross_validate(config, "each", seeds=(0, 1))
+    folder = Path(config.output, "tiny_folds")
+    for generator, other in (("alpha", "beta"), ("beta", "alpha")):
+        tested = saved_predictions(folder / generator)
+        assert {row["generator"] for row in tested} == {"", generator}
+        run = Path(config.output, f"tiny_without_{generator}_seed1_fold2")
+        assert json.loads((run / "config.json").read_text())["split"]["unseen"] == [generator]
+        assert {row["generator"] for row in saved_predictions(run)} <= {"", generator} - {other}
+    spread = json.loads((folder / "spread.json").read_text())["mean_fold_auc_of_each_seed"]
+    assert {name: len(areas["raw"]) for name, areas in spread.items()} == {"alpha": 2, "beta": 2, "mean": 2}
+    assert spread["mean"]["raw"][0] == pytest.approx((spread["alpha"]["raw"][0] + spread["beta"]["raw"][0]) / 2)
+    assert "+-" in capsys.readouterr().out.splitlines()[-4]
+
+
+@pytest.mark.slow
+def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog):
+    config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
+    manifest = Cache.of(config).manifest_file
+    rows = read_manifest(manifest)  # one person alone was met by gamma
+    rows = [
+        replace(row, record=replace(row.record, generator="gamma"))
+        if row.record.key == "fake/person 0/video.mp4"
+        else row
+        for row in rows
+    ]
+    write_manifest(manifest, rows)
+    cross_validate(config, "each", seeds=())
+    assert sum("no fakes by gamma" in record.message for record in caplog.records) == 2
+    saved = json.loads(Path(config.output, "tiny_folds", "gamma", "metrics.json").read_text())
+    assert len(saved["fold_auc"]["raw"]) == 1
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "..", "a/b"])
+def test_a_generator_whose_name_is_a_path_leads_nowhere(config, name):
+    manifest = Cache.of(config).manifest_file
+    rows = [
+        replace(row, record=replace(row.record, generator=name)) if row.record.label else row
+        for row in read_manifest(manifest)
+    ]
+    write_manifest(manifest, rows)
+    with pytest.raises(UserError, match="is not a valid folder name"):
+        cross_validate(replace(config, split=replace(config.split, folds=3)), "each", seeds=())
