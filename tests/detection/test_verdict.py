@@ -1,0 +1,37 @@
+from dataclasses import replace
+
+import pytest
+
+from lipinc.detection.verdict import Decision, decide
+from lipinc.video.rejection import Reason
+from tests.detection.test_page import HOSTILE, fake
+
+
+def test_a_verdict_is_shown_in_one_line():
+    verdict = fake("clips/a b.mp4")
+    assert repr(verdict) == f"<Verdict fake {verdict.probability:.3f}, {verdict.windows} windows, 'clips/a b.mp4'>"
+    assert str(verdict) == f"{verdict}" == repr(verdict)
+    assert "\n" not in repr(fake(HOSTILE)) and repr(fake(HOSTILE)).isprintable()
+
+
+def test_a_verdict_without_an_answer_says_why():
+    verdict = fake("a.mp4")
+    said = replace(
+        verdict.judgement,
+        decision=Decision.NO_VERDICT,
+        probability=None,
+        windows=0,
+        reason=Reason.NO_FACE,
+        detail="0 faces",
+    )
+    shown = repr(replace(verdict, judgement=said))
+    assert shown == "<Verdict no verdict no_face: 0 faces, 0 windows, 'a.mp4'>"
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"), [(0.2, "real"), (0.3, "real"), (0.31, "uncertain"), (0.59, "uncertain"), (0.6, "fake")]
+)
+def test_one_rule_decides(value, answer):
+    """Of scores and of probabilities: between the bounds it is uncertain, from the threshold on it is fake."""
+    assert decide(value, 0.5, (0.3, 0.6)).value == answer
+    assert decide(100 * value, 50, (30, 60)).value == answer
