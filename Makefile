@@ -1,5 +1,5 @@
-# make demo: the main job on the embedded demo corpus.
-# make test: the tests that are fast.   make test-slow: the others.   make bench: every benchmark.
+# make demo: the complete pipeline on the demo corpus.
+# make test: fast tests.   make test-slow: slow tests.   make bench: all benchmarks.
 # make gpu-check: correctness and speed on one CUDA device, in at most six minutes.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.10 python3,$(shell command -v $(name))))
 VENV := .venv
@@ -21,7 +21,7 @@ test: $(VENV)/.ready
 test-slow: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope -m slow
 
-# All of it takes about an hour on 2 cores; one alone: .venv/bin/python -m benchmarks.loss (or any other of them).
+# Takes about an hour on 2 cores. To run a single benchmark: .venv/bin/python -m benchmarks.loss (for example).
 bench: $(VENV)/.ready
 	$(RUN) -m lipinc demo --out data/demo
 	video=$$(find data/demo/RealVideo-RealAudio -name '*.mp4' | sort | head -1) \
@@ -35,14 +35,14 @@ bench: $(VENV)/.ready
 	$(RUN) -m benchmarks.steady_state
 	$(RUN) -m benchmarks.shortcuts --config configs/demo.py
 
-# Six minutes at most on one CUDA device; without one it says so and ends. The demo corpus' cache is made if it is absent.
+# At most six minutes on one CUDA device; exits with a message if there is none. Builds the demo cache if needed.
 gpu-check: $(VENV)/.ready
 	$(RUN) -m benchmarks.gpu_check --probe
 	test -f cache/demo/manifest.csv \
 		|| ($(RUN) -m lipinc.demo --out data/demo && $(RUN) preprocess_extract_lips.py --config configs/demo.py)
 	$(RUN) -m benchmarks.gpu_check
 
-# Your own videos, CLIPS=folder with a clips.csv (columns file, label, person): cache, V1 and V2 on one split by person.
+# Your own videos: CLIPS=folder with a clips.csv (columns file, label, person). Trains V1 and V2 on the same splits.
 own: $(VENV)/.ready
 	$(RUN) preprocess_extract_lips.py --config configs/own_clips.py --data.root $(CLIPS) --data.index $(CLIPS)/clips.csv
 	$(RUN) train_pipeline.py --config configs/own_clips.py --resume auto
@@ -52,7 +52,7 @@ own: $(VENV)/.ready
 # installed where they are missing and where apt may be used.
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@"$(PYTHON)" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))" \
-		|| (echo "error: needs Python 3.10, 3.11 or 3.12; name one by make PYTHON=..." >&2; exit 2)
+		|| (echo "error: needs Python 3.10, 3.11 or 3.12; choose one with make PYTHON=..." >&2; exit 2)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
 	$(RUN) -m pip install --quiet --no-deps --editable .

@@ -1,7 +1,7 @@
-"""The FakeAVCeleb experiment: LIPINC (V1) on its lip-sync part. The default config of all scripts.
+"""FakeAVCeleb experiment: LIPINC (V1) on the lip-sync part of FakeAVCeleb. The default config of all scripts.
 
-lipinc/config/schema.py documents every setting with its unit and source; here stand those that make this experiment.
-Override any of them on the command line (--train.epochs 5), or copy this file and pass it by --config.
+lipinc/config/schema.py documents all settings; this file contains those specific to the experiment. To change settings,
+use command-line flags (--train.epochs 5), or copy this file and pass it with --config.
 """
 
 from lipinc.config import AugmentConfig, CacheConfig, Config, ModelConfig, TrainConfig
@@ -10,7 +10,7 @@ from lipinc.datasets import FakeAVCeleb
 config = Config(
     name="fakeavceleb_lipinc",
     data=FakeAVCeleb(
-        root="data/FakeAVCeleb_v1.2",  # the folder that holds meta_data.csv and RealVideo-RealAudio/
+        root="data/FakeAVCeleb_v1.2",  # the folder with meta_data.csv and RealVideo-RealAudio/
         fake_methods=("wav2lip",),
     ),
     cache=CacheConfig(path="cache/fakeavceleb"),

@@ -1,4 +1,4 @@
-"""Videos -> verdicts. The command `lipinc detect`, run from the repository: see lipinc/commands/detect.py."""
+"""Classify videos. Same as the command `lipinc detect`, for use in the repository; see lipinc/commands/detect.py."""
 
 from lipinc.commands import run_script
 

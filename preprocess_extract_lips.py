@@ -1,4 +1,4 @@
-"""Videos -> cache. The command `lipinc extract`, run from the repository: see lipinc/commands/extract.py."""
+"""Extract clips. Same as the command `lipinc extract`, for use in the repository; see lipinc/commands/extract.py."""
 
 from lipinc.commands import run_script
 

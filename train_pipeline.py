@@ -1,4 +1,4 @@
-"""Cache -> trained detector. The command `lipinc train`, run from the repository: see lipinc/commands/train.py."""
+"""Train a detector. Same as the command `lipinc train`, for use in the repository; see lipinc/commands/train.py."""
 
 from lipinc.commands import run_script
 

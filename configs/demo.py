@@ -1,4 +1,4 @@
-"""The whole main job on the embedded demo corpus, in a few minutes on a laptop: `make demo`."""
+"""Demo experiment: the complete pipeline on the demo corpus, in a few minutes on a laptop (`make demo`)."""
 
 from lipinc.config import (
     AugmentConfig,

@@ -1,4 +1,4 @@
-"""LIPINC-V2 on FakeAVCeleb: the experiment of config.py with the other network, on the same cache."""
+"""LIPINC-V2 on FakeAVCeleb: the experiment of config.py with the V2 network, on the same cache."""
 
 from dataclasses import replace
 

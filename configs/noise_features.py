@@ -1,9 +1,9 @@
-"""The default detector: noise features of mouths cut natively, trained on pseudo-fakes and on H.264 as well.
+"""Default detector: noise features of native mouth crops, trained with pseudo-fakes and H.264 compression.
 
     python preprocess_extract_lips.py --config configs/noise_features.py --data.root CLIPS --data.index CLIPS/clips.csv
     python train_pipeline.py --config configs/noise_features.py
 
-How its settings were found, and what did not help: docs/results.md.
+docs/results.md describes how the settings were chosen, and what did not help.
 """
 
 from dataclasses import replace

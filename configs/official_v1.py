@@ -1,11 +1,11 @@
-"""The authors' LIPINC (V1) as published, for clips that their weights fit.
+"""LIPINC (V1) as published by the authors, with the clip settings that their weights need.
 
     lipinc convert FakeAv.hdf5 --out official_v1.safetensors
     python preprocess_extract_lips.py --config configs/official_v1.py --data.root VIDEOS
     python train_pipeline.py --config configs/official_v1.py --data.root VIDEOS --test-only official_v1.safetensors
 
-The first command stores these settings in the checkpoint. What is also a default stands here because the weights
-depend on it.
+The first command stores these settings in the checkpoint. Some equal the defaults; they are listed because the weights
+depend on them.
 """
 
 from lipinc.config import AugmentConfig, CacheConfig, Config, ModelConfig, MouthConfig, SamplingConfig

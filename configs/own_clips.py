@@ -1,9 +1,9 @@
-"""Your own videos with a CSV index: a path, a label and a person for each.
+"""LIPINC (V1) on your own videos, with a CSV index of paths, labels and people.
 
     python preprocess_extract_lips.py --config configs/own_clips.py --data.root CLIPS --data.index CLIPS/clips.csv
 
-For some hundred videos: few steps along a cosine to its end, clips shifted and their light changed. The inconsistency
-loss is off: on the clips of docs/results.md it did not help.
+For a few hundred videos: a short cosine schedule without early stopping, and augmentation by shifts, brightness and
+contrast. The inconsistency loss is off, because it did not help on the clips of docs/results.md.
 """
 
 from lipinc.config import (
@@ -21,10 +21,10 @@ from lipinc.datasets import CsvIndex
 
 config = Config(
     name="own_clips",
-    data=CsvIndex(
-        root="data/clips", index="data/clips/clips.csv", columns={"path": "file", "identity": "person"}
-    ),
-    mouth=MouthConfig(aligned_size=512),  # at 256, the mouth of a sharp video is scaled down and up again
+    data=CsvIndex(root="data/clips", index="data/clips/clips.csv", columns={"path": "file", "identity": "person"}),
+    mouth=MouthConfig(
+        aligned_size=512
+    ),  # at 256, mouths of high-resolution videos would be downscaled and upscaled again
     sampling=SamplingConfig(windows=16, fallback="nearest"),
     cache=CacheConfig(path="cache/own_clips"),
     split=SplitConfig(train=0.6, validation=0.2, test=0.2),

@@ -1,4 +1,4 @@
-"""LIPINC-V2 on your own videos: the experiment of configs/own_clips.py with the other network, on the same cache."""
+"""LIPINC-V2 on your own videos: the experiment of configs/own_clips.py with the V2 network, on the same cache."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ own_clips = load_config("own_clips")
 config = replace(
     own_clips,
     name="own_clips_v2",
-    # 1 / 16: at 1 / 255 the position embeddings, of unit deviation, drown the picture.
+    # 1 / 16: at 1 / 255, the position embeddings (standard normal) dominate the pixels.
     model=ModelConfig("lipinc_v2", batch_norm_momentum=0.1, input_scale=1 / 16),
     train=replace(own_clips.train, epochs=2, clips_per_epoch=576, batch_size=16),
 )

@@ -1,4 +1,4 @@
-"""LIPINC: lip-sync deepfakes found by inconsistencies of the mouth.
+"""LIPINC: detection of lip-sync deepfakes by inconsistencies of the mouth.
 
 >>> import lipinc
 >>> verdict = lipinc.detect("video.mp4")
@@ -9,7 +9,7 @@ import importlib
 
 __version__ = "0.2.0"
 
-_PLACES = {
+_MODULES = {
     "Config": "lipinc.config",
     "Detector": "lipinc.detection.detector",
     "Verdict": "lipinc.detection.verdict",
@@ -17,13 +17,13 @@ _PLACES = {
     "detect": "lipinc.detection.detector",
     "load_checkpoint": "lipinc.models.checkpoint",
 }
-__all__ = ["__version__", *_PLACES]
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name):
-    # Importing the package for its config or its losses must not cost the seconds that torch takes.
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
+    # Lazy imports: importing the package for its config must not take the seconds that torch takes.
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""python -m lipinc: the command `lipinc`."""
+"""Entry point of `python -m lipinc`, the same as the command `lipinc`."""
 
 from lipinc.commands import main
 

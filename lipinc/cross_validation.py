@@ -1,4 +1,4 @@
-"""Cross-validation by identity: every video is tested once, by a detector that never saw its person."""
+"""Cross-validation by identity: each video is tested once, with a detector that was not trained on its person."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def fold_auc(results: list[Evaluation]) -> dict[str, list[float]]:
-    """The test AUC of each run, under each condition. No run's scores are compared with another's."""
+    """Return condition -> test AUC of each run. Scores of different runs are never compared."""
     found: dict[str, list[float]] = {}
     for result in results:
         for condition in result.conditions:
@@ -35,16 +35,20 @@ def fold_auc(results: list[Evaluation]) -> dict[str, list[float]]:
 
 
 def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None:
-    """Run every fold, and print and write the pooled results to <output>/<name>_folds/.
+    """Run all folds, then print the pooled results and write them to <output>/<name>_folds/.
+
+    Each fold is an ordinary run in <output>/<name>_..._fold<i>/ and is resumed if it was interrupted.
 
     Args:
-        leave_out: generators that are held out as well as the people: `nothing`, `each` in turn, or `all` at once.
-        seeds: of weights and of the draw of the folds; none: those of the config.
+        config: the experiment, with `split.folds` set.
+        leave_out: generators to hold out in addition to people: `nothing`, `each` in turn, or `all` at once.
+        seeds: random seeds of weights and folds; empty: the seeds of the config.
 
-    A fold is an ordinary run, continued where it was interrupted: <output>/<name>_..._fold<i>/. Raises UserError.
+    Raises:
+        UserError: the number of folds is not set, or a run failed.
     """
     if not config.split.folds:
-        raise UserError("give the number of folds by --split.folds")
+        raise UserError("set the number of folds with --split.folds")
     groups = _groups(config, leave_out)
     by_seed = [_run_folds(config, seed, groups) for seed in seeds or (None,)]
     folder = Path(config.output, f"{config.name}_folds")
@@ -56,12 +60,12 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None
         "note": config.data.note,
     }
     for group, results in by_seed[0].items():
-        # Separate for each group: a real video is tested once for every generator that is held out.
+        # Groups are not pooled: a real video is tested once for every held-out generator.
         pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate)
         details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
-        without = f", trained without {'any generator' if group == 'all' else group}" if group else ""
-        print(f"\n{config.split.folds} folds by identity{without}; test predictions pooled, per video\n{pooled}")
+        held_out = f", trained without {'any generator' if group == 'all' else group}" if group else ""
+        print(f"\n{config.split.folds} folds by identity{held_out}; test predictions pooled, per video\n{pooled}")
     spread = _spread(by_seed)
     details = {**about, "mean_fold_auc_of_each_seed": spread}
     write_atomically(folder / "spread.json", json.dumps(details, indent=2).encode() + b"\n")
@@ -73,22 +77,20 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None
 
 
 def _groups(config: Config, leave_out: str) -> dict[str, tuple[str, ...]]:
-    """Name of each group of held-out generators -> the group."""
+    """Return name -> generators of each held-out group."""
     if leave_out == "nothing":
         return {"": config.split.unseen}
     if leave_out == "all":
         return {"all": ALL}
     names = generators(read_manifest(Cache.of(config).manifest_file))
-    for name in names:  # as the index has them, and folders are called by them
+    for name in names:  # generator names from the index become folder names
         if "/" in name or name in (".", ".."):
-            raise UserError(f"the generator {name!r} cannot name a folder: call it otherwise in the index")
+            raise UserError(f"the generator {name!r} is not a valid folder name: rename it in the index")
     return {name: (name,) for name in names}
 
 
-def _run_folds(
-    config: Config, seed: int | None, groups: dict[str, tuple[str, ...]]
-) -> dict[str, list[Evaluation]]:
-    """Held-out group -> the results of its folds."""
+def _run_folds(config: Config, seed: int | None, groups: dict[str, tuple[str, ...]]) -> dict[str, list[Evaluation]]:
+    """Run all folds of all groups. Returns held-out group -> the results of its folds."""
     found: dict[str, list[Evaluation]] = {}
     for group, unseen in groups.items():
         for fold in range(config.split.folds):
@@ -106,21 +108,24 @@ def _run_folds(
             if seed is not None:
                 split, train = replace(split, seed=seed), replace(train, seed=seed)
             run = replace(config, name=name, split=split, train=train)
-            if group and not _tests_a_fake(run):
-                log.warning("fold %d has no fake by %s to test: left out", fold, group)
+            if group and not _has_test_fakes(run):
+                log.warning("skipping fold %d: its test split has no fakes by %s", fold, group)
                 continue
             found.setdefault(group, []).append(run_experiment(run, resume=True))
     return found
 
 
-def _tests_a_fake(config: Config) -> bool:
-    """Whether the test people of a fold have fakes by the held-out generator: few generators cover all people."""
+def _has_test_fakes(config: Config) -> bool:
+    """Return whether the test split of a fold has fakes by the held-out generator; few generators cover all people."""
     rows = select(Cache.of(config), config.data, config.split, needed=("train", "validation")).rows
     return any(row.record.label is Label.FAKE for row in rows["test"])
 
 
 def _spread(by_seed: list[dict[str, list[Evaluation]]]) -> dict[str, dict[str, list[float]]]:
-    """Held-out group -> condition -> the mean AUC of the folds for each seed; "mean": that over the groups."""
+    """Return held-out group -> condition -> mean AUC over the folds, for each seed.
+
+    With several groups, "mean" is the mean over the groups.
+    """
     found: dict[str, dict[str, list[float]]] = {}
     for groups in by_seed:
         for group, results in groups.items():

@@ -1,4 +1,4 @@
-"""One experiment: select the videos of each split, build the model, fit it, load its best weights, evaluate, write."""
+"""Experiment recipe: select videos, build the model, train it, load the best weights, evaluate, write results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,20 +18,31 @@ from lipinc.models.checkpoint import Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
 from lipinc.models.registry import build_model, check_shapes
 from lipinc.training.loop import best_epoch, fit
-from lipinc.training.optimization import be_deterministic, seed_torch
+from lipinc.training.optimization import seed_torch, use_deterministic_kernels
 from lipinc.training.run_folder import Run
 
 HEADLINE = (("AUC", "auc"), ("AP", "ap"), ("accuracy", "accuracy"))
 
 
 def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None:
-    """Train, and evaluate the best checkpoint on the test split; None where `split.test` is 0. Raises UserError."""
+    """Train a model and evaluate the best checkpoint on the test split.
+
+    Args:
+        config: the experiment.
+        resume: continue an existing run of the same name.
+
+    Returns:
+        The evaluation; None if there is no test split.
+
+    Raises:
+        UserError: the cache, the run folder or the settings do not permit the run, or training diverged.
+    """
     device = choose_device(config.train.device)
     if config.train.deterministic:
-        be_deterministic(device)
+        use_deterministic_kernels()
 
-    tested = bool(config.split.test or config.split.folds or config.split.file)
-    selection = _select(config, needed=SPLITS if tested else ("train", "validation"))
+    has_test_split = bool(config.split.test or config.split.folds or config.split.file)
+    selection = _select(config, needed=SPLITS if has_test_split else ("train", "validation"))
     run = Run.open(config, resume=resume)
     if is_main():
         write_splits(run.folder / "splits.csv", [row.record for row in selection.manifest], selection.splits)
@@ -45,19 +56,27 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
     if is_main():
         curves = run.folder / "plots" / "learning_curves.png"
         plot_learning_curves(history, best, curves, config.name, config.data.note)
-    if not tested:
+    if not has_test_split:
         print(f"no test split; the checkpoint of epoch {best} is {run.best}")
         return None
 
-    with main_first():  # the main process has written it
+    with main_first():  # the main process has written the checkpoint
         checkpoint = load_checkpoint(run.best, device)
     return _evaluate(checkpoint, config, selection.rows["test"], run.folder, device)
 
 
 def evaluate_on_test_split(file: str | Path, config: Config) -> Evaluation:
-    """Evaluate a checkpoint on the test split of a config's cache, into <output>/<name>/test_only/. Raises UserError.
+    """Evaluate a checkpoint on the test split of a config, without training.
 
-    Nothing is trained, so the other splits may be empty: shares of 0, 0 and 1 evaluate on a whole data set.
+    Results go to <output>/<name>/test_only/. The other splits may be empty: the fractions 0, 0 and 1 evaluate on the
+    whole data set.
+
+    Args:
+        file: a checkpoint file, or the name of a shipped checkpoint.
+        config: the experiment.
+
+    Raises:
+        UserError: the checkpoint does not match the config or was trained on people of the test split.
     """
     device = choose_device(config.train.device)
     checkpoint = load_checkpoint(file, device)
@@ -81,8 +100,8 @@ def _evaluate(
     result = evaluate_checkpoint(checkpoint, config, Cache.of(config), rows, device)
     if is_main():
         condition = "" if len(result.conditions) == 1 else f", {result.condition}"
-        subtitle = f"test split, per video{condition}; epoch {checkpoint.epoch}, its threshold chosen on validation"
-        about = {**checkpoint.about, "epoch": checkpoint.epoch, "split": "test"}
+        subtitle = f"test split, per video{condition}; epoch {checkpoint.epoch}, threshold chosen on validation"
+        about = {**checkpoint.provenance, "epoch": checkpoint.epoch, "split": "test"}
         report(result, config, folder, title=f"{config.name}, test split", subtitle=subtitle, about=about)
     values = "  ".join(f"{name} {result.metrics[key].value:.4f}" for name, key in HEADLINE)
     print(f"{values}  ({folder})")

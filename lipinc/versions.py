@@ -1,16 +1,16 @@
-"""The versions of the libraries that results may depend on."""
+"""Versions of the libraries that results may depend on."""
 
 from importlib import metadata
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
 MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "numpy")
-"""Those that decide what a mouth looks like."""
+"""Libraries that influence the pixels of mouth crops."""
 ALTERNATIVES = {"opencv-python": ("opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")}
 """Distributions that provide the same module under another name."""
 
 
 def library_versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Version of each library, "none" where it is not installed: training on a finished cache needs no MediaPipe."""
+    """Return name -> installed version of each library; "none" if it is missing (training does not need MediaPipe)."""
     return {name: _version(name) for name in names}
 
 

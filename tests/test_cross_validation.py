@@ -68,7 +68,7 @@ def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog):
     ]
     write_manifest(manifest, rows)
     cross_validate(config, "each", seeds=())
-    assert sum("no fake by gamma" in record.message for record in caplog.records) == 2
+    assert sum("no fakes by gamma" in record.message for record in caplog.records) == 2
     saved = json.loads(Path(config.output, "tiny_folds", "gamma", "metrics.json").read_text())
     assert len(saved["fold_auc"]["raw"]) == 1
 
@@ -81,5 +81,5 @@ def test_a_generator_whose_name_is_a_path_leads_nowhere(config, name):
         for row in read_manifest(manifest)
     ]
     write_manifest(manifest, rows)
-    with pytest.raises(UserError, match="cannot name a folder"):
+    with pytest.raises(UserError, match="is not a valid folder name"):
         cross_validate(replace(config, split=replace(config.split, folds=3)), "each", seeds=())

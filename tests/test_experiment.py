@@ -71,7 +71,7 @@ def test_evaluation_on_the_test_split_repeats_the_numbers_of_the_run_and_leaves_
 def test_evaluation_on_the_test_split_with_another_split_is_refused(config):
     run_experiment(config)
     other = replace(config, split=replace(config.split, seed=3))
-    with pytest.raises(UserError, match="people it is to be tested on"):
+    with pytest.raises(UserError, match="people in the test split"):
         evaluate_on_test_split(Path(config.output, "tiny", "checkpoints", "best.safetensors"), other)
 
 

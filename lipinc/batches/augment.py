@@ -1,6 +1,6 @@
-"""Training augmentation of a clip: one draw, the same for all its frames, so that a clip stays consistent in itself.
+"""Training augmentation of clips, with the same random parameters for all frames so that a clip stays consistent.
 
-It works on frames; residues are formed afterwards, so that frames and residues agree.
+Only frames are augmented. Residues are computed afterwards, so that they match the frames.
 """
 
 import numpy as np
@@ -11,20 +11,29 @@ from lipinc.config import AugmentConfig
 
 
 def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Generator) -> torch.Tensor:
-    """frames: [N, H, W, 3] uint8 BGR; returns the same shape and type. All randomness comes from `random`."""
-    images = frames.permute(0, 3, 1, 2)  # [N, 3, H, W]
+    """Augment a clip.
+
+    Args:
+        frames: (N, H, W, 3) uint8 BGR.
+        config: probabilities and strengths.
+        random: the only source of randomness.
+
+    Returns:
+        Frames of the same shape and dtype.
+    """
+    images = frames.permute(0, 3, 1, 2)  # (N, 3, H, W)
     height, width = images.shape[2:]
     if random.random() < config.flip:
         images = functional.horizontal_flip(images)
     if config.shift:
-        # Whole px: resampling would blur the very noise that residues show.
+        # Integer px: resampling would blur the noise that residues show.
         down, right = (round(random.uniform(-config.shift, config.shift) * side) for side in (height, width))
         images = _shift(images, down, right)
     if config.brightness:
         images = functional.adjust_brightness(images, random.uniform(1 - config.brightness, 1 + config.brightness))
     if config.contrast:
         factor = random.uniform(1 - config.contrast, 1 + config.contrast)
-        images = _adjust_contrast(images.flip(1), factor).flip(1)  # means RGB
+        images = _adjust_contrast(images.flip(1), factor).flip(1)  # torchvision expects RGB
     if random.random() < config.rescale:
         factor = random.uniform(*config.rescale_range)
         small = [max(1, round(height * factor)), max(1, round(width * factor))]
@@ -38,7 +47,7 @@ def augment(frames: torch.Tensor, config: AugmentConfig, random: np.random.Gener
 
 
 def _shift(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
-    """Move pictures [N, 3, H, W] by whole px, repeating the edge."""
+    """Shift images (N, 3, H, W) by integer px, repeating the edge."""
     height, width = images.shape[2:]
     rows = (torch.arange(height) - down).clamp(0, height - 1)
     columns = (torch.arange(width) - right).clamp(0, width - 1)
@@ -46,8 +55,8 @@ def _shift(images: torch.Tensor, down: int, right: int) -> torch.Tensor:
 
 
 def _adjust_contrast(images: torch.Tensor, factor: float) -> torch.Tensor:
-    # torchvision pulls each picture towards its own mean, which would set adjacent frames apart: the whole clip is
-    # one picture here, its frames below each other.
+    # torchvision uses the mean of each image, which would change adjacent frames differently. Stacking the frames
+    # vertically into one image gives the whole clip one mean.
     count, channels, height, width = images.shape
     column = images.transpose(0, 1).reshape(channels, count * height, width)
     return functional.adjust_contrast(column, factor).reshape(channels, count, height, width).transpose(0, 1)

@@ -1,4 +1,4 @@
-"""Batches: B clips, or the features of B clips, with their labels and videos."""
+"""Batch types: clips, or features of clips, with labels and video indices."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -6,38 +6,38 @@ from typing import TypeVar
 
 import torch
 
-Any = TypeVar("Any", bound="Batch")
+Self = TypeVar("Self", bound="Batch")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What every batch has."""
+    """Base class of batches."""
 
     labels: torch.Tensor
     """(B,) int64, 1 = fake."""
     videos: torch.Tensor
-    """(B,) int64: position of the video of each clip in the rows of the dataset."""
+    """(B,) int64: index of each clip's video in the rows of the dataset."""
 
     @property
     def inputs(self) -> tuple[torch.Tensor, ...]:
-        """What the model takes."""
+        """The positional arguments of the model's forward method."""
         raise NotImplementedError
 
-    def to(self: Any, device: torch.device) -> Any:
-        """The batch on a device, copied asynchronously where its memory is pinned."""
+    def to(self: Self, device: torch.device) -> Self:
+        """Copy the batch to a device, asynchronously if its memory is pinned."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self: Any) -> Any:
-        """Called by the DataLoader."""
+    def pin_memory(self: Self) -> Self:
+        """Pin the memory of the batch; called by the DataLoader."""
         return self._map(torch.Tensor.pin_memory)
 
-    def _map(self: Any, function) -> Any:
+    def _map(self: Self, function) -> Self:
         return type(self)(**{field.name: function(getattr(self, field.name)) for field in dataclasses.fields(self)})
 
 
 @dataclass(frozen=True)
 class ClipBatch(Batch):
-    """Clips, for models whose `input_kind` is "clips"."""
+    """A batch for models with `input_kind` "clips"."""
 
     frames: torch.Tensor
     """(B, N, H, W, 3) uint8 BGR."""
@@ -52,7 +52,7 @@ class ClipBatch(Batch):
 
 @dataclass(frozen=True)
 class FeatureBatch(Batch):
-    """Features of clips, for models whose `input_kind` is "features"."""
+    """A batch for models with `input_kind` "features"."""
 
     features: torch.Tensor
     """(B, F) float32."""

@@ -1,4 +1,4 @@
-"""Cached clips, read a batch at a time: uint8 until they are on the device."""
+"""Dataset of cached clips, read one batch at a time as uint8."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from lipinc.batches.augment import augment
 from lipinc.batches.batch import ClipBatch
-from lipinc.cache.clip_file import Places, check_clips, read_clips, read_window
+from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_window
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
@@ -18,15 +18,17 @@ from lipinc.video.mouth import residues
 
 @dataclass(frozen=True)
 class Draw:
-    """One clip to load, and the seed of its augmentation."""
+    """A request for one clip, with the random seed of its augmentation; an empty seed means evaluation."""
 
     clip: int
     seed: tuple[int, ...]
 
 
 class ClipDataset(Dataset):
-    """The clips of some videos of a cache. A `Draw` asks for each, so that augmentation depends neither on the number
-    of loader processes nor on their order."""
+    """The cached clips of a list of videos, indexed by `Draw`.
+
+    The seed is part of the index, so augmentation depends neither on the number of loader processes nor on their order.
+    """
 
     def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
         self.rows = list(rows)
@@ -38,18 +40,22 @@ class ClipDataset(Dataset):
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
         self._residue_mode = mouth["residue"]
         self._files = [cache.clips_file(row.record.key) for row in self.rows]
-        self._places: dict[int, Places] = {}
+        self._offsets: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitems__(self, draws: Sequence[Draw]) -> ClipBatch:
-        """Raises UserError, naming the file, if one is damaged."""
+        """Load a batch.
+
+        Raises:
+            UserError: a clip file is damaged; the message names it.
+        """
         frames = torch.empty((len(draws), *self._shape), dtype=torch.uint8)
         residue = torch.empty((len(draws), self._shape[0] - 1, *self._shape[1:]), dtype=torch.uint8)
-        for draw, its_frames, its_residues in zip(draws, frames, residue, strict=True):
-            self._load(draw, its_frames, its_residues)
+        for draw, clip_frames, clip_residues in zip(draws, frames, residue, strict=True):
+            self._load(draw, clip_frames, clip_residues)
         clips = [draw.clip for draw in draws]
         return ClipBatch(
             labels=torch.from_numpy(self.labels[clips]),
@@ -58,22 +64,31 @@ class ClipDataset(Dataset):
             residues=residue,
         )
 
-    def windows_of(self, video: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Frames (N, h, w, 3) and residues (N - 1, h, w, 3) uint8 of each window of a video, in order and at its own
-        size. Raises UserError as above."""
+    def read_windows(self, video: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Read all windows of a video.
+
+        Args:
+            video: index of the video in `rows`.
+
+        Returns:
+            Frames (N, h, w, 3) and residues (N - 1, h, w, 3) uint8 of each window, at its own size.
+
+        Raises:
+            UserError: the clip file is damaged; the message names it.
+        """
         check_clips(self._files[video], self.rows[video])
         clips = read_clips(self._files[video])
         return [tuple(map(torch.from_numpy, clips.window(number))) for number in range(len(clips.frames))]
 
     def _load(self, draw: Draw, frames: torch.Tensor, residue: torch.Tensor) -> None:
-        """Fill the places of one clip in a batch."""
+        """Load one clip into its slices of a batch."""
         video, window = self.clips[draw.clip]
-        file, known = self._files[video], self._places.get(video)
+        file, known = self._files[video], self._offsets.get(video)
         if known is None:
-            check_clips(file, self.rows[video])  # once, because it reads the whole file
+            check_clips(file, self.rows[video])  # only once per file, because it reads the whole file
         stored = None if self._augmentation is not None else residue.numpy()
-        places = self._places[video] = read_window(file, window, frames.numpy(), stored, known)
+        offsets = self._offsets[video] = read_window(file, window, frames.numpy(), stored, known)
         if self._augmentation is not None:
             frames.copy_(augment(frames, self._augmentation, np.random.default_rng(draw.seed)))
-        if stored is None or places.residues is None:
+        if stored is None or offsets.residues is None:
             residue.numpy()[:] = residues(frames.numpy(), self._residue_mode)

@@ -1,4 +1,4 @@
-"""Features of cached clips: computed once before training, since they do not change from epoch to epoch."""
+"""Dataset of clip features, computed once before training because they are the same in every epoch."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,22 @@ from lipinc.models.registry import MouthModel
 
 
 class FeatureDataset(Dataset):
-    """The clips of a ClipDataset, each as the features (F,) that a model extracts from it."""
+    """The features (F,) float32 that a model extracts from each clip of a ClipDataset."""
 
     def __init__(self, clips: ClipDataset, model: MouthModel, *, device: torch.device, bag: int = 1):
-        """bag: windows of one video, the drawn one among them, whose features are averaged where a draw has a seed: a
-        training example then says less of one window and more of its video."""
+        """Extract the features of all clips.
+
+        Args:
+            clips: the clips.
+            model: the model, with `input_kind` "features".
+            device: where the features are computed.
+            bag: number of windows of one video, including the drawn one, that are averaged into one training example.
+                Averaging reduces the influence of single windows. Draws without a seed are not averaged.
+        """
         self.rows, self.clips, self.labels, self.groups = clips.rows, clips.clips, clips.labels, clips.groups
         self._bag = bag
         self._videos = np.array([video for video, _ in self.clips])
-        self._first = np.searchsorted(self._videos, np.arange(len(self.rows)))  # clips of a video follow each other
+        self._first = np.searchsorted(self._videos, np.arange(len(self.rows)))  # the clips of a video are contiguous
         self._windows = np.bincount(self._videos, minlength=len(self.rows))
         found = []
         with torch.inference_mode():
@@ -33,16 +40,16 @@ class FeatureDataset(Dataset):
             for video in tqdm(videos, desc="features", unit="video", leave=False, disable=not is_main()):
                 windows = [
                     model.extract_features(frames[None].to(device), residues[None].to(device))
-                    for frames, residues in clips.windows_of(video)
+                    for frames, residues in clips.read_windows(video)
                 ]
                 found.append(torch.cat(windows).cpu())
-        self.features = torch.cat(all_gather(found)).clone()  # a tensor of inference mode could not be trained on
+        self.features = torch.cat(all_gather(found)).clone()  # inference-mode tensors cannot be used in training
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitems__(self, draws: Sequence[Draw]) -> FeatureBatch:
-        """The features of some clips."""
+        """Return a batch of features."""
         clips = [draw.clip for draw in draws]
         features = torch.stack([self._bagged(draw) for draw in draws]) if self._bag > 1 else self.features[clips]
         videos = torch.from_numpy(self._videos[clips])
@@ -65,6 +72,15 @@ def dataset_for(
     augmentation: AugmentConfig | None = None,
     bag: int = 1,
 ) -> ClipDataset | FeatureDataset:
-    """The clips of some videos as a model takes them, by its `input_kind`. augmentation, bag: for training."""
+    """Create the dataset that a model needs: clips or features, depending on its `input_kind`.
+
+    Args:
+        model: the model.
+        cache: the cache with the clips.
+        rows: the videos.
+        device: where features are computed.
+        augmentation: for training with clips; None: no augmentation.
+        bag: for training with features (see `FeatureDataset`).
+    """
     clips = ClipDataset(cache, rows, augmentation)
     return FeatureDataset(clips, model, device=device, bag=bag) if model.input_kind == "features" else clips

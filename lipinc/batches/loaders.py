@@ -1,4 +1,4 @@
-"""Data loaders: which clips an epoch draws, and how they are shared out to processes."""
+"""Data loaders and samplers: the clips drawn in an epoch, and their distribution over processes."""
 
 import signal
 from collections.abc import Iterator
@@ -16,14 +16,20 @@ from lipinc.errors import UserError
 
 
 class TrainingSampler(Sampler):
-    """Draws of one epoch. Call `set_epoch` before each: epoch and seed decide everything.
+    """Sampler of training clips. Call `set_epoch` before each epoch: the draws depend only on the seed and the epoch.
 
-    balanced: reals and fakes equally often, and of the fakes, pseudo-fakes and others equally often. Each group is gone
-    through in shuffled rounds, so that no clip of it comes twice before all have come once.
+    Each group is sampled in shuffled passes, so that no clip is drawn twice before all clips have been drawn once.
     """
 
     def __init__(self, groups: np.ndarray, *, clips: int, balanced: bool, seed: int):
-        """groups: [clips] int, 0 real, 1 fake, 2 pseudo-fake; clips: how many are drawn an epoch."""
+        """Create the sampler.
+
+        Args:
+            groups: (clips of the dataset,) int: 0 real, 1 fake, 2 pseudo-fake.
+            clips: number of clips per epoch.
+            balanced: draw reals and fakes equally often, and among the fakes, pseudo-fakes and others equally often.
+            seed: random seed.
+        """
         self.groups, self.clips, self.balanced, self.seed = groups, clips, balanced, seed
         self.epoch = 0
 
@@ -38,25 +44,25 @@ class TrainingSampler(Sampler):
         order = np.concatenate(
             [
                 np.concatenate([random.permutation(group) for _ in range(-(-count // len(group)))])[:count]
-                for group, count in self._shares()
+                for group, count in self._group_counts()
                 if count
             ]
         )
         for place, clip in enumerate(random.permutation(order)):
             yield Draw(int(clip), (self.seed, self.epoch, place))
 
-    def _shares(self) -> list[tuple[np.ndarray, int]]:
-        """The clips of each group, and how many of them are drawn."""
+    def _group_counts(self) -> list[tuple[np.ndarray, int]]:
+        """Return the clips of each group, and the number of clips to draw from it."""
         if not self.balanced:
             return [(np.arange(len(self.groups)), self.clips)]
         reals, fakes, pseudo = (np.flatnonzero(self.groups == group) for group in range(3))
-        of_fakes = self.clips // 2
-        of_pseudo = 0 if not len(pseudo) else of_fakes if not len(fakes) else of_fakes // 2
-        return [(reals, self.clips - of_fakes), (fakes, of_fakes - of_pseudo), (pseudo, of_pseudo)]
+        fake_count = self.clips // 2
+        pseudo_count = 0 if not len(pseudo) else fake_count if not len(fakes) else fake_count // 2
+        return [(reals, self.clips - fake_count), (fakes, fake_count - pseudo_count), (pseudo, pseudo_count)]
 
 
-class SharedBatches(BatchSampler):
-    """The batches of a TrainingSampler, and of each what falls to this process."""
+class ShardedBatchSampler(BatchSampler):
+    """Batches of a TrainingSampler, each reduced to the shard of this process."""
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
@@ -66,23 +72,36 @@ class SharedBatches(BatchSampler):
 
 
 def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
-    """Batches of one epoch; `loader.batch_sampler.set_epoch` before each.
+    """Create the training loader. Call `loader.batch_sampler.set_epoch` before each epoch.
 
-    A last batch of one clip is dropped, since batch normalisation cannot take it, and so is one that leaves a process
-    without a clip. Raises UserError if every batch would.
+    The last batch is dropped if it has a single clip, which batch normalisation cannot process, or if it leaves a
+    process without a clip.
+
+    Args:
+        dataset: the training clips or features.
+        config: the training settings.
+        pin: whether to pin the memory of batches.
+
+    Raises:
+        UserError: the batch size is smaller than the number of processes.
     """
     if config.batch_size < world_size():
-        raise UserError(f"train.batch_size {config.batch_size} is shared by {world_size()} processes: enlarge it")
+        raise UserError(
+            f"train.batch_size {config.batch_size} is smaller than the number of processes, {world_size()}: increase it"
+        )
     clips = config.clips_per_epoch or len(dataset)
-    rest = clips % config.batch_size
-    clips -= rest if rest < max(2, world_size()) else 0
+    remainder = clips % config.batch_size
+    clips -= remainder if remainder < max(2, world_size()) else 0
     sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)
-    batches = SharedBatches(sampler, config.batch_size, drop_last=False)
+    batches = ShardedBatchSampler(sampler, config.batch_size, drop_last=False)
     return _loader(dataset, config, pin, batch_sampler=batches, persistent_workers=config.loader_workers > 0)
 
 
 def evaluation_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, *, pin: bool) -> DataLoader:
-    """Every clip once, in order; whole batches fall to each process, so that clips are scored in the same company."""
+    """Create the evaluation loader: every clip once, in order.
+
+    Whole batches are assigned to processes, so batch composition does not depend on the world size.
+    """
     draws = [Draw(clip, ()) for clip in range(len(dataset))]
     return _loader(dataset, config, pin, batch_sampler=shard(list(BatchSampler(draws, config.batch_size, False))))
 
@@ -92,17 +111,18 @@ def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> Data
         dataset,
         num_workers=config.loader_workers,
         pin_memory=pin,
-        collate_fn=_as_it_is,
+        collate_fn=_identity,
         worker_init_fn=_ignore_interrupts,
-        generator=torch.Generator(),  # its own: loading must not change what dropout draws
+        generator=torch.Generator(),  # a separate generator: data loading must not change dropout
         **options,
     )
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _identity(batch: Batch) -> Batch:
+    """Return the batch: `__getitems__` has collated it already."""
     return batch
 
 
 def _ignore_interrupts(_: int) -> None:
-    """Ctrl-C is for the process that trains: a loader process that ended first would look like one that died."""
+    """Leave Ctrl-C to the training process: a loader process that exits first would be reported as crashed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

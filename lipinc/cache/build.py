@@ -1,4 +1,4 @@
-"""A catalogue to a cache: extraction of every video on worker processes, continued where it was interrupted."""
+"""Cache construction: resumable extraction of all videos of a data set on worker processes."""
 
 import logging
 from collections import Counter
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lipinc.cache.clip_file import is_whole, read_summary
+from lipinc.cache.clip_file import has_expected_size, read_summary
 from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
 from lipinc.cache.workers import extract_all
@@ -26,25 +26,33 @@ log = logging.getLogger(__name__)
 def build_cache(
     config: Config, records: list[VideoRecord], on_row: Callable[[ManifestRow, bool], None]
 ) -> list[ManifestRow]:
-    """Bring the cache of `config` up to date with `records`; returns the manifest, a row for each record, in order.
+    """Update the cache of `config` so that it contains all `records`. An interrupted call can be repeated to continue.
 
-    on_row is called once for each video, with its row and whether it was done before. Interrupted at any moment, the
-    next call continues. Raises UserError (cache of other settings or in use, disk full, cluster out of reach, videos
-    gone).
+    Args:
+        config: the experiment.
+        records: all videos and versions of the data set.
+        on_row: called once per video with its row and whether it was extracted by an earlier run.
+
+    Returns:
+        The manifest: one row per record, in the order of `records`.
+
+    Raises:
+        UserError: the cache has other settings or is in use, the disk is full, the cluster is unreachable, or videos
+            have disappeared.
     """
     cache = Cache.of(config)
     with cache.locked():
         before, now = cache.versions(), library_versions(MOUTH_LIBRARIES)
         if before != now:
-            log.warning("the cache was begun with %s, this is %s: mouths may differ slightly", before, now)
+            log.warning("the cache was created with %s, but %s are installed: mouths may differ slightly", before, now)
         missing = check_present(records, config.data)
-        rows, todo = _done_before(config, cache, records, missing)
+        rows, todo = _find_finished(config, cache, records, missing)
         for row in rows.values():
             on_row(row, True)
         if todo:
             journal = Journal(cache.journal_file)
             try:
-                with closing(extract_all(config, cache, todo)) as extracted:  # workers end before the lock does
+                with closing(extract_all(config, cache, todo)) as extracted:  # stop workers before releasing the lock
                     for row in extracted:
                         if row.status == Reason.MISSING.value:
                             missing.add(row.record.key)
@@ -61,14 +69,14 @@ def build_cache(
 
 
 def build_with_progress(config: Config, records: list[VideoRecord]) -> list[ManifestRow]:
-    """`build_cache` with a progress bar: videos a second, time left, and how many of each refusal."""
-    refused: Counter[str] = Counter()
+    """Run `build_cache` with a progress bar that shows videos per second, time left and rejections by reason."""
+    rejected: Counter[str] = Counter()
     with tqdm(total=len(records), unit="video", desc="extract", smoothing=0.05) as progress:
 
         def show(row: ManifestRow, earlier: bool) -> None:
             if row.status != OK:
-                refused[row.status] += 1
-                progress.set_postfix(refused, refresh=False)
+                rejected[row.status] += 1
+                progress.set_postfix(rejected, refresh=False)
             if earlier:
                 progress.initial += 1
             progress.update()
@@ -77,8 +85,8 @@ def build_with_progress(config: Config, records: list[VideoRecord]) -> list[Mani
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """How many videos of one label became clips. A refusal that favours one label is a bias."""
+class ExtractionRate:
+    """Extraction success of the videos of one label. Rates that differ between the labels are a bias of the data."""
 
     label: Label
     videos: int
@@ -86,10 +94,10 @@ class Coverage:
     windows: int
 
 
-def coverage(manifest: list[ManifestRow]) -> list[Coverage]:
-    """Coverage of each label that occurs, reals first."""
+def extraction_rates(manifest: list[ManifestRow]) -> list[ExtractionRate]:
+    """Return the extraction rate of each label that occurs, reals first."""
     return [
-        Coverage(
+        ExtractionRate(
             label,
             videos=sum(row.record.label == label for row in manifest),
             ok=sum(row.record.label == label and row.status == OK for row in manifest),
@@ -101,18 +109,18 @@ def coverage(manifest: list[ManifestRow]) -> list[Coverage]:
 
 
 def count_line(manifest: list[ManifestRow]) -> str:
-    """For a person: "21 544 videos: 21 310 ok, 120 no_similar_pose, ..."."""
+    """Return a summary of the manifest: "21 544 videos: 21 310 ok, 120 no_similar_pose, ..."."""
     counts = Counter(row.status for row in manifest)
     order = [OK, *(reason.value for reason in Reason)]
-    return f"{_thousands(len(manifest))} videos: " + ", ".join(
-        f"{_thousands(counts[status])} {status}" for status in order if counts[status] or status == OK
+    return f"{_group_digits(len(manifest))} videos: " + ", ".join(
+        f"{_group_digits(counts[status])} {status}" for status in order if counts[status] or status == OK
     )
 
 
-def _done_before(
+def _find_finished(
     config: Config, cache: Cache, records: list[VideoRecord], missing: set[str]
 ) -> tuple[dict[str, ManifestRow], list[VideoRecord]]:
-    """The rows of videos that need no work, by key, and the videos that do."""
+    """Return the rows of videos that are finished, by key, and the list of videos to extract."""
     earlier: dict[str, ManifestRow] = {}
     for file in (cache.manifest_file, cache.journal_file):
         if file.exists():
@@ -128,33 +136,33 @@ def _done_before(
         if row is not None and row.status in retry:
             row = None
         elif row is None or row.status in (OK, Reason.MISSING.value):
-            row = _ok_row(cache, record, row)  # the clips on the disk decide
+            row = _ok_row(cache, record, row)  # the clip file on disk decides
         if row is not None and row.size == Path(config.data.root, record.path).stat().st_size:
-            rows[record.key] = replace(row, record=record)  # labels follow the catalogue
+            rows[record.key] = replace(row, record=record)  # use the labels of the current index
         else:
             todo.append(record)
     return rows, todo
 
 
 def _ok_row(cache: Cache, record: VideoRecord, row: ManifestRow | None) -> ManifestRow | None:
-    """The row of a video whose clips are there and whole. They are read only where its earlier row does not tell."""
+    """Return the row of a video with an intact clip file, else None. Reads the file only if `row` does not match it."""
     file = cache.clips_file(record.key)
-    if row is not None and is_whole(file, row):
+    if row is not None and has_expected_size(file, row):
         return row
-    about = read_summary(file)
-    return None if about is None else ManifestRow(record, OK, **about)
+    summary = read_summary(file)
+    return None if summary is None else ManifestRow(record, OK, **summary)
 
 
 def _check_still_there(config: Config, records: list[VideoRecord], row: ManifestRow, missing: int) -> None:
-    """Raise UserError if a worker misses a video because the data set is gone, or because this worker never saw it."""
+    """Raise UserError if a video is missing because the data set disappeared or the worker cannot access it."""
     video = Path(config.data.root, row.record.path)
     if not Path(config.data.root).is_dir():
-        raise UserError(f"data.root {config.data.root} is gone; what is done is kept, the same command continues")
-    if row.size == 0 and video.is_file():  # not one byte was seen of what is here
-        raise UserError(f"a worker does not see {video}: all machines must share it under the same path")
+        raise UserError(f"data.root {config.data.root} has disappeared; progress is saved, the same command continues")
+    if row.size == 0 and video.is_file():  # the file exists on this machine only
+        raise UserError(f"a worker cannot see {video}: all machines must share it under the same path")
     if missing > config.data.max_missing * len(records):
         check_present(records, config.data)
 
 
-def _thousands(number: int) -> str:
+def _group_digits(number: int) -> str:
     return f"{number:,}".replace(",", " ")

@@ -1,7 +1,8 @@
-"""The clips of one video as a .safetensors file: written whole, read whole, or a window at a time into a batch.
+"""Clip files: the clips of one video in .safetensors format, with fast reads of single windows.
 
-safetensors' own reader opens, maps and checks the whole file for each window, which takes longer than to copy it.
-`read_window` finds the place of the arrays once; a window is then one positioned read of each, and no file stays open.
+The reader of the safetensors library opens, maps and validates the whole file for each window, which takes longer than
+copying the data. `read_window` locates the arrays once per file. A window then takes one positioned read per array, and
+no file stays open.
 """
 
 import hashlib
@@ -27,41 +28,52 @@ CLIP_ARRAYS = ("frames", "residues", "sizes", "frame_ids", "times", "pose_ratios
 def write_clips(
     file: Path, clips: Clips, settings: dict, source: str, size: int, *, with_residues: bool = True
 ) -> dict[str, int | str]:
-    """Write the clips of one video; returns what `read_summary` would.
+    """Write the clips of one video.
 
     Args:
-        source, size: the key of the video, and the bytes of its file.
-        with_residues: False leaves out the residues, half of the bytes.
+        file: the clip file.
+        clips: the clips.
+        settings: extraction settings, stored as metadata.
+        source: key of the video.
+        size: size of the video file in bytes.
+        with_residues: False omits the residues, about half of the file size.
+
+    Returns:
+        The same values as `read_summary`.
     """
     names = [name for name in CLIP_ARRAYS if with_residues or name != "residues"]
     arrays = {name: np.ascontiguousarray(getattr(clips, name)) for name in names}
-    summary, versions = summary_of(clips, size), library_versions(MOUTH_LIBRARIES)
-    # One metadata entry: safetensors does not keep the order of several, and equal clips must give equal bytes.
-    about = json.dumps({**settings, "versions": versions, "source": source, "summary": summary}, sort_keys=True)
-    content = save(arrays, {"lipinc": about})
+    summary, versions = clips_summary(clips, size), library_versions(MOUTH_LIBRARIES)
+    # A single metadata entry: safetensors does not keep the order of entries, and equal clips must give equal bytes.
+    metadata = json.dumps({**settings, "versions": versions, "source": source, "summary": summary}, sort_keys=True)
+    content = save(arrays, {"lipinc": metadata})
     write_atomically(file, content)
     return {**summary, **_checksum(content)}
 
 
 def read_clips(file: Path) -> Clips:
-    """Read what `write_clips` wrote, and compute the residues where they were left out. Raises UserError if the file is
-    damaged."""
+    """Read the clips of a file written by `write_clips`. Residues that are not stored are computed from the frames.
+
+    Raises:
+        UserError: the file is damaged or missing.
+    """
     try:
         with safe_open(file, framework="numpy") as stored:
-            about = json.loads(stored.metadata()["lipinc"])
-            there = set(stored.keys())
-            arrays = {name: stored.get_tensor(name) for name in CLIP_ARRAYS if name in there}
-            # Clips from before mouths had other sizes than one have none.
+            metadata = json.loads(stored.metadata()["lipinc"])
+            names = set(stored.keys())
+            arrays = {name: stored.get_tensor(name) for name in CLIP_ARRAYS if name in names}
+            # Clip files written before native mouths existed have no sizes: all mouths have the size of the array.
             arrays.setdefault("sizes", np.tile(np.int32(arrays["frames"].shape[2:4]), (len(arrays["frames"]), 1)))
             if "residues" not in arrays:
-                arrays["residues"] = residues(arrays["frames"], about["mouth"]["residue"])
-        return Clips(**arrays, video_frames=about["summary"]["frames"], face_frames=about["summary"]["face_frames"])
+                arrays["residues"] = residues(arrays["frames"], metadata["mouth"]["residue"])
+        summary = metadata["summary"]
+        return Clips(**arrays, video_frames=summary["frames"], face_frames=summary["face_frames"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise damaged(file, error) from error
+        raise _damaged_error(file, error) from error
 
 
-def summary_of(clips: Clips, size: int) -> dict[str, int]:
-    """What the manifest says of a video with clips: size, frames, face_frames, windows, nearest_windows."""
+def clips_summary(clips: Clips, size: int) -> dict[str, int]:
+    """Return the manifest values of a video with clips: size, frames, face_frames, windows, nearest_windows."""
     return {
         "size": size,
         "frames": clips.video_frames,
@@ -72,7 +84,7 @@ def summary_of(clips: Clips, size: int) -> dict[str, int]:
 
 
 def read_summary(file: Path) -> dict[str, int | str] | None:
-    """What the manifest says of a clip file: its `summary_of`, size and checksum; None if it is absent or not whole."""
+    """Return `clips_summary`, file size and checksum of a clip file; None if the file is missing or incomplete."""
     try:
         with safe_open(file, framework="numpy") as stored:
             summary = json.loads(stored.metadata()["lipinc"])["summary"]
@@ -81,8 +93,8 @@ def read_summary(file: Path) -> dict[str, int | str] | None:
         return None
 
 
-def is_whole(file: Path, row: ManifestRow) -> bool:
-    """Whether a clip file has the size that its row says: a look at the folder, not at the content."""
+def has_expected_size(file: Path, row: ManifestRow) -> bool:
+    """Return whether a clip file has the size recorded in its row. Does not read the content."""
     try:
         return row.clips_size > 0 and file.stat().st_size == row.clips_size
     except OSError:
@@ -90,53 +102,63 @@ def is_whole(file: Path, row: ManifestRow) -> bool:
 
 
 def check_clips(file: Path, row: ManifestRow) -> None:
-    """Read a clip file and raise UserError, naming it, if it is not what was written."""
+    """Verify the size and the SHA-256 of a clip file.
+
+    Raises:
+        UserError: the file differs from the manifest; the message names it.
+    """
     try:
         found = _checksum(file.read_bytes())
     except OSError as error:
-        raise damaged(file, error) from error
+        raise _damaged_error(file, error) from error
     if found["clips_size"] != row.clips_size:
-        raise damaged(file, ValueError(f"{found['clips_size']} bytes in place of {row.clips_size}"))
+        raise _damaged_error(file, ValueError(f"{found['clips_size']} bytes instead of {row.clips_size}"))
     if found["clips_sha256"] != row.clips_sha256:
-        raise damaged(file, ValueError("its SHA-256 is not that of the manifest"))
+        raise _damaged_error(file, ValueError("its SHA-256 differs from the manifest"))
 
 
 def _checksum(content: bytes) -> dict[str, int | str]:
     return {"clips_size": len(content), "clips_sha256": hashlib.sha256(content).hexdigest()}
 
 
-def damaged(file: Path, error: Exception) -> UserError:
-    """The error for a clip file that cannot be read."""
-    return UserError(
-        f"{file} is damaged or gone ({str(error).splitlines()[0]}); delete it and run preprocess_extract_lips.py again"
-    )
+def _damaged_error(file: Path, error: Exception) -> UserError:
+    """Return the error for a clip file that cannot be read."""
+    reason = str(error).splitlines()[0]
+    return UserError(f"{file} is damaged or missing ({reason}); delete it and run preprocess_extract_lips.py again")
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where in a clip file its frames (K, N, H, W, 3) uint8 and residues (K, N - 1, H, W, 3) uint8 are."""
+class ArrayOffsets:
+    """Byte offsets of the frames (K, N, H, W, 3) uint8 and residues (K, N - 1, H, W, 3) uint8 in a clip file."""
 
     frames: int
-    """Offset of the first window, in bytes."""
+    """Byte offset of the frames of the first window."""
     residues: int | None
-    """The same; None where the file has none."""
+    """Byte offset of the residues of the first window; None if the file has no residues."""
     windows: int
-    """K."""
+    """Number of windows, K."""
     file_size: int
-    """In bytes: a file that has changed is not read by old offsets."""
+    """File size in bytes: if it changed, the offsets are read again."""
 
 
 def read_window(
-    file: Path, window: int, frames: np.ndarray, residues: np.ndarray | None = None, known: Places | None = None
-) -> Places:
-    """Fill arrays with a window of a clip file.
+    file: Path, window: int, frames: np.ndarray, residues: np.ndarray | None = None, known: ArrayOffsets | None = None
+) -> ArrayOffsets:
+    """Read one window of a clip file into preallocated arrays.
 
     Args:
-        frames, residues: (N, H, W, 3) and (N - 1, H, W, 3) uint8, contiguous. residues: None if they are not wanted;
-            left as they are where the file has none (see `Places.residues`).
-        known: what an earlier call returned for this file.
+        file: the clip file.
+        window: index of the window.
+        frames: output, (N, H, W, 3) uint8, contiguous.
+        residues: output, (N - 1, H, W, 3) uint8, contiguous; None: do not read residues. Left unchanged if the file has
+            no residues (see `ArrayOffsets.residues`).
+        known: the offsets that an earlier call returned for this file.
 
-    Raises UserError, naming the file, if it is damaged, gone, or of another size of mouths.
+    Returns:
+        The offsets of the file, for the next call.
+
+    Raises:
+        UserError: the file is damaged or missing, or its mouths have another size; the message names the file.
     """
     try:
         descriptor = os.open(file, os.O_RDONLY)
@@ -145,33 +167,33 @@ def read_window(
             if known is None or known.file_size != size:
                 known = _locate(descriptor, size, frames.shape)
             if not 0 <= window < known.windows:
-                raise ValueError(f"no window {window} among {known.windows}")
+                raise ValueError(f"it has {known.windows} windows, but window {window} was requested")
             _read(descriptor, frames, known.frames, window)
             if residues is not None and known.residues is not None:
                 _read(descriptor, residues, known.residues, window)
         finally:
             os.close(descriptor)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise damaged(file, error) from error
+        raise _damaged_error(file, error) from error
     return known
 
 
 def _read(descriptor: int, array: np.ndarray, start: int, window: int) -> None:
     if os.preadv(descriptor, [array], start + window * array.nbytes) != array.nbytes:
-        raise ValueError("cut off")
+        raise ValueError("truncated")
 
 
-def _locate(descriptor: int, size: int, shape: tuple[int, ...]) -> Places:
-    """Read the header: 8 bytes of its length, then JSON with the type, shape and place of every array behind it."""
+def _locate(descriptor: int, size: int, shape: tuple[int, ...]) -> ArrayOffsets:
+    """Parse the safetensors header: 8 bytes of length, then JSON with dtype, shape and offsets of every array."""
     start = 8 + int.from_bytes(os.pread(descriptor, 8, 0), "little")
     if start > size:
-        raise ValueError("the header is cut off")
+        raise ValueError("the header is truncated")
     header = json.loads(os.pread(descriptor, start - 8, 8))
     if start + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__") != size:
-        raise ValueError("the arrays are cut off")
+        raise ValueError("the arrays are truncated")
     frames, residues = header["frames"], header.get("residues")
     for array, wanted in ((frames, shape), (residues, (shape[0] - 1, *shape[1:]))):
         if array is not None and (array["dtype"] != "U8" or tuple(array["shape"][1:]) != wanted):
-            raise ValueError(f"mouths are {array['dtype']} {array['shape']}, not uint8 {list(wanted)} a window")
+            raise ValueError(f"mouths are {array['dtype']} {array['shape']}, not uint8 {list(wanted)} per window")
     first = None if residues is None else start + residues["data_offsets"][0]
-    return Places(start + frames["data_offsets"][0], first, frames["shape"][0], size)
+    return ArrayOffsets(start + frames["data_offsets"][0], first, frames["shape"][0], size)

@@ -1,4 +1,4 @@
-"""A picture of what was extracted, so that a person sees at a glance whether the crops are right."""
+"""Contact sheet: a picture of extracted clips for checking the mouth crops at a glance."""
 
 import textwrap
 from pathlib import Path
@@ -15,15 +15,16 @@ from lipinc.files.figures import DPI, FAKE, GUIDE, REAL, write_png
 
 VIDEOS_PER_LABEL = 6
 SEPARATOR = 3
-"""Between the frames of a mouth strip, and between them and the residues, in px."""
+"""Gap between neighbouring frames of a mouth strip, and between frames and residues, in px."""
 SEAM = 12
-"""Between the local and the global frames of a mouth strip, in px."""
+"""Gap between the local and the global frames of a mouth strip, in px."""
 
 
 def write_contact_sheet(cache: Cache, manifest: list[ManifestRow], config: Config) -> Path | None:
-    """<cache>/contact_sheet.png: the first window of some real and some fake videos, spread over the manifest.
+    """Write <cache>/contact_sheet.png: the first window of some real and fake videos, spread over the manifest.
 
-    None if no video has clips.
+    Returns:
+        The path of the picture; None if no video has clips.
     """
     items = []
     for label in Label:
@@ -42,10 +43,15 @@ def write_contact_sheet(cache: Cache, manifest: list[ManifestRow], config: Confi
 
 
 def mouth_strip(frames: np.ndarray, residues: np.ndarray, local_frames: int) -> np.ndarray:
-    """One clip as a picture: its frames in a row, and below the second frame of each pair that pair's residue.
+    """Draw one clip: the frames in a row, and each residue below the later frame of its pair.
 
-    frames: uint8 [N, H, W, 3], BGR; residues: uint8 [N - 1, H, W, 3]; local_frames: how many of the N come before the
-    wider gap. Returns uint8 [2 H + SEPARATOR, N W + gaps, 3], BGR, on white.
+    Args:
+        frames: (N, H, W, 3) uint8 BGR.
+        residues: (N - 1, H, W, 3) uint8.
+        local_frames: number of frames before the wider gap.
+
+    Returns:
+        (2 H + SEPARATOR, N W + gaps, 3) uint8 BGR, on white.
     """
     count, height, width, _ = frames.shape
     gaps = [SEAM if i == local_frames else SEPARATOR for i in range(1, count)]
@@ -61,15 +67,20 @@ def mouth_strip(frames: np.ndarray, residues: np.ndarray, local_frames: int) -> 
 def contact_sheet(
     items: list[tuple[str, np.ndarray, np.ndarray]], path: Path, title: str, local_frames: int, note: str = ""
 ) -> None:
-    """Mouth strips below each other, pixel for pixel, each under its caption.
+    """Write a picture of several mouth strips at native resolution, each below its caption.
 
-    items: caption, frames, residues (see `mouth_strip`). A caption says first what the clip is, as in
-    "real  id00076/00109.mp4  window 0": that colours it.
+    Args:
+        items: caption, frames and residues of each clip (see `mouth_strip`). A caption starts with the label, which
+            sets its colour: "real  id00076/00109.mp4  window 0".
+        path: the PNG file.
+        title: title of the picture.
+        local_frames: number of local frames per clip.
+        note: small text below the strips.
     """
     strips = [(caption, mouth_strip(frames, residues, local_frames)) for caption, frames, residues in items]
     margin, caption_height, gap, title_height = 16, 20, 14, 40
     width = 2 * margin + max([640, *(strip.shape[1] for _, strip in strips)])
-    # About 6.5 px a letter at this size.
+    # A character is about 6.5 px wide at the font size of the note.
     note_lines = textwrap.wrap(note, (width - 2 * margin) // 7)
     height = title_height + sum(caption_height + strip.shape[0] + gap for _, strip in strips)
     height += 14 * len(note_lines) + margin
@@ -84,7 +95,7 @@ def contact_sheet(
         colour = {"real": REAL, "fake": FAKE}.get(caption.split(" ", 1)[0], "black")
         write(caption, top + 3, fontsize=8, color=colour, fontweight="bold")
         top += caption_height
-        # figimage counts from the bottom.
+        # The origin of figimage is at the bottom.
         figure.figimage(strip[:, :, ::-1], margin, height - top - strip.shape[0], origin="upper")
         top += strip.shape[0] + gap
     for line in note_lines:

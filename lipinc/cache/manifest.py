@@ -1,4 +1,4 @@
-"""The manifest of a cache: a row for every video of the data set, and the journal of an unfinished run."""
+"""Manifest of a cache: one row per video of the data set, and the journal of an unfinished run."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -16,34 +16,38 @@ OK = "ok"
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """What became of one video."""
+    """Extraction result of one video."""
 
     record: VideoRecord
     status: str
-    """ok, or a rejection.Reason."""
+    """ok, or a `lipinc.video.rejection.Reason`."""
     detail: str = ""
     size: int = 0
-    """Bytes of the video file: a file that changed is read again."""
+    """Size of the video file in bytes: if it changes, the video is extracted again."""
     frames: int = 0
-    """Frames decoded."""
+    """Number of decoded frames."""
     face_frames: int = 0
-    """Of these, frames with a usable mouth."""
+    """Number of frames with a usable mouth."""
     windows: int = 0
-    """K of its clips."""
+    """Number of windows, K."""
     nearest_windows: int = 0
-    """Of these, windows with global frames beyond the tolerance."""
+    """Number of windows with global frames beyond the tolerance."""
     clips_size: int = 0
-    """Bytes of its clip file; 0 without clips."""
+    """Size of the clip file in bytes; 0 without clips."""
     clips_sha256: str = ""
-    """Of the clip file; "" where clips_size is 0."""
+    """SHA-256 of the clip file; "" without clips."""
 
     def to_cells(self) -> dict[str, str | int]:
-        """The row by column."""
+        """Return the row as table cells, column -> cell."""
         return {**self.record.to_cells(), **{name: getattr(self, name) for name in RESULT_COLUMNS}}
 
     @classmethod
     def from_cells(cls, cells: dict[str, str]) -> "ManifestRow":
-        """The row that `to_cells` gave. Raises KeyError or ValueError where it is another's."""
+        """Read a row from the cells that `to_cells` returned.
+
+        Raises:
+            KeyError, ValueError: the cells are not those of a manifest row.
+        """
         results = {name: kind(cells[name]) for name, kind in RESULT_COLUMNS.items()}
         return cls(VideoRecord.from_cells(cells), **results)
 
@@ -53,14 +57,18 @@ MANIFEST_COLUMNS = (*RECORD_COLUMNS, *RESULT_COLUMNS)
 
 
 def read_manifest(file: Path) -> list[ManifestRow]:
-    """The rows of a manifest, or of an unfinished one, whose last line may be cut off. Raises UserError."""
+    """Read a manifest or a journal, whose last line may be incomplete.
+
+    Raises:
+        UserError: the file is missing, damaged or from another version.
+    """
     try:
         rows = read_own_table(file, MANIFEST_COLUMNS)
         if rows is None:
-            raise UserError(f"{file} is not a manifest of this version; delete it and run again")
+            raise UserError(f"{file} was not written by this version of lipinc; delete it and run again")
         return [ManifestRow.from_cells(cells) for cells in rows]
     except FileNotFoundError:
-        raise UserError(f"no manifest {file}; make it by preprocess_extract_lips.py with the same config") from None
+        raise UserError(f"no manifest {file}; create it with preprocess_extract_lips.py and the same config") from None
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file} is damaged ({error}); delete it and run preprocess_extract_lips.py again") from error
 
@@ -71,21 +79,25 @@ def write_manifest(file: Path, rows: Iterable[ManifestRow]) -> None:
 
 
 class Journal:
-    """Rows written as they come, each flushed, so that an interrupted run loses nothing."""
+    """A manifest that is extended row by row and flushed after each, so that an interrupted run loses nothing."""
 
     def __init__(self, file: Path):
-        # Written again from the start: a kill leaves a line without an end.
+        # Rewrite the existing rows: a killed process may have left an incomplete last line.
         write_manifest(file, read_manifest(file) if file.exists() else ())
         self._file = file
         self._stream = file.open("a", newline="", encoding="utf-8", errors="surrogateescape")
 
     def add(self, row: ManifestRow) -> None:
-        """Append a row and flush it. Raises OSError, naming the file, if the disk is full."""
+        """Append a row and flush it.
+
+        Raises:
+            OSError: the disk is full; the error names the file.
+        """
         with with_filename(self._file):
             self._stream.write(table_line(row.to_cells().values()))
             self._stream.flush()
 
     def close(self) -> None:
-        """Close the file. Rows that a full disk did not take are lost here; their clip files still hold them."""
+        """Close the file. Rows that do not fit on a full disk are lost, but can be restored from their clip files."""
         with suppress(OSError):
             self._stream.close()

@@ -1,4 +1,4 @@
-"""From a cache and the settings of the split to the videos of each split."""
+"""Video selection: the cached videos of each split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,31 +6,38 @@ from dataclasses import dataclass
 from lipinc.cache.manifest import OK, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
 from lipinc.config import DataConfig, SplitConfig
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.datasets.splits import SPLITS, assign_splits
 from lipinc.errors import UserError
 
 ALL = ("all",)
-"""`split.unseen` where every generator is held out."""
+"""Value of `split.unseen` that holds out every generator."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The videos of a cache by split."""
+    """The videos of a cache, by split."""
 
     manifest: list[ManifestRow]
-    """All of them, rejected ones included."""
+    """All videos, including rejected ones."""
     splits: dict[str, str]
-    """Key -> split: rejected videos have one too, so that splits do not change with what extraction rejects."""
+    """Key -> split. Includes rejected videos, so that the splits do not depend on extraction."""
     rows: dict[str, list[ManifestRow]]
-    """Split -> the videos that are used: those with clips, without the fakes that `split.unseen` holds out."""
+    """Split -> the videos to use: those with clips, without fakes excluded by `split.unseen`."""
 
 
 def select(cache: Cache, data: DataConfig, split: SplitConfig, needed: Sequence[str] = SPLITS) -> Selection:
-    """The videos of each split.
+    """Select the videos of each split.
 
-    Raises UserError if the cache does not fit the data set, or if a split of `needed` has no clips of a class.
+    Args:
+        cache: the cache.
+        data: the data set that the cache must belong to.
+        split: the split settings.
+        needed: splits that must contain clips of both classes.
+
+    Raises:
+        UserError: the cache does not match the data set, or a split of `needed` has no clips of a class.
     """
     cache.check()
     cache.check_catalogue(data)
@@ -39,7 +46,7 @@ def select(cache: Cache, data: DataConfig, split: SplitConfig, needed: Sequence[
     known = generators(manifest)
     for name in unseen:
         if unseen != ALL and name not in known:
-            raise UserError(f"split.unseen names {name!r}, which made no fake of this data set: {nearest(name, known)}")
+            raise UserError(f"split.unseen: the data set has no generator {name!r}: {suggest(name, known)}")
     if known and set(known) <= set(unseen):
         unseen = ALL
     splits = assign_splits([row.record for row in manifest], split, needed)
@@ -52,21 +59,24 @@ def select(cache: Cache, data: DataConfig, split: SplitConfig, needed: Sequence[
         for label in Label:
             if not any(row.record.label == label for row in rows[name]):
                 raise UserError(
-                    f"the {name} split has no {label.name.lower()} video with clips: see the reasons of refusal in "
-                    f"{cache.manifest_file}, or give another --split.seed"
+                    f"the {name} split has no {label.name.lower()} video with clips: see the rejection reasons in "
+                    f"{cache.manifest_file}, or try another --split.seed"
                 )
     return Selection(manifest, splits, rows)
 
 
 def generators(manifest: Sequence[ManifestRow]) -> list[str]:
-    """Who made the fakes of a data set; pseudo-fakes do not count."""
+    """Return the names of the generators in a data set, without pseudo-fakes."""
     fakes = (row.record for row in manifest if row.record.label is Label.FAKE and row.record.forgery is None)
     return sorted({record.generator for record in fakes})
 
 
 def _belongs(record: VideoRecord, split: str, unseen: tuple[str, ...]) -> bool:
-    """Pseudo-fakes are for training alone, since a score on them says nothing of real ones; they validate where there
-    is nothing else to validate with."""
+    """Return whether a video is used in its split.
+
+    Pseudo-fakes are used for training only, because metrics on them do not transfer to other fakes. They are used for
+    validation only if every generator is held out.
+    """
     if record.label is Label.REAL:
         return True
     if record.forgery is not None:

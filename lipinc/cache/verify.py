@@ -1,4 +1,4 @@
-"""A finished cache against its own manifest: is every clip file still what was written?"""
+"""Cache verification: compares the checksums of all clip files with the manifest."""
 
 import logging
 import os
@@ -18,16 +18,20 @@ log = logging.getLogger(__name__)
 
 
 def verify_with_progress(config: Config) -> int:
-    """Read every clip file of a cache and compare its checksum; returns how many there are.
+    """Read every clip file of a cache and compare its checksum with the manifest.
 
-    Raises UserError if one is damaged. It names each in the log and marks them in the manifest, so that nobody trains
-    on them and the next run of extraction makes them again.
+    Returns:
+        The number of clip files.
+
+    Raises:
+        UserError: clip files are damaged. Each is logged and marked in the manifest, so that training skips it and the
+            next extraction run recreates it.
     """
     cache = Cache.of(config)
     cache.check()
     with cache.locked():
         if cache.journal_file.exists():
-            raise UserError(f"the last run on {cache.path} has not ended; let the same command without --verify finish")
+            raise UserError(f"the last run on {cache.path} is unfinished; run the same command without --verify first")
         rows = read_manifest(cache.manifest_file)
 
         def checked(row: ManifestRow) -> ManifestRow:
@@ -46,7 +50,7 @@ def verify_with_progress(config: Config) -> int:
         if damaged:
             write_manifest(cache.manifest_file, found)
             raise UserError(
-                f"{len(damaged)} clip files are damaged, named above and in {cache.manifest_file}; the same command "
-                "without --verify makes them again"
+                f"{len(damaged)} clip files are damaged, listed above and in {cache.manifest_file}; run the same "
+                "command without --verify to recreate them"
             )
     return sum(row.status == OK for row in rows)

@@ -1,7 +1,8 @@
-"""Videos to manifest rows on many workers: those of this machine, or of a dask cluster.
+"""Parallel extraction on the cores of this machine or on a dask cluster.
 
-A worker is a thread, here or of a dask worker, that has a process of its own for the videos (lipinc/video/subprocesses.py).
-A video that kills or hangs this process costs itself alone, whatever the cluster was started with.
+Each worker is a local thread or a thread of a dask worker, and runs videos in its own subprocess
+(lipinc/video/subprocesses.py). A video that crashes or hangs the subprocess does not affect the other videos, whatever
+the configuration of the cluster.
 """
 
 import errno
@@ -21,7 +22,7 @@ from lipinc.cache.clip_file import write_clips
 from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, MouthConfig, SamplingConfig
-from lipinc.datasets.records import VideoRecord, forgery_seed, seed_of
+from lipinc.datasets.records import VideoRecord, forgery_seed, seed_from_name
 from lipinc.errors import UserError, one_line
 from lipinc.synthesis.compression import reencode
 from lipinc.synthesis.perturbations import make_perturbation, parse_crf
@@ -33,32 +34,38 @@ from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
 
 FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
-"""Errors of the machine, not of a video: they end the run."""
+"""Errors caused by the machine, not by a video; they end the run."""
 SCHEDULER_TIMEOUT = 10
-"""Seconds to wait for the scheduler of a cluster."""
+"""Maximum time to wait for the scheduler of a cluster, in s."""
 WORKERS_TIMEOUT = 60
-"""Seconds to wait for its first worker."""
-MEMORY = 300
-"""MB of resident memory after a video from which on its process makes way for a fresh one. (FaceMesh: 160.)"""
+"""Maximum time to wait for the first worker of a cluster, in s."""
+MAX_MEMORY = 300
+"""Resident memory of a subprocess after a video, in MB, above which the subprocess is restarted. (FaceMesh: 160 MB.)"""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Who makes the rows."""
+    """The workers of a run."""
 
     executor: Executor
     count: int
-    lost: tuple[type[Exception], ...] = ()
-    """Errors of a future whose worker was lost, machine and all."""
+    lost_errors: tuple[type[Exception], ...] = ()
+    """Exceptions of a future that mean that its worker was lost, for example with its machine."""
 
 
 def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterator[ManifestRow]:
-    """The row of each video, as they are done; its clips are then in the cache.
+    """Extract videos in parallel and yield the row of each one as soon as it is finished.
 
-    Raises UserError for what would fail the next video too: a full disk, a cluster out of reach, a worker that does not
-    see the files.
+    Args:
+        config: the experiment.
+        cache: receives the clips.
+        todo: the videos to extract.
+
+    Raises:
+        UserError: a problem that affects all videos: a full disk, an unreachable cluster, or a worker that cannot
+            access the files.
     """
-    tried: set[str] = set()
+    retried: set[str] = set()
     with _cluster(config.cache.scheduler) if config.cache.scheduler else _threads(config, len(todo)) as workers:
 
         def submit(record: VideoRecord) -> Future:
@@ -70,11 +77,11 @@ def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterat
                 with_residues=config.cache.residues,
             )
             return workers.executor.submit(
-                work_apart, work, record, video, cache.settings_file.absolute(), config.cache.time_limit
+                extract_isolated, work, record, video, cache.settings_file.absolute(), config.cache.time_limit
             )
 
         waiting = iter(todo)
-        # Two a worker: none waits for its next video, and a scheduler never holds a whole data set.
+        # Two videos per worker: no worker idles, and the scheduler does not have to hold the whole data set.
         running = {submit(record): record for record in islice(waiting, 2 * workers.count)}
         while running:
             done = wait(running, return_when=FIRST_COMPLETED).done
@@ -83,40 +90,53 @@ def extract_all(config: Config, cache: Cache, todo: list[VideoRecord]) -> Iterat
                 try:
                     row = future.result()
                 except CancelledError:
-                    raise UserError(f"the scheduler {config.cache.scheduler} is lost; what is done is kept") from None
+                    raise UserError(
+                        f"lost the connection to the scheduler {config.cache.scheduler}; progress is saved"
+                    ) from None
                 except (OSError, ImportError, MemoryError) as error:
                     file, why = cache.clips_file(record.key), getattr(error, "strerror", None) or error
                     raise UserError(
-                        f"a worker cannot go on with {file}: {why}; mend that, what is done is kept"
+                        f"a worker failed on {file}: {why}; fix this and run the same command again, progress is saved"
                     ) from error
-                except workers.lost:
-                    if record.key not in tried:  # whoever died, it was not the process of the video
-                        tried.add(record.key)
+                except workers.lost_errors:
+                    if record.key not in retried:  # the worker was lost, but not necessarily because of the video
+                        retried.add(record.key)
                         running[submit(record)] = record
                         continue
-                    row = ManifestRow(record, Reason.CRASHED.value, "its workers are lost, one after another")
+                    row = ManifestRow(record, Reason.CRASHED.value, "two workers were lost while processing it")
                 yield row
                 running |= {submit(record): record for record in islice(waiting, 1)}
 
 
-def work_apart(
+def extract_isolated(
     work: Callable[[], ManifestRow], record: VideoRecord, video: Path, settings_file: Path, time_limit: float
 ) -> ManifestRow:
-    """The row that `work` makes of a video in a process of its own.
+    """Run the extraction of one video in the subprocess of the current thread.
 
-    A dask worker runs it, or a thread. settings_file: of the cache, which every worker must see.
+    Args:
+        work: extracts the video.
+        record: the video.
+        video: its file.
+        settings_file: settings of the cache, which every worker must be able to access.
+        time_limit: in s.
+
+    Returns:
+        The row that `work` returned, or a rejection if the subprocess died or exceeded the time limit.
+
+    Raises:
+        UserError: the worker cannot access the cache.
     """
     if not settings_file.exists():
         raise UserError(
-            f"a worker on {socket.gethostname()} does not see {settings_file}: all machines must share the cache and "
-            "the videos, under the same paths"
+            f"a worker on {socket.gethostname()} cannot see {settings_file}: all machines must share the cache and "
+            "the videos under the same paths"
         )
     try:
-        return thread_process(max_memory_mb=MEMORY).call(work, time_limit=time_limit)
+        return thread_process(max_memory_mb=MAX_MEMORY).call(work, time_limit=time_limit)
     except ProcessDied as death:
-        return ManifestRow(record, Reason.CRASHED.value, f"the process that reads it dies ({death})", _size(video))
+        return ManifestRow(record, Reason.CRASHED.value, f"its subprocess died ({death})", _size(video))
     except TimeLimitExceeded:
-        return ManifestRow(record, Reason.TIME_LIMIT.value, f"not done after {time_limit:g} s", _size(video))
+        return ManifestRow(record, Reason.TIME_LIMIT.value, f"not finished after {time_limit:g} s", _size(video))
 
 
 def extract_to_cache(
@@ -129,30 +149,48 @@ def extract_to_cache(
     *,
     with_residues: bool = True,
 ) -> ManifestRow:
-    """Extract one video and write its clips. Raises what is not the video's fault: a disk that is full or read-only, a
-    library that is missing."""
+    """Extract one video and write its clips.
+
+    Args:
+        record: the video or version.
+        video: the video file.
+        file: the clip file to write.
+        mouth: mouth settings.
+        sampling: sampling settings.
+        settings: extraction settings, stored in the clip file.
+        with_residues: whether to store the residues.
+
+    Returns:
+        The manifest row, with status ok or a rejection reason.
+
+    Raises:
+        OSError: the disk is full or read-only.
+        ImportError: a library is missing.
+    """
     size = _size(video)
     try:
         if not os.path.exists(video):
             return ManifestRow(record, Reason.MISSING.value, "no such file")
         clips = _extract_version(record, video, mouth, sampling)
-        if _size(video) != size:  # else what could be read before would pass for the whole video
-            return ManifestRow(record, Reason.MISSING.value, "it vanished or changed while it was read", size)
+        if _size(video) != size:  # otherwise a partial read would count as the whole video
+            return ManifestRow(record, Reason.MISSING.value, "it disappeared or changed while it was read", size)
         if isinstance(clips, Rejection):
             return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
-        return ManifestRow(record, OK, **write_clips(file, clips, settings, record.key, size, with_residues=with_residues))
+        summary = write_clips(file, clips, settings, record.key, size, with_residues=with_residues)
+        return ManifestRow(record, OK, **summary)
     except Exception as error:
         if isinstance(error, ImportError) or getattr(error, "errno", None) in FATAL:
-            raise  # not the video's fault: the next one would fail too
+            raise  # a problem of the machine: all other videos would fail too
         detail = one_line(error)
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-            detail = "needs more memory than there is"
+            detail = "out of memory"
         return ManifestRow(record, Reason.CRASHED.value, detail, size)
 
 
 def _extract_version(
     record: VideoRecord, video: Path, mouth: MouthConfig, sampling: SamplingConfig
 ) -> Clips | Rejection:
+    """Apply the forgery and the condition of a record to its file, then extract the clips."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             with quiet_native_logs():
@@ -167,7 +205,7 @@ def _extract_version(
                     video = reencoded
         except Unreadable as error:
             return Rejection(Reason.UNREADABLE, str(error))
-        return extract(video, mouth, sampling, perturb=make_perturbation(record.condition, seed_of(record.key)))
+        return extract(video, mouth, sampling, perturb=make_perturbation(record.condition, seed_from_name(record.key)))
 
 
 def _size(video: Path) -> int:
@@ -177,15 +215,15 @@ def _size(video: Path) -> int:
 @contextmanager
 def _threads(config: Config, videos: int) -> Iterator[Workers]:
     count = min(config.cache.workers or os.cpu_count() or 1, videos)
-    with isolated_thread_pool(count, max_memory_mb=MEMORY) as executor:
+    with isolated_thread_pool(count, max_memory_mb=MAX_MEMORY) as executor:
         yield Workers(executor, count)
 
 
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[Workers]:
-    from distributed import Client, KilledWorker  # a second to import
+    from distributed import Client, KilledWorker  # slow to import (1 s)
 
-    for name in ("distributed", "distributed.client"):  # importing it has given both levels of their own
+    for name in ("distributed", "distributed.client"):  # the import sets the level of both
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)
@@ -195,5 +233,5 @@ def _cluster(scheduler: str) -> Iterator[Workers]:
         try:
             client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)
         except TimeoutError as error:
-            raise UserError(f"{scheduler} has no worker; start some, see docs/cluster.md") from error
-        yield Workers(client.get_executor(pure=False), sum(client.nthreads().values()), lost=(KilledWorker,))
+            raise UserError(f"{scheduler} has no workers; start some, see docs/cluster.md") from error
+        yield Workers(client.get_executor(pure=False), sum(client.nthreads().values()), lost_errors=(KilledWorker,))

@@ -1,7 +1,7 @@
-"""The command `lipinc`, and the scripts in the repository root.
+"""Entry point of the command `lipinc` and of the scripts in the repository root.
 
-This file must import nothing but the standard library, and run on Python versions that the rest does not support: it is
-what tells a user that the environment is missing.
+This file imports the standard library only and runs on unsupported Python versions, because it reports a missing
+environment to the user.
 """
 
 import importlib
@@ -11,41 +11,47 @@ COMMANDS = {
     "extract": "videos -> cache of mouth clips (preprocess_extract_lips.py)",
     "train": "cache -> trained detector and its test metrics (train_pipeline.py)",
     "detect": "videos -> verdicts (detect.py)",
-    "evaluate": "checkpoints on an external data set, also re-encoded and perturbed",
+    "evaluate": "evaluate checkpoints on an external data set, also re-encoded and perturbed",
     "crossval": "cross-validation by identity, also with held-out generators",
-    "reencode": "a folder of videos re-encoded by H.264",
-    "forge": "a data set of pseudo-fakes of real videos",
-    "convert": "the authors' Keras weights -> checkpoint",
-    "release": "a checkpoint of a run -> one to ship",
+    "reencode": "re-encode a folder of videos with H.264",
+    "forge": "create a data set of pseudo-fakes from real videos",
+    "convert": "convert the authors' Keras weights to a checkpoint",
+    "release": "prepare a checkpoint for publication",
     "demo": "render the embedded demo corpus",
 }
-"""Name of each command, which is also its module here -> what it does."""
+"""Command name, which is also the module name in this package -> description."""
 OLDEST_PYTHON = (3, 10)
 
 
 def main():
-    """The command `lipinc`."""
-    words = sys.argv[1:]
-    if words[:1] in (["-h"], ["--help"]):
+    """Run the command `lipinc` with the arguments of the process."""
+    argv = sys.argv[1:]
+    if argv[:1] in (["-h"], ["--help"]):
         print(usage())
-    elif words[:1] == ["--version"]:
+    elif argv[:1] == ["--version"]:
         import lipinc
 
         print("lipinc " + lipinc.__version__)
-    elif not words or words[0] not in COMMANDS:
-        what = "no command" if not words else "unknown command " + repr(words[0])
-        sys.exit(_error(what + "; choose one of " + ", ".join(COMMANDS) + ", or --help"))
+    elif not argv or argv[0] not in COMMANDS:
+        problem = "no command" if not argv else "unknown command " + repr(argv[0])
+        sys.exit(_error(problem + "; choose one of " + ", ".join(COMMANDS) + ", or --help"))
     else:
-        run(words[0], words[1:], prog="lipinc " + words[0])
+        run(argv[0], argv[1:], prog="lipinc " + argv[0])
 
 
 def run_script(command, file):
-    """A script in the repository root: `command` with the words of the command line."""
+    """Run a command as a script in the repository root, with the arguments of the process."""
     run(command, sys.argv[1:], prog="python " + file.replace("\\", "/").rpartition("/")[2])
 
 
-def run(command, words, prog):
-    """Run a command and exit with its status. prog: how the user called it."""
+def run(command, argv, prog):
+    """Run a command and exit with its status.
+
+    Args:
+        command: name of the command.
+        argv: arguments after the command name.
+        prog: how the user called the command, for usage lines.
+    """
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(_error("lipinc needs Python 3.10 or later; this is " + sys.version.split()[0]))
     try:
@@ -55,24 +61,25 @@ def run(command, words, prog):
         if (error.name or "").partition(".")[0] == "lipinc":
             raise
         sys.exit(_error(missing_library(error)))
-    runner.run_command(lambda: module.main(words, prog), torchrun=command == "train")
+    runner.run_command(lambda: module.main(argv, prog), torchrun=command == "train")
 
 
 def missing_library(error):
-    """What to do about an ImportError, in one line."""
-    what = (error.name or str(error)).partition(".")[0]
+    """Return a one-line message for an ImportError: which library is missing, and what to do."""
+    library = (error.name or str(error)).partition(".")[0]
     return (
-        what + " cannot be imported by " + sys.executable + "; activate the environment that has lipinc "
+        library + " cannot be imported by " + sys.executable + "; activate the environment that contains lipinc "
         "(in the repository: make demo, then source .venv/bin/activate), or install it (pip install .)"
     )
 
 
 def usage():
-    """What `lipinc --help` prints."""
+    """Return the text of `lipinc --help`."""
     width = max(map(len, COMMANDS))
     lines = ["usage: lipinc COMMAND [OPTIONS]", "", "Detects lip-sync deepfakes by inconsistencies of the mouth.", ""]
     lines += ["  " + name.ljust(width) + "  " + about for name, about in COMMANDS.items()]
-    return "\n".join([*lines, "", "lipinc COMMAND --help shows the options of a command; lipinc --version the version."])
+    lines += ["", "lipinc COMMAND --help shows the options of a command; lipinc --version shows the version."]
+    return "\n".join(lines)
 
 
 def _error(message):

@@ -1,4 +1,6 @@
-"""Convert the authors' Keras weight files (HDF5, of V1 or V2) to a checkpoint.
+"""Convert the authors' Keras weights (HDF5, V1 or V2) to a checkpoint.
+
+Usage:
 
     lipinc convert WEIGHTS.hdf5 --out NAME.safetensors
 """
@@ -18,7 +20,7 @@ from lipinc.models.keras_weights import convert
 
 @dataclass(frozen=True)
 class Arguments:
-    """What to convert."""
+    """Arguments of convert."""
 
     weights: tyro.conf.Positional[Path]
     """The authors' HDF5 file."""
@@ -26,12 +28,12 @@ class Arguments:
     """The checkpoint to write, NAME.safetensors."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
-    """Convert."""
-    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
+def main(argv: Sequence[str], prog: str) -> None:
+    """Run the command."""
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     model, config = convert(arguments.weights)
     try:
         save_checkpoint(arguments.out, model, config, epoch=0, calibration=Calibration(), trained_on=())
     except OSError as error:
         raise UserError(f"{arguments.out} cannot be written: {error.strerror}; give another --out") from error
-    print(f"{arguments.out}: {config.name}; clips for it are made with --config {config.name}")
+    print(f"{arguments.out}: {config.name}; extract clips for it with --config {config.name}")

@@ -1,12 +1,12 @@
-"""Cross-validation by identity: every video is tested once, by a detector that never saw its person.
+"""Cross-validation by identity: each video is tested once, with a detector that was not trained on its person.
 
     lipinc crossval --config own_clips --split.folds 5
     lipinc crossval --config noise_features --split.folds 5 --leave-out each --seeds 0 1 2
 
-With --leave-out, the detector has not seen the generator that it is tested on either: `each` generator in turn, or
-`all` at once, where only pseudo-fakes are trained on (data.forgeries). With several seeds, of weights and of the draw of
-the folds, everything is repeated for each, and the spread is printed. A fold is an ordinary run, continued where it was
-interrupted: <output>/<name>_..._fold<i>/. The pooled results of the first seed and the spread over all of them are in
+With --leave-out, generators are held out as well: `each` generator in turn, or `all` at once, with training on
+pseudo-fakes only (data.forgeries). With several seeds (for weights and folds), the cross-validation is repeated for
+each seed and the spread is printed. Each fold is an ordinary run in <output>/<name>_..._fold<i>/ and is resumed if it
+was interrupted. The pooled results of the first seed and the spread over all seeds are written to
 <output>/<name>_folds/.
 """
 
@@ -20,15 +20,15 @@ from lipinc.cross_validation import cross_validate
 
 @dataclass(frozen=True)
 class Arguments(Config):
-    """A config, and how it is cross-validated."""
+    """Arguments of crossval: a config and the cross-validation settings."""
 
     leave_out: Literal["nothing", "each", "all"] = "nothing"
-    """Generators that are held out as well as the people."""
+    """Generators to hold out in addition to people."""
     seeds: tuple[int, ...] = ()
-    """Seeds of weights and folds; none: those of the config."""
+    """Random seeds of weights and folds; empty: the seeds of the config."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
-    """Cross-validate."""
-    arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__)
+def main(argv: Sequence[str], prog: str) -> None:
+    """Run the command."""
+    arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__)
     cross_validate(experiment(arguments), arguments.leave_out, arguments.seeds)

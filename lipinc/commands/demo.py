@@ -1,8 +1,8 @@
-"""Render the demo corpus: talking synthetic people, laid out and indexed like FakeAVCeleb.
+"""Render the demo corpus: videos of talking synthetic people in the layout of FakeAVCeleb.
 
     lipinc demo --out data/demo
 
-It proves that the machinery works and says nothing about real deepfakes.
+The demo corpus is for testing the pipeline. Results on it say nothing about real deepfakes.
 """
 
 import time
@@ -16,29 +16,27 @@ from lipinc.demo.corpus import render
 
 @dataclass(frozen=True)
 class Arguments:
-    """What to render."""
+    """Arguments of demo."""
 
     out: Path = Path("data/demo")
-    """Dataset root."""
+    """Data set root to write."""
     identities: int = 16
-    """Synthetic identities."""
+    """Number of synthetic identities."""
     seed: int = 0
-    """Another seed, other faces."""
+    """Random seed of the faces."""
     workers: int = 0
-    """Processes; 0: one per core."""
+    """Number of processes; 0: one per core."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
-    """Render."""
-    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
+def main(argv: Sequence[str], prog: str) -> None:
+    """Run the command."""
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     started = time.monotonic()
-    corpus = render(
-        arguments.out, identities=arguments.identities, seed=arguments.seed, workers=arguments.workers
-    )
+    corpus = render(arguments.out, identities=arguments.identities, seed=arguments.seed, workers=arguments.workers)
     rest = corpus.videos - corpus.reals - corpus.fakes - corpus.broken
     how = "reused" if corpus.reused else f"rendered in {time.monotonic() - started:.0f} s"
     print(
         f"{corpus.root}: {corpus.videos} videos {how}: {corpus.reals} real, {corpus.fakes} wav2lip-like, "
-        f"{rest} of other methods, {corpus.broken} broken on purpose. "
-        "They prove the machinery and say nothing about real deepfakes."
+        f"{rest} of other methods, {corpus.broken} deliberately broken. "
+        "They are for testing the pipeline; results say nothing about real deepfakes."
     )

@@ -1,10 +1,10 @@
-"""Videos -> verdicts: is the mouth of this speaker real or lip-synced?
+"""Classify videos as real or lip-synced.
 
     python detect.py VIDEO
     python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/
 
-Exit status: 0 if every file was scored, or rejected for what it shows (no face, a closed mouth, ...); 1 if some could
-not be read, or some output could not be written; 2 for wrong usage.
+Exit status: 0 if every file was scored or rejected because of its content (no face, closed mouth, ...); 1 if a file
+could not be read or an output could not be written; 2 for invalid usage.
 """
 
 import os
@@ -29,34 +29,34 @@ DEFAULT_CHECKPOINT = "noise_features"
 
 @dataclass(frozen=True)
 class Arguments:
-    """Videos, and what to do with their verdicts."""
+    """Arguments of detect."""
 
     videos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|FOLDER|GLOB ...")]
-    """Files, folders, or patterns in quotes."""
+    """Files, folders or quoted glob patterns."""
     checkpoint: str = DEFAULT_CHECKPOINT
-    """A checkpoint, or the name of a shipped one: noise_features, lipinc_v2."""
-    plugin: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE")] = ()
-    """Python files that define the model of the checkpoint, where it is a plug-in."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write everything that was found to this file, window by window."""
-    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write a row per file to this file."""
-    report: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Write a page per video and an index.html to this folder."""
+    """A checkpoint file, or the name of a shipped checkpoint: noise_features, lipinc_v2."""
+    plugin: tuple[Path, ...] = ()
+    """Python files that define the model of the checkpoint, if it is a plug-in."""
+    json: Path | None = None
+    """JSON file for all results, including the scores of all windows."""
+    csv: Path | None = None
+    """CSV file with one row per video."""
+    report: Path | None = None
+    """Folder for an HTML page per video and an index.html."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     face: str = "largest"
-    """Whose mouth: largest (the largest face over the video), all (up to four), or the N-th by size, from 0."""
+    """Face to classify: largest (by area over the video), all (up to four), or the rank of one face by area, from 0."""
     workers: int = 0
-    """Processes, where there are several files and no GPU is asked for; 0: one per core."""
+    """Number of processes for several files; 0: one per core. Always one with --device cuda."""
     time_limit: float = Settings.time_limit
-    """Seconds per file, after which it is given up."""
+    """Maximum time per file in s; at the limit the file is rejected."""
 
 
-def main(words: Sequence[str], prog: str) -> int:
-    """Classify videos."""
-    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
+def main(argv: Sequence[str], prog: str) -> int:
+    """Run the command."""
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     if Path(arguments.checkpoint).is_dir():
-        raise UserError(f"no checkpoint {arguments.checkpoint}: it is a folder; name a file")
+        raise UserError(f"no checkpoint {arguments.checkpoint}: it is a folder; give a file")
     if arguments.workers < 0:
         raise UserError("--workers must be 0 or more")
     if not arguments.time_limit > 0:
@@ -74,9 +74,10 @@ def main(words: Sequence[str], prog: str) -> int:
     workers = 1 if arguments.device == "cuda" else min(arguments.workers or os.cpu_count() or 1, len(files))
     results: dict[Path, Result] = {}
     try:
+        # Closing the generator ends its processes before the outputs are written.
         with (
             tqdm(total=len(files), unit="video", disable=len(files) == 1) as progress,
-            closing(classify_videos(files, settings, workers)) as classified,  # its processes end before the writing
+            closing(classify_videos(files, settings, workers)) as classified,
         ):
             for result in classified:
                 results[Path(result.values["file"])] = result
@@ -85,7 +86,7 @@ def main(words: Sequence[str], prog: str) -> int:
                     print(line(result), flush=True)
                     if result.problem:
                         print(f"error: {result.problem}", file=sys.stderr)
-    finally:  # what is done is kept, whatever ends the batch
+    finally:  # write the finished results even if the batch is interrupted
         done = [results[file] for file in files if file in results]
         written = not done or write_outputs(done, arguments)
     print(summary(done))
@@ -93,7 +94,7 @@ def main(words: Sequence[str], prog: str) -> int:
 
 
 def check_outputs(arguments: Arguments) -> None:
-    """Raise UserError where an output could not be written: now, not after hours."""
+    """Raise UserError if an output cannot be written: before the batch rather than after hours."""
     for file in (arguments.json, arguments.csv):
         if file is not None and (file.is_dir() or not file.parent.is_dir()):
             reason = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
@@ -102,12 +103,15 @@ def check_outputs(arguments: Arguments) -> None:
         try:
             arguments.report.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{arguments.report} cannot be written ({error.strerror}); name another folder") from error
+            raise UserError(f"{arguments.report} cannot be written ({error.strerror}); give another folder") from error
 
 
 def write_outputs(results: list[Result], arguments: Arguments) -> bool:
-    """Write the outputs that were asked for; returns whether all could be written. One that cannot does not affect the
-    others."""
+    """Write the requested outputs. A failure of one output does not affect the others.
+
+    Returns:
+        Whether all outputs were written.
+    """
     problems = []
     for file, content in ((arguments.json, as_json), (arguments.csv, as_csv)):
         try:
@@ -116,7 +120,7 @@ def write_outputs(results: list[Result], arguments: Arguments) -> bool:
         except OSError as error:
             problems.append(f"{file} cannot be written ({error.strerror})")
     if arguments.report is not None:
-        from lipinc.detection.page import write_index  # jinja2: only for those who need it
+        from lipinc.detection.page import write_index  # imports jinja2, which is needed for reports only
 
         try:
             index = write_index([result.row for result in results], arguments.report)

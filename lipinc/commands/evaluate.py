@@ -1,13 +1,13 @@
-"""Evaluate checkpoints on an external data set, as it is, re-encoded and perturbed.
+"""Evaluate checkpoints on an external data set: raw, re-encoded and perturbed.
 
     lipinc evaluate --checkpoints noise_features --config own_clips
 
-Videos are taken raw and under the conditions of --data.conditions: `compression` (H.264 at CRF 23, 28 and 35, the
-default), `all` (also the seven perturbations of DeeperForensics at five levels), or any of
-lipinc/synthesis/perturbations.py. Clips are made as the checkpoints need them, whatever the config says of mouths, in a
-cache beside that of the config. People that a checkpoint was trained on are left out of its test; so the checkpoints of
-a cross-validation are each tested on their own fold, and then pooled, too. Tables, predictions and curves go to
-<output>/<name>/evaluate/<checkpoint>/.
+Videos are evaluated raw and under the conditions of --data.conditions: `compression` (H.264 at CRF 23, 28 and 35; the
+default), `all` (also the seven perturbations of DeeperForensics at five levels), or any condition in
+lipinc/synthesis/perturbations.py. Clips are extracted with the settings of the checkpoints, not of the config, into a
+separate cache next to the cache of the config. People that a checkpoint was trained on are excluded from its
+evaluation. The checkpoints of a cross-validation are therefore evaluated on their own test folds, and their predictions
+are also pooled. Tables, predictions and plots are written to <output>/<name>/evaluate/<checkpoint>/.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from lipinc.models.checkpoint import DEFAULT_CHECKPOINT
 
 @dataclass(frozen=True)
 class Arguments(Config):
-    """A config, and the checkpoints to evaluate."""
+    """Arguments of evaluate: a config and the checkpoints."""
 
     checkpoints: tuple[str, ...] = (DEFAULT_CHECKPOINT.stem,)
-    """Checkpoints whose clips are made alike: files, or names of shipped ones."""
+    """Checkpoints with the same clip settings: files, or names of shipped checkpoints."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
-    """Evaluate."""
-    arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__)
+def main(argv: Sequence[str], prog: str) -> None:
+    """Run the command."""
+    arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__)
     evaluate_externally(arguments.checkpoints, experiment(arguments))

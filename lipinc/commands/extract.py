@@ -1,4 +1,6 @@
-"""Videos -> cache: mouths by face landmarks, clips and residues on disk, a manifest row for every video.
+"""Extract mouth clips from videos into a cache: frames, residues and a manifest row for every video.
+
+Usage:
 
     python preprocess_extract_lips.py --config config.py --data.root /data/FakeAVCeleb_v1.2
 """
@@ -8,7 +10,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from lipinc.cache.build import build_with_progress, count_line, coverage
+from lipinc.cache.build import build_with_progress, count_line, extraction_rates
 from lipinc.cache.contact_sheet import write_contact_sheet
 from lipinc.cache.manifest import OK
 from lipinc.cache.store import Cache
@@ -18,33 +20,33 @@ from lipinc.datasets import load_videos
 from lipinc.errors import UserError
 
 SECTIONS = ("name", "data", "mouth", "sampling", "cache")
-"""The sections of the config that decide a cache."""
+"""The config sections that determine a cache."""
 
 
 @dataclass(frozen=True)
 class Arguments(Config):
-    """A config, and whether to extract."""
+    """Arguments of extract: a config and the mode."""
 
     verify: tyro.conf.UseCounterAction[int] = 0
-    """Extract nothing: read all clip files of the cache and compare their checksums with the manifest."""
+    """Do not extract; read all clip files of the cache and compare their checksums with the manifest."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
-    """Extract, or verify a cache."""
-    arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__, sections=SECTIONS)
+def main(argv: Sequence[str], prog: str) -> None:
+    """Run the command."""
+    arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__, sections=SECTIONS)
     config = experiment(arguments)
     if arguments.verify:
-        print(f"{verify_with_progress(config)} clip files are what was written")
+        print(f"verified {verify_with_progress(config)} clip files: all checksums match")
         return
     manifest = build_with_progress(config, load_videos(config.data))
     cache = Cache.of(config)
     sheet = write_contact_sheet(cache, manifest, config)
-    for label in coverage(manifest):
+    for rate in extraction_rates(manifest):
         print(
-            f"coverage {label.label.name.lower()}: {label.ok} of {label.videos} videos "
-            f"({label.ok / label.videos:.1%}), {label.windows} clips"
+            f"extracted {rate.label.name.lower()}: {rate.ok} of {rate.videos} videos "
+            f"({rate.ok / rate.videos:.1%}), {rate.windows} clips"
         )
     print(f"{cache.manifest_file}" + (f", {sheet}" if sheet else ""))
     print(count_line(manifest))
     if not any(row.status == OK for row in manifest):
-        raise UserError(f"not one video gave clips: see the reasons in {cache.manifest_file}")
+        raise UserError(f"no video has clips: see the rejection reasons in {cache.manifest_file}")

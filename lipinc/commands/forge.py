@@ -68,9 +68,9 @@ class Job:
         return PurePosixPath(FAKEAVCELEB_TYPES[category], "unknown", "unknown", self.identity, name)
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Forge."""
-    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     jobs = _jobs(arguments)
     forge = partial(_forge, arguments)
     with ProcessPoolExecutor(arguments.workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:

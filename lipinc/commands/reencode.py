@@ -1,6 +1,6 @@
 """Re-encode a folder of videos by H.264, to measure how well a detector copes with the compression of a platform.
 
-    lipinc reencode --root data/clips --out data/clips_crf28 --crf 28
+lipinc reencode --root data/clips --out data/clips_crf28 --crf 28
 """
 
 import os
@@ -34,9 +34,9 @@ class Arguments:
     """Processes; 0: one per core."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> None:
     """Re-encode."""
-    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     sources = find_source_videos(arguments.root, arguments.out)
     convert = partial(_convert, arguments)
     workers = arguments.workers or os.cpu_count()
@@ -55,7 +55,7 @@ def find_source_videos(root: Path, out: Path) -> list[Path]:
     """
     sources = sorted(path for path in walk_video_files(root) if path.is_file())
     if not sources:
-        raise UserError(f"{root} holds no video; give the folder by --root")
+        raise UserError(f"{root} contains no videos; give the folder with --root")
     if out.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{out} lies in {root}, so its videos would be converted too; choose another --out")
     return sources

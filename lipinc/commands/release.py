@@ -1,4 +1,6 @@
-"""Make a checkpoint ready to ship: in half precision, at half the size, without the paths of where it was trained.
+"""Prepare a checkpoint for publication: half precision, half the size, without paths of the training machine.
+
+Usage:
 
     lipinc release outputs/noise_features/checkpoints/best.safetensors --out noise_features.safetensors
 """
@@ -18,27 +20,27 @@ from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
 
 @dataclass(frozen=True)
 class Arguments:
-    """What to release."""
+    """Arguments of release."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """Of a run."""
+    """Checkpoint of a run."""
     out: Path
-    """NAME.safetensors."""
+    """The checkpoint to write, NAME.safetensors."""
 
 
 def without_paths(config: Config) -> Config:
-    """The config without the folders of the machine that trained it; none of them influences a score."""
+    """Return the config without paths of the training machine; they do not influence scores."""
     kind = type(config.data)
     paths = {name: getattr(kind, name) for name in ("root", "index") if hasattr(kind, name)}
     data = replace(config.data, **paths)
     return replace(config, output=Config.output, data=data, cache=CacheConfig(), split=replace(config.split, file=""))
 
 
-def main(words: Sequence[str], prog: str) -> None:
-    """Release."""
-    arguments = parse_arguments(Arguments, words, prog=prog, description=__doc__)
+def main(argv: Sequence[str], prog: str) -> None:
+    """Run the command."""
+    arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     if arguments.out.suffix != ".safetensors":
-        raise UserError(f"{arguments.out}: name it .safetensors")
+        raise UserError(f"{arguments.out}: the file name must end in .safetensors")
     checkpoint = load_checkpoint(arguments.checkpoint, torch.device("cpu"))
     save_checkpoint(
         arguments.out,

@@ -1,4 +1,6 @@
-"""Cache -> trained detector: trains on the cached clips and prints AUC, AP and accuracy of the test split.
+"""Train a detector on a cache, then print AUC, AP and accuracy on the test split.
+
+Usage:
 
     python train_pipeline.py --config config.py
     python train_pipeline.py --config config.py --resume auto
@@ -17,19 +19,19 @@ from lipinc.experiment import evaluate_on_test_split, run_experiment
 
 @dataclass(frozen=True)
 class Arguments(Config):
-    """A training run."""
+    """Arguments of train: a config and the mode."""
 
     resume: Literal["no", "auto"] = "no"
-    """auto: continue the run of this name if it has begun, else begin it."""
+    """auto: resume the run of this name if it exists, else start it."""
     test_only: str = ""
-    """Do not train: evaluate this checkpoint on the test split, into <output>/<name>/test_only/."""
+    """Do not train; evaluate this checkpoint on the test split and write results to <output>/<name>/test_only/."""
 
 
-def main(words: Sequence[str], prog: str) -> None:
-    """Train, or evaluate a checkpoint."""
+def main(argv: Sequence[str], prog: str) -> None:
+    """Run the command."""
     with process_group():
         with main_first():
-            arguments = parse_command_line(Arguments, words, prog=prog, description=__doc__)
+            arguments = parse_command_line(Arguments, argv, prog=prog, description=__doc__)
         config = experiment(arguments)
         if arguments.test_only:
             evaluate_on_test_split(arguments.test_only, config)

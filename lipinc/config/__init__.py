@@ -1,4 +1,4 @@
-"""The settings of an experiment: their schema, where they come from, and how they are saved."""
+"""Experiment configuration: schema, command line, config files and serialisation."""
 
 from lipinc.config.command_line import experiment, parse_command_line
 from lipinc.config.loading import load_config

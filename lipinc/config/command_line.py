@@ -1,4 +1,4 @@
-"""Settings from the command line: --config FILE, whose values are the defaults of all other flags."""
+"""Command-line parsing: --config FILE sets the defaults, and all other flags override single values."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,13 +15,17 @@ from lipinc.errors import UserError
 Arguments = TypeVar("Arguments", bound=Config)
 Plain = TypeVar("Plain")
 FLAGS_TAKE_VALUES = (tyro.conf.FlagConversionOff,)
-"""--train.amp False, as all other flags take a value."""
+"""Boolean flags take a value, as all other flags do: --train.amp False."""
 
 
 def parse_arguments(kind: type[Plain], argv: Sequence[str], *, prog: str, description: str) -> Plain:
-    """Read the flags of a command that has no config. kind: a dataclass of its arguments.
+    """Parse the flags of a command without a config. Exits with status 2 on a misspelt flag and suggests the closest.
 
-    Exits with status 2 on a misspelt flag, naming the nearest.
+    Args:
+        kind: dataclass of the arguments.
+        argv: command-line arguments after the command name.
+        prog: command name shown by --help.
+        description: description shown by --help.
     """
     return tyro.cli(with_help(kind), prog=prog, args=argv, config=FLAGS_TAKE_VALUES, description=description.strip())
 
@@ -34,33 +38,40 @@ def parse_command_line(
     description: str = "",
     sections: Sequence[str] | None = None,
 ) -> Arguments:
-    """Read --config FILE and the flags that override it.
+    """Parse --config FILE and the flags that override it.
+
+    Exits with status 2 on a misspelt flag and suggests the closest one.
 
     Args:
-        kind: `Config`, or a dataclass that adds the command's own fields to it.
-        argv: the words after the command.
-        prog, description: of --help.
-        sections: the sections of the config that the command reads; None: all. The others are accepted, so that several
-            commands take the same flags, and are not shown by --help.
+        kind: `Config`, or a subclass with the command's own fields.
+        argv: command-line arguments after the command name.
+        prog: command name shown by --help.
+        description: description shown by --help.
+        sections: config sections that the command reads; None means all. Flags of other sections are accepted but
+            hidden from --help, so that several commands can be given the same flags.
 
-    Exits with status 2 on a misspelt flag, naming the nearest. Raises UserError on values that make no sense.
+    Returns:
+        The validated arguments, an instance of `kind`.
+
+    Raises:
+        UserError: a value is invalid.
     """
-    file, words = _take_config_file(list(argv))
+    file, flags = _take_config_file(list(argv))
     base = load_config(file)
     names = [field.name for field in dataclasses.fields(Config)]
     sections = names if sections is None else sections
-    with_model = "model" in sections or any(word.startswith("--model.") for word in words)
+    with_model = "model" in sections or any(flag.startswith("--model.") for flag in flags)
     values = {name: getattr(base, name) for name in names}
-    values["data"] = _as_kind(base.data, _value_of("--data.kind", words, base.data.kind))
-    values["model"] = _as_model(base.model, _value_of("--model.name", words, base.model.name))
-    # tyro does not accept what it does not show, so that sections are left out where only the help is printed.
-    shown = sections if {"-h", "--help"} & set(words) else names
+    values["data"] = _with_kind(base.data, _flag_value("--data.kind", flags, base.data.kind))
+    values["model"] = _with_name(base.model, _flag_value("--model.name", flags, base.model.name))
+    # tyro rejects flags that it does not show. Sections are therefore hidden only when the help is printed.
+    shown = sections if {"-h", "--help"} & set(flags) else names
     parsed = tyro.cli(
         _parser(kind, values, shown, with_model),
         prog=prog,
-        args=words,
+        args=flags,
         config=FLAGS_TAKE_VALUES,
-        description=f"{description.strip()}\n\n--config FILE gives the defaults below; now: {file}",
+        description=f"{description.strip()}\n\nThe defaults below come from --config FILE, here {file}",
     )
     for name, value in values.items():
         if dataclasses.is_dataclass(value):
@@ -78,7 +89,7 @@ def parse_command_line(
 
 
 def _parser(kind: type, values: dict[str, Any], shown: Sequence[str], with_model: bool) -> type:
-    """The arguments as tyro takes them: the data set and the model have their own options, with these defaults."""
+    """Create the argument dataclass for tyro, with these defaults and the options of the data set and model."""
     fields: list[tuple[str, Any, Any]] = []
     for name, value in values.items():
         if name == "model" and not with_model:
@@ -99,41 +110,41 @@ def _parser(kind: type, values: dict[str, Any], shown: Sequence[str], with_model
 
 
 def experiment(arguments: Config) -> Config:
-    """The config that a command's arguments hold, without the command's own fields."""
+    """Return the config part of a command's arguments, without the command's own fields."""
     return Config(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Config)})
 
 
-def _take_config_file(words: list[str]) -> tuple[str, list[str]]:
-    """The file that --config names, and the other words."""
-    for position, word in enumerate(words):
-        if word == "--config" or word.startswith("--config="):
-            length = 1 if "=" in word else 2
-            value = word.partition("=")[2] if "=" in word else " ".join(words[position + 1 : position + 2])
+def _take_config_file(argv: list[str]) -> tuple[str, list[str]]:
+    """Return the file given by --config, and the remaining arguments."""
+    for position, argument in enumerate(argv):
+        if argument == "--config" or argument.startswith("--config="):
+            length = 1 if "=" in argument else 2
+            value = argument.partition("=")[2] if "=" in argument else " ".join(argv[position + 1 : position + 2])
             if not value or value.startswith("--"):
-                raise UserError("--config names no file; give one, such as --config config.py")
-            return str(config_file(value)), words[:position] + words[position + length :]
-    return str(config_file("fakeavceleb")), words
+                raise UserError("--config needs a file, for example --config config.py")
+            return str(config_file(value)), argv[:position] + argv[position + length :]
+    return str(config_file("fakeavceleb")), argv
 
 
-def _value_of(flag: str, words: Sequence[str], default: str) -> str:
-    """The last value that a flag has on the command line."""
-    for position, word in reversed(list(enumerate(words))):
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-        if word == flag and position + 1 < len(words):
-            return words[position + 1]
+def _flag_value(flag: str, argv: Sequence[str], default: str) -> str:
+    """Return the last value given for a flag, or the default."""
+    for position, argument in reversed(list(enumerate(argv))):
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+        if argument == flag and position + 1 < len(argv):
+            return argv[position + 1]
     return default
 
 
-def _as_kind(data: DataConfig, kind: str) -> DataConfig:
-    """The same options for another data set: those that it has, too."""
+def _with_kind(data: DataConfig, kind: str) -> DataConfig:
+    """Switch to another data set, keeping the options that both have."""
     dataset = DATASETS.get(kind)
     shared = {field.name for field in dataclasses.fields(dataset)} & {field.name for field in dataclasses.fields(data)}
     return data if type(data) is dataset else dataset(**{name: getattr(data, name) for name in shared})
 
 
-def _as_model(model: ModelConfig, name: str) -> ModelConfig:
-    """The same options for another model: those that it has, too."""
+def _with_name(model: ModelConfig, name: str) -> ModelConfig:
+    """Switch to another model, keeping the options that both have."""
     if name == model.name:
         return model
     options = MODELS.get(name).Options.__dataclass_fields__
@@ -141,8 +152,8 @@ def _as_model(model: ModelConfig, name: str) -> ModelConfig:
 
 
 def _with_choice(kind: type, options: Any, choice: str, registry: Registry, chosen: str) -> tuple[type, Any]:
-    """A dataclass of options, with a field that chooses whose options they are, and its value."""
-    help_text = f"One of these; each has options of its own. The others of this box are of {chosen}."
+    """Add a first field to an options dataclass: the name of the data set or model. Returns the class and its value."""
+    help_text = f"Each of these has its own options; those in this box belong to {chosen}."
     field = Annotated[Literal[tuple(registry.names())], tyro.conf.arg(help=help_text)]
     fields = [(choice, field, dataclasses.field(default=chosen))]
     kind = dataclasses.make_dataclass(

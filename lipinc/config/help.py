@@ -1,6 +1,6 @@
-"""Help texts of the command line, from the docstrings below the fields of settings dataclasses.
+"""Command-line help texts, taken from the docstrings below the fields of settings dataclasses.
 
-tyro reads these docstrings itself, but breaks their lines where the source does.
+tyro reads these docstrings, too, but keeps the line breaks of the source.
 """
 
 import ast
@@ -13,7 +13,7 @@ import tyro
 
 
 def with_help(kind: type) -> type:
-    """A subclass of a dataclass whose fields carry their help texts, in sections too."""
+    """Create a subclass of a dataclass with a help text for each field. Sections (nested dataclasses) are skipped."""
     hints, docs = get_type_hints(kind, include_extras=True), field_docs(kind)
     fields = []
     for field in dataclasses.fields(kind):
@@ -29,12 +29,12 @@ def with_help(kind: type) -> type:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The docstring below each field of a dataclass and of its bases, as one line per paragraph."""
+    """Return field name -> docstring for a dataclass and its bases, each docstring as one line."""
     docs: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         try:
             body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body
-        except (OSError, TypeError):  # built in, or made at run time
+        except (OSError, TypeError):  # a built-in class, or created at run time
             continue
         for field, below in zip(body, body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):

@@ -1,4 +1,4 @@
-"""Experiments and plug-ins from Python files."""
+"""Loading of experiments and plug-ins from Python files."""
 
 import importlib.util
 import sys
@@ -12,8 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def shipped_experiments() -> dict[str, Path]:
-    """The experiments that come with lipinc, by name: config.py (fakeavceleb) and configs/ in the repository, a part of
-    the package where that is installed."""
+    """Return the experiments shipped with lipinc: name -> file.
+
+    In the repository they are config.py (named fakeavceleb) and configs/; an installed package contains them.
+    """
     installed, repository = PACKAGE / "experiments", PACKAGE.parent
     if installed.is_dir():
         return {file.stem: file for file in sorted(installed.glob("*.py"))}
@@ -22,20 +24,29 @@ def shipped_experiments() -> dict[str, Path]:
 
 
 def load_config(path: str | Path) -> Config:
-    """The `config` of a Python file, or of a shipped experiment by its name ("own_clips").
+    """Load the `config` of a Python file or of a shipped experiment.
 
-    What the file imports from its own folder is found, so a plug-in may lie beside it. Raises UserError if there is no
-    such file, if it does not run, or if it sets no config.
+    The file can import modules from its own folder, for example a plug-in.
+
+    Args:
+        path: a Python file, or the name of a shipped experiment ("own_clips").
+
+    Raises:
+        UserError: the file does not exist, fails to run, or defines no config.
     """
     file = config_file(path)
     config = getattr(load_module(file), "config", None)
     if not isinstance(config, Config):
-        raise UserError(f"{file} sets no `config` that is a lipinc.config.Config")
+        raise UserError(f"{file} must define `config`, a lipinc.config.Config")
     return config
 
 
 def config_file(path: str | Path) -> Path:
-    """The file behind a path or the name of a shipped experiment. Raises UserError if there is none."""
+    """Resolve a path or the name of a shipped experiment to a file.
+
+    Raises:
+        UserError: there is no such file or experiment.
+    """
     file, shipped = Path(path), shipped_experiments()
     if not file.is_file() and str(path) in shipped:
         return shipped[str(path)]
@@ -45,20 +56,24 @@ def config_file(path: str | Path) -> Path:
 
 
 def load_module(file: Path) -> ModuleType:
-    """Run a Python file as a module of its own. Raises UserError, naming it, if that fails."""
+    """Import a Python file as a separate module.
+
+    Raises:
+        UserError: the file cannot be imported; the message names it.
+    """
     name = f"lipinc_plugin_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise UserError(f"{file} is not a Python file; name a .py file")
+        raise UserError(f"{file} is not a Python file; give a .py file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    sys.modules[name] = module  # dataclasses and pickle look up the module of a class there
     sys.path.insert(0, str(file.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     except Exception as error:
-        raise UserError(f"{file} does not run: {type(error).__name__}: {error}") from error
+        raise UserError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(file.resolve().parent))
     return module

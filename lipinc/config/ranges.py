@@ -1,4 +1,6 @@
-"""Value ranges that stand beside the fields of a settings dataclass, and the walker that checks them all.
+"""Value ranges of settings, declared next to each field, and the function that checks all of them.
+
+A field declares its range in its annotation:
 
     dropout: Annotated[float, Range(0, 1)] = 0.5
 """
@@ -12,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included unless `open`. A tuple is in range if each of its items is."""
+    """A closed interval [low, high], or an open one. A tuple is in range if every item is."""
 
     low: float
     high: float = math.inf
@@ -20,10 +22,10 @@ class Range:
     """Exclude both ends."""
 
     def problem(self, value: Any) -> str:
-        """What is wrong with a value: the end of a sentence, or "" if nothing is."""
+        """Describe why a value is out of range, as the end of a sentence; "" if it is in range."""
         values = value if isinstance(value, tuple) else (value,)
         if all(self.low < v < self.high if self.open else self.low <= v <= self.high for v in values):
-            return ""  # comparisons with nan are false
+            return ""  # nan fails every comparison, so it is out of range
         if math.isfinite(self.high):
             return f"must {'lie' if self.open else 'be'} between {self.low} and {self.high}, not {value}"
         return f"must be {'above' if self.open else 'at least'} {self.low}, not {value}"
@@ -38,12 +40,12 @@ class Increasing:
         return "" if 0 < value[0] <= value[1] else f"must be two positive numbers, the smaller first, not {value}"
 
 
-Share = Annotated[float, Range(0, 1)]
-"""A probability, or a part of a whole."""
+UnitInterval = Annotated[float, Range(0, 1)]
+"""A number in [0, 1]: a probability or a fraction."""
 
 
 def range_problems(settings: Any, prefix: str = "") -> Iterator[str]:
-    """Every value of a settings dataclass, and of the dataclasses in it, that lies outside the range of its field."""
+    """Yield one message per out-of-range value of a settings dataclass and of its nested dataclasses."""
     hints = get_type_hints(type(settings), include_extras=True)
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)

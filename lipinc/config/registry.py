@@ -1,4 +1,4 @@
-"""Plug-ins by name: models and data sets register themselves, and the settings find them here."""
+"""Registries of plug-ins: models and data sets register a class under a name, and the config looks it up."""
 
 import difflib
 import importlib
@@ -12,50 +12,65 @@ Plugin = TypeVar("Plugin", bound=type)
 
 
 class Registry(Generic[Plugin]):
-    """Classes by the name that the settings call them by."""
+    """A mapping from plug-in names, as used in the config, to classes."""
 
     def __init__(self, noun: str, package: str):
-        """noun: what they are, for messages. package: the project's own ones.
+        """Create an empty registry.
 
-        That package is imported when a name is first looked up: it may take seconds (torch), which settings must not
-        cost where nobody asks for a model.
+        Args:
+            noun: what the plug-ins are called in error messages.
+            package: the package that defines the built-in plug-ins. It is imported at the first look-up: importing
+                torch takes seconds, which a command that needs no model should not pay.
         """
         self.noun = noun
         self._package = package
         self._classes: dict[str, Plugin] = {}
 
     def add(self, name: str, plugin: Plugin) -> None:
-        """Register a class. Raises UserError if another file has taken its name."""
-        taken = self._classes.get(name)
-        if taken is not None and source_file(taken) != source_file(plugin):
-            raise UserError(f"{source_file(plugin)}: the {self.noun} {name!r} is {source_file(taken)}'s; rename yours")
+        """Register a class.
+
+        Raises:
+            UserError: another file has registered the same name.
+        """
+        registered = self._classes.get(name)
+        if registered is not None and source_file(registered) != source_file(plugin):
+            raise UserError(
+                f"{source_file(plugin)}: the {self.noun} {name!r} is already defined in {source_file(registered)}; "
+                "choose another name"
+            )
         self._classes[name] = plugin
 
     def get(self, name: str) -> Plugin:
-        """The class of a name. Raises UserError, naming the nearest, if there is none."""
+        """Return the class registered under a name.
+
+        Raises:
+            UserError: no class has this name; the message suggests the closest one.
+        """
         if name not in self.names():
-            raise UserError(f"there is no {self.noun} {name!r}: {nearest(name, self.names())}")
+            raise UserError(f"there is no {self.noun} {name!r}: {suggest(name, self.names())}")
         return self._classes[name]
 
     def names(self) -> list[str]:
-        """All names, in alphabetical order."""
+        """Return all registered names in alphabetical order."""
         importlib.import_module(self._package)
         return sorted(self._classes)
 
 
 def source_file(plugin: type) -> str:
-    """The file that a class was defined in, for messages; its module where there is no file."""
+    """Return the file that defines a class, for error messages; its module name if there is no file."""
     try:
         return inspect.getfile(plugin)
     except (TypeError, OSError):
         return plugin.__module__
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: the nearest known one, or all of them."""
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a hint for a misspelt name: the closest known name, or the list of all of them."""
     known = list(known)
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known) or 'none'}"
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"choose one of {', '.join(known)}" if known else "there are none"
 
 
 MODELS: Registry = Registry("model", "lipinc.models")

@@ -1,9 +1,12 @@
-"""Every setting of an experiment, with its unit, its source and the reason for its default, as frozen dataclasses.
+"""Config schema: every setting of an experiment as frozen dataclasses, with units, sources and reasons for defaults.
 
 `config.py` in the repository root (the FakeAVCeleb experiment) and the files in `configs/` are instances of `Config`.
-Any field can be overridden on the command line: `--train.epochs 5`. Ranges stand beside the fields; `Config.check`
-reports every value that makes no sense at once. The options of a data set or of a model stand with it, in
+Any field can be overridden on the command line: `--train.epochs 5`. The valid range is part of each field's type;
+`Config.check` reports all invalid values at once. The options of data sets and models are defined with them, in
 `lipinc/datasets/` and `lipinc/models/`.
+
+"(published)" marks values of the papers or of the authors' code. A sentence that begins with "Kept:" says why a setting
+exists although no shipped config changes it.
 """
 
 from dataclasses import dataclass, field
@@ -11,78 +14,83 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from lipinc.config.ranges import Increasing, Range, Share, range_problems
-from lipinc.config.registry import DATASETS, MODELS, nearest
+from lipinc.config.ranges import Increasing, Range, UnitInterval, range_problems
+from lipinc.config.registry import DATASETS, MODELS, suggest
 from lipinc.errors import UserError
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which videos there are, and their labels: what every data set has. `lipinc.datasets` has the data sets, each a
-    subclass with options of its own; `--data.kind` chooses one."""
+    """The videos and their labels: the options that all data sets share.
+
+    Each data set in `lipinc.datasets` is a subclass with further options; `--data.kind` chooses one.
+    """
 
     root: str = "data"
-    """Dataset root. Cache entries are keyed by the path of a video relative to it."""
+    """Data set root. Cache entries are keyed by the path of a video relative to it."""
     conditions: tuple[str, ...] = ()
-    """Also take every video under each of these conditions (lipinc/synthesis/perturbations.py): crf28 is re-encoded by
-    H.264 at that constant rate factor (0 lossless to 51; 23 is x264's default, 28 is visibly worse), blur3 is a
-    perturbation and its level, `compression` means crf23 crf28 crf35. Compression destroys residues first, so this is
-    training data against it, and metrics under each condition. Each condition costs about as much as extraction."""
+    """Conditions under which every video is used in addition to the original (lipinc/synthesis/perturbations.py).
+    crf28: re-encoded with H.264 at this constant rate factor (0 lossless to 51; 23 is x264's default, 28 is visibly
+    worse). blur3: a perturbation and its level. `compression`: crf23 crf28 crf35. Compression destroys the residues
+    before the picture. Conditions therefore serve as training data for robustness, and metrics are reported for each of
+    them. Extraction time grows in proportion to the number of conditions."""
     forgeries: Annotated[int, Range(0)] = 0
-    """Pseudo-fakes to make of every real video (lipinc/synthesis/pseudo_fakes.py), for training only: they stand for
-    generators of which there are no videos."""
+    """Number of pseudo-fakes made from every real video (lipinc/synthesis/pseudo_fakes.py). They are used for training
+    only and simulate generators without available videos."""
     max_missing: float = 0.05
-    """Share of the indexed videos that may be absent from the disk. More is an error: the root is probably wrong."""
+    """Fraction of the indexed videos that may be missing on disk. If more are missing, the root is probably wrong, and
+    extraction stops with an error."""
     note: str = ""
-    """What a reader must know about this data; printed with its numbers and drawn below every picture."""
+    """A caveat about this data, printed with its metrics and drawn below every plot."""
 
     kind: ClassVar[str] = ""
-    """Name that the data set is registered by."""
+    """Name under which the data set is registered."""
 
     def validate(self) -> list[str]:
-        """Problems with these options that no single range can express, each a sentence."""
+        """Return one message for each problem with these options that no range of a single field expresses."""
         return []
 
 
 @dataclass(frozen=True)
 class MouthConfig:
-    """From a frame to a mouth."""
+    """Face tracking and mouth crops."""
 
     working_width: Annotated[int, Range(16)] = 800
-    """Frames at least twice as wide are reduced by the largest whole factor that keeps this width, in px. The published
-    code scales every frame to 800; enlarging a small frame costs time and adds no information, and an exact width costs
-    more than decoding (docs/performance.md). Kept: large frames in data sets of small faces need a larger one."""
+    """Frames at least twice this width, in px, are downscaled by the largest integer factor that keeps this width. The
+    published code scales every frame to 800 px. Upscaling a small frame takes time and adds no information, and
+    rescaling to an exact width takes longer than decoding (docs/performance.md). Kept: small faces in large frames need
+    a larger value."""
     face: str = "largest"
-    """`largest` (by area summed over the video), `all`, or the rank of one face by that area: 0, 1, ... Kept: data sets
-    with several speakers need `all`; detection sets it for every video."""
+    """`largest` (by area summed over the video), `all`, or the rank of one face by this area: 0, 1, ... Kept: data sets
+    with several speakers need `all`; detection sets it from --face."""
     max_faces: Annotated[int, Range(1)] = 4
-    """How many faces are tracked where there are several. Kept: the cost of a frame grows with it."""
+    """Maximum number of faces to track. Kept: the time per frame grows with it."""
     refine_landmarks: bool = True
-    """Use MediaPipe's attention mesh: more exact lips, for 10 to 40 % more time a frame. Kept: the plain mesh is the
-    faster choice for very large data sets."""
+    """Use MediaPipe's attention mesh: more accurate lips for 10 to 40 % more time per frame. Kept: the plain mesh is
+    faster on very large data sets."""
     cut: Literal["aligned", "native"] = "aligned"
-    """aligned (published): rotated upright by the eyes and scaled to height x width. native: the pixels of the frame
-    itself, never resampled, in a box around the lips of one size per window. Interpolation blurs the noise that the
-    camera left and a generator did not (docs/results.md). Only models that take features accept native mouths, whose
-    size varies."""
+    """aligned (published): the face is rotated upright by the eyes, and the mouth is scaled to height x width. native:
+    the original pixels in a box around the lips, never resampled; the box has one size per window. Interpolation blurs
+    camera noise, which generated mouths lack (docs/results.md). Native mouths vary in size, so only models with feature
+    input accept them."""
     aligned_size: Annotated[int, Range(16)] = 256
     """Side of the aligned face, in px (published)."""
     eye: Annotated[tuple[float, float], Range(0, 0.5, open=True)] = (0.40, 0.40)
-    """Where the eye at the left of the picture lies in the aligned face, as a share of its side (published); the
-    other eye mirrors it."""
-    margin: Share = 0.0
-    """Margin on each side of the tight lip box, as a share of that side of the box. Published: none."""
+    """Position (x, y) of the eye at the left of the picture in the aligned face, as fractions of its side (published).
+    The other eye is at the mirrored position."""
+    margin: UnitInterval = 0.0
+    """Margin on each side of the tight lip box, as a fraction of its width or height. Published: 0."""
     height: Annotated[int, Range(8)] = 64
     """Height of a mouth in px (published)."""
     width: Annotated[int, Range(8)] = 144
     """Width of a mouth in px (published)."""
     residue: Literal["wrapped", "absolute"] = "wrapped"
-    """wrapped: difference of adjacent mouths modulo 256, as the published uint8 code computes it; absolute: its
-    absolute value. Wrapped shows the sign of tiny changes at full contrast: it detects better, and a codec destroys it
+    """wrapped: difference of adjacent mouths modulo 256, as in the published uint8 code. absolute: its absolute value.
+    Wrapped residues show the sign of tiny changes at full contrast. They detect better, but compression destroys them
     first (docs/results.md)."""
 
     def validate(self) -> list[str]:
-        """As `DataConfig.validate`."""
+        """See `DataConfig.validate`."""
         if self.face in ("largest", "all") or (self.face.isdecimal() and int(self.face) < self.max_faces):
             return []
         return [f"mouth.face must be largest, all or a rank below mouth.max_faces, not {self.face!r}"]
@@ -90,113 +98,121 @@ class MouthConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Which frames of a video become windows."""
+    """Sampling of windows: the frames that make up each clip."""
 
     local_frames: Annotated[int, Range(1)] = 5
     """L: adjacent frames with an open mouth (published)."""
     global_frames: Annotated[int, Range(1)] = 3
-    """G: frames of a similar pose elsewhere (published)."""
+    """G: frames with a similar pose from elsewhere in the video (published)."""
     windows: Annotated[int, Range(1)] = 1
-    """K: windows per video at most, spread over it. Published: 1. One window of each FakeAVCeleb lip-sync video makes a
-    cache of about 4 GB; more windows are more training data and a steadier score per video."""
+    """K: maximum number of windows per video, spread over its length. Published: 1. With one window per FakeAVCeleb
+    lip-sync video the cache takes about 4 GB. More windows give more training data and a more stable video score."""
     min_frames: int = 31
-    """Videos with fewer frames that show a face are rejected (published). Kept: short clips need a smaller one."""
+    """Minimum number of frames with a face; shorter videos are rejected (published). Kept: short clips need a smaller
+    value."""
     min_openness: float = 0.01
-    """A mouth counts as open from this share of the face height (published). Kept: an ablation of the papers' rule."""
+    """Minimum height of the lip opening for an open mouth, as a fraction of the face height (published). Kept: for
+    ablations of the papers' sampling rule."""
     tolerance: Annotated[int, Range(0)] = 3
-    """Global frames differ from the last local frame by at most this in each pose ratio, in whole percent (published).
-    Kept: an ablation of the papers' rule."""
+    """Maximum difference of each pose ratio between a global frame and the last local frame, in whole percent
+    (published). Kept: for ablations of the papers' sampling rule."""
     min_gap: Annotated[int, Range(1)] = 4
-    """Global frames are at least this many frames apart, from each other and from the local frames (published: from
-    each other; the paper says 0.09 s). Kept: it has to follow the frame rate."""
+    """Minimum distance of global frames from each other and from the local frames, in frames. Published: from each
+    other only; the paper says 0.09 s. Kept: the right value depends on the frame rate."""
     fallback: Literal["refuse", "nearest"] = "refuse"
-    """Where fewer than G frames lie within the tolerance: reject the video, or take the nearest poses and mark the
-    window."""
+    """What to do if fewer than G frames lie within the tolerance. refuse: reject the video. nearest: take the frames
+    with the nearest poses and mark the window."""
     published_quirks: bool = False
-    """Sample as the published code does, including its faults (lipinc/video/sampling.py), for use with its weights."""
+    """Sample exactly as the published code does, including its bugs (lipinc/video/sampling.py); the published weights
+    need this."""
 
     def validate(self) -> list[str]:
-        """As `DataConfig.validate`."""
+        """See `DataConfig.validate`."""
         if self.published_quirks and self.fallback != "refuse":
-            return ["sampling.published_quirks has no fallback; use refuse"]
+            return ["sampling.published_quirks supports no fallback; use --sampling.fallback refuse"]
         return []
 
 
 @dataclass(frozen=True)
 class CacheConfig:
-    """Where the clips are cached, and how they are computed."""
+    """Location of the clip cache, and how it is built."""
 
     path: str = "cache/fakeavceleb"
     """Folder of the cache and of its manifest.csv."""
     residues: bool = True
-    """Store the residues beside the frames. False halves the cache; they are then computed from the frames when clips
-    are read. Kept: for data sets that would fill the disk."""
+    """Store the residues in addition to the frames. False halves the cache size; the residues are then computed from
+    the frames when clips are read. Kept: for data sets that would fill the disk."""
     workers: Annotated[int, Range(0)] = 0
-    """Worker processes; 0: one per core. Kept: for machines that are shared or short of memory."""
+    """Worker processes; 0: one per core. Kept: for shared machines and machines with little memory."""
     scheduler: Annotated[str, tyro.conf.arg(aliases=("--scheduler",))] = ""
-    """tcp://host:8786 of a dask cluster that shares the file system (docs/guide.md); empty: this machine alone. Kept:
-    no shipped experiment can know the address."""
+    """Address of a dask scheduler, tcp://host:8786, whose workers share the file system (docs/guide.md); empty: this
+    machine only. Kept: the address differs at every site."""
     time_limit: Annotated[float, Range(0)] = 1800
-    """Seconds per video, after which its process is killed and the video is rejected; 0: no limit. An hour of 1080p
-    takes about 20 minutes on one core. Kept: for long videos and slow disks."""
+    """Time limit per video in s; 0: none. At the limit the process is killed and the video is rejected. An hour of
+    1080p video takes about 20 minutes on one core. Kept: for long videos and slow disks."""
     retry: tuple[str, ...] = ()
-    """Reasons of rejection to try again on this run, e.g. crashed time_limit. `missing` and `damaged` are always tried
-    again. Kept: it is given for one run, on the command line."""
+    """Rejection reasons to retry in this run, for example crashed time_limit. `missing` and `damaged` are always
+    retried. Kept: a command-line option for single runs."""
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Train, validation and test split. No identity is ever in two splits."""
+    """Identity-disjoint train, validation and test splits."""
 
     seed: int = 0
-    """Seed of the draw. Kept: another draw shows how much a number depends on it."""
+    """Random seed of the split. Kept: other seeds show how much the metrics depend on the split."""
     train: float = 0.7
-    """Share of the identities in the train split."""
+    """Fraction of the identities in the train split."""
     validation: float = 0.1
-    """Share of the identities in the validation split, which chooses the epoch and the threshold."""
+    """Fraction of the identities in the validation split, which selects the epoch and the threshold."""
     test: float = 0.2
-    """Share of the identities in the test split."""
+    """Fraction of the identities in the test split."""
     target_disjoint: bool = False
-    """Exclude fakes whose driving identity (target1, target2) is in another split than their source. Kept: for
-    FakeAVCeleb, whose source-disjoint split shares driving identities."""
+    """Exclude fakes with a driving identity (target1, target2) from a different split than their source. Kept: in
+    FakeAVCeleb, splits that are disjoint by source still share driving identities."""
     file: str = ""
-    """A CSV with path,split or identity,split (train, validation, test) instead; empty: the split column of the index
-    if it has one, else a stratified draw. Kept: to compare with a published split."""
+    """A CSV with the columns path,split or identity,split (train, validation, test). Empty: use the split column of the
+    index if it has one, else draw a stratified split. Kept: for comparisons on a published split."""
     folds: int = 0
-    """k: cross-validation by identity in k folds instead of the shares above; 0: none. Kept: `lipinc crossval`."""
+    """k of k-fold cross-validation by identity, which replaces the fractions above; 0: off. Kept: for `lipinc
+    crossval`."""
     fold: int = 0
-    """With folds: the test fold; the next one validates, the others train. Kept: `lipinc crossval` sets it."""
+    """With folds: index of the test fold, from 0. The next fold is used for validation, the others for training. Kept:
+    set by `lipinc crossval`."""
     unseen: tuple[str, ...] = ()
-    """Held-out generators: their fakes are neither in train nor in validation, and are the only fakes in test. `all`:
-    every generator is held out, and pseudo-fakes (data.forgeries) are trained and validated on. Kept: `lipinc crossval
-    --leave-out` sets it."""
+    """Held-out generators: their fakes are the only fakes in test, and are neither in train nor in validation. `all`:
+    every generator is held out; training and validation use pseudo-fakes (data.forgeries). Kept: set by `lipinc
+    crossval --leave-out`."""
 
 
 class ModelConfig:
-    """Which model, and those of its options that differ from their defaults: ModelConfig("lipinc", dropout=0.3).
+    """The model name, and the options that differ from their defaults: ModelConfig("lipinc", dropout=0.3).
 
-    `lipinc.models` has the models, each with its options. They are looked up when they are first read, because
-    importing a model imports torch.
+    The models and their options are defined in `lipinc.models`. They are looked up lazily, because importing a model
+    imports torch.
     """
 
     def __init__(self, name: str = "lipinc", **given: Any):
-        """Raises nothing: unknown names and options are reported by `options`."""
+        """Store the name and the given options. `options` reports unknown names and options."""
         self.name = name
         self.given = given
 
     @property
     def options(self) -> Any:
-        """All options of the model, as the dataclass that it declares. Raises UserError on a name of no model and on
-        options that it does not have."""
+        """All options of the model, an instance of its options dataclass.
+
+        Raises:
+            UserError: no model has this name, or the model has no such option.
+        """
         kind = MODELS.get(self.name).Options
         for option in self.given:
             if option not in kind.__dataclass_fields__:
-                hint = nearest(option, kind.__dataclass_fields__)
+                hint = suggest(option, kind.__dataclass_fields__)
                 raise UserError(f"model {self.name} has no option {option!r}: {hint}")
         return kind(**self.given)
 
     def replace(self, **changes: Any) -> "ModelConfig":
-        """A copy with other options."""
+        """Return a copy with changed options."""
         return ModelConfig(self.name, **{**self.given, **changes})
 
     def __eq__(self, other: object) -> bool:
@@ -211,123 +227,128 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Total loss = sum of weight x term over the registered terms (lipinc/losses/total.py)."""
+    """Weights of the loss terms. Total loss = sum of weight x term over all registered terms.
+
+    The terms are defined in lipinc/losses/total.py.
+    """
 
     classification: Annotated[float, Range(0)] = 1.0
-    """Weight of the cross-entropy (published). Kept: 0 trains on the other terms alone, to study them."""
+    """Weight of the cross-entropy (published). Kept: 0 trains on the other terms only, for ablations."""
     inconsistency: Annotated[float, Range(0)] = 5.0
-    """Weight of the inconsistency loss (published); 0: not computed."""
-    label_smoothing: Share = 0.0
+    """Weight of the inconsistency loss (published); at 0 it is not computed."""
+    label_smoothing: UnitInterval = 0.0
     """Label smoothing of the cross-entropy."""
     other: tuple[tuple[str, float], ...] = ()
-    """Weights of further registered terms, e.g. (("smoothness", 0.1),). Kept: for plug-ins (docs/extending.md)."""
+    """Weights of additional registered terms, for example (("smoothness", 0.1),). Kept: for plug-ins
+    (docs/extending.md)."""
 
     def weights(self) -> dict[str, float]:
-        """Weight of each term by name, without those of weight 0."""
+        """Return term name -> weight for all terms with a nonzero weight."""
         weights = {"classification": self.classification, "inconsistency": self.inconsistency, **dict(self.other)}
         return {name: weight for name, weight in weights.items() if weight}
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Training augmentation: one draw per clip, the same for all its frames, before the residue is computed."""
+    """Training augmentation: drawn once per clip, applied equally to all its frames before residues are computed."""
 
-    flip: Share = 0.5
+    flip: UnitInterval = 0.5
     """Probability of a horizontal flip."""
-    shift: Share = 0.0
-    """Largest shift, as a share of the height and width of the mouth; the edge is repeated. Mouths are cut tightly:
-    without it a network that reads fixed places memorises people."""
-    brightness: Share = 0.0
-    """Factor drawn from 1 -+ this. 0: off."""
-    contrast: Share = 0.0
-    """Factor drawn from 1 -+ this. 0: off."""
-    compression: Share = 0.0
+    shift: UnitInterval = 0.0
+    """Maximum shift, as a fraction of the mouth height and width; edge pixels are repeated. Mouth crops are tight:
+    without shifts, a network without translation invariance memorises people."""
+    brightness: UnitInterval = 0.0
+    """Half-width of the uniform range of the factor around 1; 0: off."""
+    contrast: UnitInterval = 0.0
+    """Half-width of the uniform range of the factor around 1; 0: off."""
+    compression: UnitInterval = 0.0
     """Probability of a JPEG round trip of each frame."""
     jpeg_quality: Annotated[tuple[int, int], Increasing()] = (30, 95)
-    """Range of its quality. Kept: the strength of this augmentation."""
-    blur: Share = 0.0
+    """Range of the JPEG quality. Kept: sets the strength of this augmentation."""
+    blur: UnitInterval = 0.0
     """Probability of a Gaussian blur."""
     blur_sigma: Annotated[tuple[float, float], Increasing()] = (0.5, 2.0)
-    """Range of its standard deviation, in px. Kept: the strength of this augmentation."""
-    rescale: Share = 0.0
-    """Probability of scaling down and up again."""
+    """Range of the blur's standard deviation, in px. Kept: sets the strength of this augmentation."""
+    rescale: UnitInterval = 0.0
+    """Probability of downscaling followed by upscaling to the original size."""
     rescale_range: Annotated[tuple[float, float], Increasing()] = (0.4, 0.9)
-    """Range of its factor. Kept: the strength of this augmentation."""
+    """Range of the downscaling factor. Kept: sets the strength of this augmentation."""
 
     def active(self) -> list[str]:
-        """The augmentations that are switched on. Each of them changes pixels."""
+        """Return the names of the enabled augmentations. Each of them changes pixels."""
         names = ("flip", "shift", "brightness", "contrast", "compression", "blur", "rescale")
         return [name for name in names if getattr(self, name)]
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How it is trained."""
+    """Training: schedule, optimiser, data loading and hardware."""
 
     epochs: Annotated[int, Range(1)] = 40
-    """The papers do not say; early stopping ends it."""
+    """Maximum number of epochs; training usually stops early. The papers do not specify it."""
     patience: Annotated[int, Range(1)] = 10
-    """Epochs without a better validation AUC before training stops."""
+    """Early stopping: epochs without an improved validation AUC before training stops."""
     select: Literal["auc", "last"] = "auc"
-    """Which epoch is kept: that of the best validation AUC, or the last one, without early stopping. The last one is
-    the end of a cosine schedule, for validation splits too small to choose by: an AUC of 20 videos moves by 0.1 by
-    chance."""
+    """Checkpoint selection. auc: the epoch with the best validation AUC. last: the last epoch, without early stopping;
+    combine it with a cosine schedule if the validation split is too small for selection. The AUC of 20 videos varies by
+    0.1 by chance."""
     batch_size: Annotated[int, Range(2)] = 32
-    """Clips per step, over all processes. (The papers do not say.)"""
+    """Clips per step, summed over all processes. The papers do not specify it."""
     optimizer: Literal["adam", "adamw"] = "adam"
-    """Published: adam, with the next two."""
+    """Published: adam, with the next two settings."""
     learning_rate: Annotated[float, Range(0, float("inf"), open=True)] = 1e-3
     """Published; adamw with epsilon 1e-8 needs about 1e-4."""
     adam_epsilon: Annotated[float, Range(0)] = 0.1
-    """Published. So large an epsilon damps small gradients: do not clip the gradient as well."""
+    """Published. This large epsilon damps small gradients; do not combine it with gradient clipping."""
     weight_decay: Annotated[float, Range(0)] = 0.0
-    """adamw only."""
+    """Weight decay, for adamw only."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """cosine: down to zero over all epochs, after `warmup` of them."""
+    """cosine: after `warmup`, the learning rate decays to zero at the last epoch."""
     warmup: Annotated[float, Range(0)] = 0.0
     """Epochs of linear warm-up."""
     clip_gradient: Annotated[float, Range(0)] = 0.0
-    """Largest norm of the gradient; 0: off (published). Kept: for models whose loss spikes."""
+    """Gradient clipping: maximum norm; 0: off (published). Kept: for models with unstable training."""
     clips_per_epoch: Annotated[int, Range(0)] = 0
-    """Clips drawn per epoch, half of them real; 0: as many as there are training clips."""
+    """Clips drawn per epoch; 0: the number of training clips."""
     bag: Annotated[int, Range(1)] = 1
-    """For models that take features: windows of one video whose features are averaged into one training example."""
+    """For models with feature input: number of windows of one video that are averaged into one training example."""
     balanced: bool = True
-    """Draw reals and fakes equally often (FakeAVCeleb: 500 against 9 602), and pseudo-fakes as often as other fakes.
-    Kept: to train on the frequencies of the data set."""
+    """Draw reals and fakes equally often (FakeAVCeleb has 500 and 9 602), and among the fakes, pseudo-fakes and others
+    equally often. Kept: False trains on the class frequencies of the data set."""
     amp: bool = True
-    """bf16 autocast on CUDA, never on the CPU. Kept: float32 tells whether a difference is due to rounding."""
+    """bf16 autocast on CUDA; never used on the CPU. Kept: float32 runs show whether a difference is due to rounding."""
     compile: bool = False
-    """torch.compile the model. Kept: on CUDA it pays after some hundred steps."""
+    """Compile the model with torch.compile. Kept: saves time on CUDA in runs of more than a few hundred steps."""
     deterministic: bool = False
-    """Ask torch for deterministic kernels where it has them (on CUDA not for the max pooling of lipinc); slower. Data
-    order, augmentation and dropout depend on `seed` and the epoch anyway. Kept: for bit-exact reruns on CUDA."""
+    """Use deterministic torch kernels where available; slower. (CUDA has none for the max pooling of lipinc.) Data
+    order, augmentation and dropout always depend on `seed` and the epoch only. Kept: for bit-exact reruns on CUDA."""
     seed: Annotated[int, Range(0)] = 0
-    """Seed of initial weights, dropout, data order and augmentation. Kept: results need several seeds."""
+    """Random seed of initial weights, dropout, data order and augmentation. Kept: results are reported over several
+    seeds."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    """auto: CUDA where there is one. Kept: it depends on the machine."""
+    """auto: CUDA if available, else the CPU. Kept: depends on the machine."""
     loader_workers: Annotated[int, Range(0)] = 2
-    """Processes that read and augment clips; 0: in the training process."""
+    """Data loader processes, which read and augment clips; 0: load in the training process."""
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """How predictions are evaluated."""
+    """Evaluation of predictions."""
 
     bootstrap: Annotated[int, Range(1)] = 1000
-    """Resamples of the identities behind each 95 % interval. Kept: fewer make large comparisons faster."""
+    """Bootstrap resamples of the identities for each 95 % interval. Kept: fewer make large comparisons faster."""
     seed: Annotated[int, Range(0)] = 0
-    """Seed of the resamples. Kept: another seed shows the error of the interval itself."""
+    """Random seed of the bootstrap. Kept: other seeds show the sampling error of the interval itself."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """One experiment."""
+    """All settings of one experiment."""
 
     name: str = "fakeavceleb_lipinc"
-    """Run folder: <output>/<name>/."""
+    """Name of the run folder, <output>/<name>/."""
     output: str = "outputs"
-    """Where run folders go."""
+    """Parent folder of the run folders."""
     data: DataConfig = field(default_factory=lambda: DATASETS.get("fakeavceleb")())
     mouth: MouthConfig = field(default_factory=MouthConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -340,13 +361,17 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     def check(self, *, with_model: bool = True) -> None:
-        """Raise UserError with every value that makes no sense, all at once.
+        """Validate all settings.
 
-        with_model: also check the options of the model and what they rule out, which imports torch.
+        Args:
+            with_model: also validate the model options and their combination with other settings. Imports torch.
+
+        Raises:
+            UserError: some values are invalid; the message lists all of them.
         """
         problems = [*range_problems(self), *self.data.validate(), *self.mouth.validate(), *self.sampling.validate()]
         if not self.name or "/" in self.name or self.name in (".", ".."):
-            problems.append(f"name must be the name of a folder, not {self.name!r}")
+            problems.append(f"name must be a valid folder name, not {self.name!r}")
         if with_model:
             problems += range_problems(self.model.options, "model.")
             problems += MODELS.get(self.model.name).validate(self)

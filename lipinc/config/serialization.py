@@ -1,4 +1,4 @@
-"""Configs as JSON: what is saved with every run and in every checkpoint, and read back from there."""
+"""Config serialisation: configs as JSON, saved with every run and in every checkpoint."""
 
 import dataclasses
 import json
@@ -10,11 +10,11 @@ from lipinc.config.schema import Config, DataConfig, ModelConfig
 from lipinc.errors import UserError
 
 VERSION = 2
-"""Of the saved form. 1 had the options of all models in one section, and no version."""
+"""Version of the JSON format. Version 1 had no version field and kept the options of all models in one section."""
 
 
 def to_json(config: Config) -> str:
-    """The resolved config as JSON, with every option of its data set and model."""
+    """Return the resolved config as JSON, with every option of its data set and model."""
     sections = {field.name: getattr(config, field.name) for field in dataclasses.fields(Config)}
     values = {name: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for name, v in sections.items()}
     values["data"] = {"kind": config.data.kind, **values["data"]}
@@ -23,25 +23,28 @@ def to_json(config: Config) -> str:
 
 
 def model_values(model: ModelConfig) -> dict[str, Any]:
-    """Name and all options of a model, as JSON can say them."""
+    """Return the name and all options of a model as JSON values."""
     return {"name": model.name, **dataclasses.asdict(model.options)}
 
 
 def from_json(values: dict[str, Any]) -> Config:
-    """A config from what `to_json` wrote, also in earlier versions.
+    """Read a config from the values that `to_json` wrote, in this or an earlier version.
 
-    A data set that is not registered here is read as what all data sets have: a checkpoint can be used without the code
-    of the data set that it was trained on. Raises UserError on fields and values that this version does not know.
+    If the data set is not registered, only the options that all data sets share are read. A checkpoint can therefore
+    be used without the code of its training data set.
+
+    Raises:
+        UserError: a field or a value is unknown to this version.
     """
     values = dict(upgrade(values) if "version" not in values else values)
     if values.pop("version") != VERSION:
-        raise UserError("the saved config was written by a later version of lipinc; upgrade")
+        raise UserError("the saved config was written by a newer version of lipinc; upgrade lipinc")
     data = dict(values.get("data", {}))
     kind = data.pop("kind", "fakeavceleb")
     known = kind in DATASETS.names()
     dataset = DATASETS.get(kind) if known else DataConfig
-    common = {field.name for field in dataclasses.fields(dataset)}
-    sections: dict[str, Any] = {"data": _build(dataset, data if known else {k: data[k] for k in data if k in common})}
+    fields = {field.name for field in dataclasses.fields(dataset)}
+    sections: dict[str, Any] = {"data": _build(dataset, data if known else {k: data[k] for k in data if k in fields})}
     if "model" in values:
         options = dict(values["model"])
         sections["model"] = ModelConfig(str(options.pop("name", "lipinc")), **_as_tuples(options))
@@ -50,11 +53,12 @@ def from_json(values: dict[str, Any]) -> Config:
 
 
 def _build(kind: type, given: dict[str, Any]) -> Any:
+    """Build a settings dataclass from JSON values, checking field names and types."""
     types = get_type_hints(kind, include_extras=True)
     fields = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(given.keys() - fields)
     if unknown:
-        raise UserError(f"the saved config has fields that this version does not know: {str(unknown)[1:-1]:.80}")
+        raise UserError(f"the saved config has unknown fields: {str(unknown)[1:-1]:.80}; upgrade lipinc")
     built = kind(
         **{
             name: _build(types[name], value) if dataclasses.is_dataclass(types[name]) else _as_tuples(value)
@@ -63,12 +67,12 @@ def _build(kind: type, given: dict[str, Any]) -> Any:
     )
     for name in given:
         if not _fits(value := getattr(built, name), types[name]):
-            raise UserError(f"the saved config has a {name} that this version does not know: {str(value)[:80]!r}")
+            raise UserError(f"the saved config has an invalid {name}: {str(value)[:80]!r}")
     return built
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of the type that a field is annotated with."""
+    """Return whether a value has the annotated type of its field."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _fits(value, inner[0])
@@ -81,7 +85,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _as_tuples(value: Any) -> Any:
-    """A JSON value with lists as tuples again."""
+    """Convert the lists of a JSON value back to tuples."""
     if isinstance(value, dict):
         return {name: _as_tuples(one) for name, one in value.items()}
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

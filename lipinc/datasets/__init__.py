@@ -1,4 +1,4 @@
-"""Data sets: which videos there are, and their labels. One file a data set; `--data.kind` chooses one."""
+"""Data sets: indexes of videos with labels. Each data set is one file; `--data.kind` selects one."""
 
 from lipinc.datasets.csv_index import CsvIndex
 from lipinc.datasets.dataset import Dataset, check_present, load_videos, register_dataset

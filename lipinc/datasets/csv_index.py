@@ -1,10 +1,10 @@
-"""Any data set with a CSV index: a path and a label for each video, better also a person."""
+"""CSV data set: any videos with a CSV index of paths, labels and, preferably, identities."""
 
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.records import INDEX_COLUMNS, UNKNOWN_GENERATOR, Label, VideoRecord, as_key, clean_texts
 from lipinc.errors import UserError
@@ -19,35 +19,38 @@ LABEL_NAMES = {"real": Label.REAL, "0": Label.REAL, "fake": Label.FAKE, "1": Lab
 @register_dataset("csv")
 @dataclass(frozen=True)
 class CsvIndex(Dataset):
-    """Videos that a CSV lists, a row each: path and label, and where they are known identity, generator, split, pair
-    and the other columns of `VideoRecord`."""
+    """Videos listed in a CSV, one per row.
+
+    The columns path and label are required. Identity, generator, split, pair and the other columns of `VideoRecord` are
+    optional.
+    """
 
     index: str = ""
-    """The CSV; empty: <root>/index.csv."""
+    """Path of the CSV; empty: <root>/index.csv."""
     columns: tuple[tuple[str, str], ...] = ()
-    """Pairs of our column and the file's: (("path", "file"),), or {"path": "file"} in a config file, reads the path
-    from the column "file". A column that is not mapped is looked up under its own name."""
+    """Column mapping as pairs (our name, name in the file): (("path", "file"),), or {"path": "file"} in a config file,
+    reads the path from the column "file". Columns that are not mapped keep their names."""
 
     def __post_init__(self) -> None:
         if isinstance(self.columns, dict):
             object.__setattr__(self, "columns", tuple(self.columns.items()))
 
     def index_file(self) -> Path:
-        """As `Dataset.index_file`."""
+        """See `Dataset.index_file`."""
         return Path(self.index or Path(self.root, "index.csv"))
 
     def load(self) -> list[VideoRecord]:
-        """As `Dataset.load`, in index order."""
+        """See `Dataset.load`. Records are in index order."""
         table = read_table(self.index_file())
         mapped = dict(self.columns)
         for ours in mapped:
             if ours not in COLUMNS:
-                raise UserError(f"data.columns maps {ours!r}, which is no column of ours: {nearest(ours, COLUMNS)}")
+                raise UserError(f"data.columns maps the unknown column {ours!r}: {suggest(ours, COLUMNS)}")
         columns = {ours: mapped.get(ours, ours) for ours in COLUMNS}
         table.require((columns["path"], columns["label"], *mapped.values()))
         present = {ours: theirs for ours, theirs in columns.items() if theirs in table.columns}
         if "identity" not in present:
-            log.warning("%s has no identity column: every video counts as a person of its own", table.path)
+            log.warning("%s has no identity column: every video is treated as a separate person", table.path)
 
         records: dict[str, tuple[int, VideoRecord]] = {}
         for number, row in table.rows:
@@ -55,12 +58,12 @@ class CsvIndex(Dataset):
             first_number, first = records.setdefault(record.key, (number, record))
             if first != record:
                 where = table.where(number)
-                raise UserError(f"{where} contradicts row {first_number} on {record.key}: drop the wrong one")
+                raise UserError(f"{where} contradicts row {first_number} for {record.key}: remove the wrong row")
         return _with_pairs([record for _, record in records.values()])
 
 
 def _with_pairs(records: list[VideoRecord]) -> list[VideoRecord]:
-    """`pair` as a key, where the index names the real video by its stem. One that is not there is left out."""
+    """Resolve `pair` to the key of a real video; the index may name it by path or by stem. Unknown pairs become ""."""
     reals = {record.path: record.path for record in records if record.label is Label.REAL}
     reals = {PurePosixPath(path).stem: path for path in reals} | reals
     return [replace(record, pair=reals.get(record.pair, "")) for record in records]
@@ -71,10 +74,10 @@ def _csv_record(row: dict[str, str], where: str) -> VideoRecord:
     row = clean_texts(row, where)
     label = LABEL_NAMES.get(row["label"].lower())
     if label is None:
-        raise UserError(f"{where}: the label {row['label']!r} is none of {', '.join(LABEL_NAMES)}: mend it")
+        raise UserError(f"{where}: the label {row['label']!r} must be one of {', '.join(LABEL_NAMES)}")
     identity = row.get("identity", key)
     if not identity:
-        raise UserError(f"{where}: the identity is empty: name the person of every video, or drop the column")
+        raise UserError(f"{where}: the identity is empty: name the person in every row, or remove the column")
     texts = {name: row.get(name, "") for name in INDEX_COLUMNS}
     if label is Label.REAL:
         texts |= {"generator": "", "pair": ""}

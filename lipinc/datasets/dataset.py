@@ -1,4 +1,4 @@
-"""What a data set is: options, and `load()`; and what is done with the videos of any of them."""
+"""Data set base class and registration, and the functions that apply to the videos of every data set."""
 
 import os
 import unicodedata
@@ -18,24 +18,25 @@ Kind = TypeVar("Kind", bound=type)
 
 @dataclass(frozen=True)
 class Dataset(DataConfig):
-    """Base of all data sets: a dataclass whose fields are its options.
+    """Base class of all data sets: a dataclass whose fields are the options.
 
-    To add one, write a subclass in a file of its own and register it: see docs/extending.md.
+    To add a data set, write a subclass in a separate file and register it: see docs/extending.md.
     """
 
     def load(self) -> list[VideoRecord]:
-        """One record for each video file of the data set. Reads the index, no video file.
+        """Return one record per video file. Reads the index only, not the videos.
 
-        Raises UserError on an index that cannot be read or contradicts itself.
+        Raises:
+            UserError: the index cannot be read or contradicts itself.
         """
         raise NotImplementedError
 
     def index_file(self) -> Path | None:
-        """The file that lists the videos, so that a cache older than its index is noticed; None where there is none."""
+        """Return the index file, so that a cache older than its index is detected; None if there is no index file."""
         return None
 
     def validate(self) -> list[str]:
-        """As `DataConfig.validate`."""
+        """See `DataConfig.validate`."""
         try:
             expand_conditions(self.conditions)
         except ValueError as error:
@@ -44,14 +45,18 @@ class Dataset(DataConfig):
 
 
 def register_dataset(name: str) -> Callable[[Kind], Kind]:
-    """Class decorator: the data set that `--data.kind NAME` chooses. Raises UserError on a class that is none."""
+    """Class decorator that registers a data set for `--data.kind NAME`.
+
+    Raises:
+        UserError: the class is not a valid data set.
+    """
 
     def register(kind: Kind) -> Kind:
         where = f"{source_file(kind)}: the data set {name!r}"
         if not (isinstance(kind, type) and issubclass(kind, Dataset) and is_dataclass(kind)):
-            raise UserError(f"{where} must be a dataclass that derives from lipinc.datasets.Dataset")
+            raise UserError(f"{where} must be a dataclass derived from lipinc.datasets.Dataset")
         if kind.load is Dataset.load:
-            raise UserError(f"{where} lacks load(self) -> list[VideoRecord]")
+            raise UserError(f"{where} must define load(self) -> list[VideoRecord]")
         kind.kind = name
         DATASETS.add(name, kind)
         return kind
@@ -60,17 +65,21 @@ def register_dataset(name: str) -> Callable[[Kind], Kind]:
 
 
 def load_videos(data: DataConfig) -> list[VideoRecord]:
-    """The videos of a data set, each followed by the versions of it that `forgeries` and `conditions` ask for.
+    """Load the videos of a data set, each followed by its pseudo-fakes and conditions.
 
-    Raises UserError on an index that cannot be read, contradicts itself, names no video, or names two whose clips would
-    be one file of the cache.
+    Returns:
+        One record per video and version, as `data.forgeries` and `data.conditions` request.
+
+    Raises:
+        UserError: the index cannot be read, contradicts itself, lists no videos, or lists two videos that would share
+            one cache file.
     """
     records = data.load()
     if not (isinstance(records, list) and all(isinstance(record, VideoRecord) for record in records)):
         found = type(records[0] if isinstance(records, list) else records).__name__
         raise UserError(f"load() of the data set {data.kind!r} must return a list of VideoRecord, not of {found}")
     if not records:
-        raise UserError(f"{data.index_file() or data.root} names no video to take: check data.root and data.index")
+        raise UserError(f"{data.index_file() or data.root} lists no usable video: check data.root and data.index")
     conditions = (RAW, *expand_conditions(data.conditions))
     versions = [
         replace(version, condition=condition)
@@ -83,18 +92,19 @@ def load_videos(data: DataConfig) -> list[VideoRecord]:
 
 
 def _check_keys(records: Iterable[VideoRecord]) -> None:
-    """A cache may lie on a disk that takes A.mp4 and a.mp4, or two spellings of é, for one file."""
+    """Raise UserError if two keys collide on file systems that ignore case or Unicode normalisation."""
     firsts: dict[str, VideoRecord] = {}
     for record in records:
         first = firsts.setdefault(unicodedata.normalize("NFC", record.key).casefold(), record)
         if first is not record:
-            raise UserError(f"{first.key} and {record.key} would be one file on some disks: rename one")
+            raise UserError(f"{first.key} and {record.key} would be one file on some file systems: rename one")
 
 
 def check_present(records: Iterable[VideoRecord], data: DataConfig) -> set[str]:
-    """Keys of the records whose file is not below the dataset root.
+    """Return the keys of the records without a file below the data set root.
 
-    Raises UserError when they are more than `data.max_missing` of all: a wrong root, not a few lost files.
+    Raises:
+        UserError: the fraction of missing files exceeds `data.max_missing`, which indicates a wrong root.
     """
     records = list(records)
     missing = [record.key for record in records if not os.path.isfile(os.path.join(data.root, record.path))]
@@ -102,6 +112,6 @@ def check_present(records: Iterable[VideoRecord], data: DataConfig) -> set[str]:
         first = os.path.join(data.root, next(record.path for record in records if record.key in set(missing)))
         raise UserError(
             f"{len(missing)} of {len(records)} videos are missing, the first is {first}: set data.root, now "
-            f"{data.root}, to the folder where the index's paths start, or raise data.max_missing"
+            f"{data.root}, to the folder that the paths in the index are relative to, or increase data.max_missing"
         )
     return set(missing)

@@ -1,6 +1,6 @@
-"""FakeAVCeleb v1.2: videos of celebrities with lip-syncs and face swaps of them, by its meta_data.csv.
+"""FakeAVCeleb v1.2: celebrity videos with lip-synced and face-swapped fakes, indexed by meta_data.csv.
 
-Source: Khalid et al., FakeAVCeleb, NeurIPS Datasets and Benchmarks 2021. The data set is given out on request only.
+Source: Khalid et al., FakeAVCeleb, NeurIPS Datasets and Benchmarks 2021. The data set is available on request only.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.records import PSEUDO, Label, VideoRecord, as_key, clean_texts
 from lipinc.errors import UserError
@@ -24,8 +24,8 @@ FAKEAVCELEB_METHODS = {
     "faceswap-wav2lip": Label.FAKE,
     PSEUDO: Label.FAKE,
 }
-"""Label of the picture: rtvc clones the voice and leaves the picture alone. Pseudo-fakes are no part of the set: they
-are what lipinc/commands/forge.py writes in its layout."""
+"""Method -> label of the picture. rtvc clones the voice only, so its picture is real. Pseudo-fakes are not part of
+FakeAVCeleb: lipinc/commands/forge.py writes them in the same layout."""
 FAKEAVCELEB_TYPES = {
     "A": "RealVideo-RealAudio",
     "B": "RealVideo-FakeAudio",
@@ -36,40 +36,40 @@ FAKEAVCELEB_TYPES = {
 FAKEAVCELEB_COLUMNS = (
     "source", "target1", "target2", "method", "category", "type", "race", "gender", "filename", "path",
 )  # fmt: skip
-"""Of its meta_data.csv, in the one of the two known forms that we write."""
+"""Columns of meta_data.csv, in the header form that this project writes; see `read_fakeavceleb_index`."""
 
 
 @register_dataset("fakeavceleb")
 @dataclass(frozen=True)
 class FakeAVCeleb(Dataset):
-    """FakeAVCeleb, or a data set in its layout."""
+    """FakeAVCeleb, or another data set in the same layout."""
 
     root: str = "data/FakeAVCeleb_v1.2"
     """The folder that holds meta_data.csv and RealVideo-RealAudio/."""
     index: str = ""
-    """Its index; empty: <root>/meta_data.csv."""
+    """Path of the index; empty: <root>/meta_data.csv."""
     fake_methods: tuple[str, ...] = ("wav2lip",)
-    """Methods that count as lip-sync fakes. Rows of the other fake methods are left out."""
+    """Methods used as fakes. Rows of other fake methods are ignored."""
     include_rtvc: bool = False
-    """Also take category B (rtvc), whose video is real and whose audio is cloned. Kept: 500 more real videos, for
-    measuring false accusations."""
+    """Also use category B (rtvc), which has real video and cloned audio. Kept: 500 more real videos for measuring the
+    false positive rate."""
 
     def index_file(self) -> Path:
-        """As `Dataset.index_file`."""
+        """See `Dataset.index_file`."""
         return Path(self.index or Path(self.root, "meta_data.csv"))
 
     def load(self) -> list[VideoRecord]:
-        """As `Dataset.load`, in index order; each fake's `pair` is the real video of its source."""
+        """See `Dataset.load`. Records are in index order; the `pair` of a fake is the real video of its source."""
         fakes = [method for method, label in FAKEAVCELEB_METHODS.items() if label is Label.FAKE]
         for method in self.fake_methods:
             if method not in fakes:
                 raise UserError(
-                    f"data.fake_methods names {method!r}, which is no fake method: {nearest(method, fakes)}"
+                    f"data.fake_methods names {method!r}, which is not a fake method: {suggest(method, fakes)}"
                 )
-        taken = {"real", *self.fake_methods} | ({"rtvc"} if self.include_rtvc else set())
-        # Taking before de-duplicating keeps, of a file listed under two methods, the row whose method counts.
+        selected = {"real", *self.fake_methods} | ({"rtvc"} if self.include_rtvc else set())
+        # Filter before de-duplicating: a file listed under two methods keeps the row with the selected method.
         rows = read_fakeavceleb_index(self.index_file())
-        records = unique_files(record for record in rows if record.method in taken)
+        records = unique_files(record for record in rows if record.method in selected)
         reals = {record.identity: record.key for record in records if record.method == "real"}
         return [
             replace(record, pair=reals.get(record.identity, "")) if record.label is Label.FAKE else record
@@ -78,12 +78,13 @@ class FakeAVCeleb(Dataset):
 
 
 def read_fakeavceleb_index(path: str | Path) -> list[VideoRecord]:
-    """Every row of FakeAVCeleb's meta_data.csv, the files it lists twice included; see `unique_files`.
+    """Read every row of FakeAVCeleb's meta_data.csv, including files listed twice; see `unique_files`.
 
-    Two header forms are known: the folder under `path` and the file name under `filename`, or the file name under
-    `path` and the folder under a last column without a name. The leading "FakeAVCeleb..." of a folder is the data
-    set's own name and no part of the key. Raises UserError on an unknown method, and where the method contradicts the
-    type or the category, with the row.
+    Two header forms exist: folder in `path` and file name in `filename`; or file name in `path` and folder in an
+    unnamed last column. The leading "FakeAVCeleb..." of a folder is the data set's name, not part of the key.
+
+    Raises:
+        UserError: a method is unknown or contradicts the type or the category; the message names the row.
     """
     table = read_table(path)
     last = table.columns[-1]
@@ -94,10 +95,12 @@ def read_fakeavceleb_index(path: str | Path) -> list[VideoRecord]:
 
 
 def unique_files(records: Iterable[VideoRecord]) -> list[VideoRecord]:
-    """The first record of each key.
+    """Return the first record of each key.
 
-    FakeAVCeleb lists 22 files twice, as wav2lip and as faceswap-wav2lip. Raises UserError if two records of a file
-    differ in label or identity.
+    FakeAVCeleb lists 22 files twice, as wav2lip and as faceswap-wav2lip.
+
+    Raises:
+        UserError: two records of one file differ in label or identity.
     """
     unique: dict[str, VideoRecord] = {}
     for record in records:
@@ -105,7 +108,7 @@ def unique_files(records: Iterable[VideoRecord]) -> list[VideoRecord]:
         if (first.label, first.identity) != (record.label, record.identity):
             raise UserError(
                 f"the index lists {record.key} as {first.label.name.lower()} of {first.identity} and as "
-                f"{record.label.name.lower()} of {record.identity}: drop the wrong row"
+                f"{record.label.name.lower()} of {record.identity}: remove the wrong row"
             )
     return list(unique.values())
 
@@ -116,12 +119,12 @@ def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: st
     row = clean_texts(others, where)
     method, category, kind, source = row["method"], row["category"], row["type"], row["source"]
     if method not in FAKEAVCELEB_METHODS:
-        raise UserError(f"{where}: unknown method {method!r}: {nearest(method, FAKEAVCELEB_METHODS)}")
+        raise UserError(f"{where}: unknown method {method!r}: {suggest(method, FAKEAVCELEB_METHODS)}")
     label = FAKEAVCELEB_METHODS[method]
     if FAKEAVCELEB_TYPES.get(category) != kind or kind.startswith("RealVideo-") != (label is Label.REAL):
-        raise UserError(f"{where}: method {method} contradicts category {category!r} or type {kind!r}: mend the row")
+        raise UserError(f"{where}: method {method} contradicts category {category!r} or type {kind!r}: correct the row")
     if not source or not name:
-        raise UserError(f"{where}: the source or the file name is empty: mend the row")
+        raise UserError(f"{where}: the source or the file name is empty: correct the row")
     parts = as_key(folder, where).split("/")
     if parts[0].startswith("FakeAVCeleb"):
         del parts[0]
@@ -130,7 +133,7 @@ def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: st
         path=as_key("/".join((*parts, name)), where),
         label=label,
         identity=source,
-        # Other cells hold scraps of the file name: "fake.mp4", "1.mp4", video ids, numbers, "-".
+        # Other cells contain fragments of file names ("fake.mp4", "1.mp4"), video ids, numbers or "-".
         targets=tuple(target for target in targets if re.fullmatch(r"id\d+", target)),
         method=method,
         generator="" if label is Label.REAL else method,

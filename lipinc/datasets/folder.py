@@ -1,4 +1,4 @@
-"""Videos in a folder `real` and a folder `fake`."""
+"""Folder data set: videos in the folders `real` and `fake`."""
 
 import logging
 from dataclasses import dataclass
@@ -15,32 +15,32 @@ log = logging.getLogger(__name__)
 @register_dataset("folder")
 @dataclass(frozen=True)
 class Folder(Dataset):
-    """<root>/real and <root>/fake, searched to any depth and through links; hidden files are left out.
+    """Videos below <root>/real and <root>/fake, at any depth. Links are followed; hidden files are ignored.
 
-    The first sub-folder below real/ or fake/ is the identity, so fake/<generator>/... would read as one person. A video
-    without such a sub-folder is a person of its own, named by its stem: real/ann.mp4 and fake/ann.mp4 are one.
+    The first sub-folder below real/ or fake/ is the identity; a layout fake/<generator>/... would therefore be read as
+    one person. Without sub-folders the file stem is the identity: real/ann.mp4 and fake/ann.mp4 show the same person.
     """
 
     def load(self) -> list[VideoRecord]:
-        """As `Dataset.load`, sorted by key."""
+        """See `Dataset.load`. Records are sorted by key."""
         records: list[VideoRecord] = []
         visited: dict[tuple[int, int], str] = {}
         for label in Label:
             folder = Path(self.root) / label.name.lower()
             if not folder.is_dir():
-                raise UserError(f"{folder} is no folder: data.root must hold a folder real and a folder fake")
-            files = list(walk_video_files(folder, on_error=_refuse_folder, follow_links=True, visited=visited))
+                raise UserError(f"{folder} is not a folder: data.root must contain the folders real and fake")
+            files = list(walk_video_files(folder, on_error=_raise_unreadable, follow_links=True, visited=visited))
             if not files:
-                raise UserError(f"{folder} holds no video: put files with a suffix such as .mp4 there")
+                raise UserError(f"{folder} contains no videos: add files with a suffix such as .mp4")
             keys = sorted(as_key(file.relative_to(self.root).as_posix(), str(folder)) for file in files)
             records += [_folder_record(key, label) for key in keys]
         if all(record.key.count("/") == 1 for record in records):
-            log.warning("%s has no sub-folders for people: every file name counts as a person of its own", self.root)
+            log.warning("%s has no sub-folders per person: every file name is treated as a separate person", self.root)
         return sorted(records, key=lambda record: record.key)
 
 
-def _refuse_folder(error: OSError) -> None:
-    raise UserError(f"cannot list {error.filename} ({error.strerror}): make it readable or take it away")
+def _raise_unreadable(error: OSError) -> None:
+    raise UserError(f"cannot list {error.filename} ({error.strerror}): make it readable or remove it")
 
 
 def _folder_record(key: str, label: Label) -> VideoRecord:

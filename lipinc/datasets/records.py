@@ -1,7 +1,7 @@
-"""What is known of each video of a data set: one `VideoRecord` per video, the row of every table about videos.
+"""Video records: the metadata of each video, used in every table of videos.
 
-A text column of the index is a field of `VideoRecord` and nothing else: reading an index, the manifest, predictions.csv
-and the break-downs of metrics all follow from the fields here.
+To add a text column of the index, add a field to `VideoRecord`. Index readers, the manifest, predictions.csv and the
+break-downs of metrics are derived from its fields.
 """
 
 import dataclasses
@@ -17,76 +17,81 @@ from lipinc.synthesis.perturbations import RAW
 
 UNKNOWN_GENERATOR = "unknown"
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""Characters that no name of a file, person or generator may hold: they would break the rows of a manifest or control a
-terminal."""
+"""Characters that are rejected in the names of files, people and generators: control characters, which would break CSV
+rows or control a terminal, and lone surrogates, which are not valid Unicode."""
 PSEUDO = "pseudo"
-"""Method and generator of a pseudo-fake."""
+"""The method and generator name of pseudo-fakes."""
 
 
 class Label(IntEnum):
-    """What the video stream is; the positive class of every metric is FAKE."""
+    """Label of the video stream. FAKE is the positive class of every metric."""
 
     REAL = 0
     FAKE = 1
 
 
 def column(groups: Literal["all", "fakes", ""] = "") -> Any:
-    """A text column of the index, "" where it is unknown.
+    """Declare a text column of the index; "" means unknown.
 
-    groups: whether metrics are broken down by its values: over `all` videos of a group, or over the `fakes` of each
-    group against all reals.
+    Args:
+        groups: how metrics are broken down by this column. `all`: over all videos of each group. `fakes`: over the
+            fakes of each group and all reals. "": no break-down.
     """
     return dataclasses.field(default="", metadata={"groups": groups, "index": True})
 
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """One video file and what is known of it, or a version made of it."""
+    """Metadata of a video file or of a derived version (pseudo-fake, condition)."""
 
     path: str
-    """Posix path of the file, relative to the dataset root."""
+    """POSIX path of the file, relative to the data set root."""
     label: Label
     identity: str
-    """The person seen; the unit of splits and of the bootstrap."""
+    """The visible person; the unit of splits and of the bootstrap."""
     targets: tuple[str, ...] = ()
-    """Driving identities of a fake, e.g. ("id00166",)."""
+    """Driving identities of a fake, for example ("id00166",)."""
     method: str = column()
     generator: str = column(groups="fakes")
-    """What made the fake; "" for reals, "unknown" for a fake whose generator the index does not name."""
+    """Generator of a fake; "" for reals, "unknown" if the index does not name it."""
     category: str = ""
-    """Of FakeAVCeleb: A to D."""
+    """Category of FakeAVCeleb: A to D."""
     race: str = column(groups="all")
     gender: str = column(groups="all")
     split: str = column()
-    """The split that the index itself names."""
+    """The split given in the index."""
     pair: str = column()
-    """Key of the real video that a fake was made from; "" where there is no such partner."""
+    """Key of the real video that a fake was made from; "" if it is unknown or not in the data set."""
     family: str = column(groups="all")
-    """Source of the video: videos of one family share camera, codec and framing."""
+    """Origin of the video: videos of one family share camera, codec and framing."""
     audio: str = column(groups="fakes")
-    """What is heard, in the words of the index: a fake that speaks the words of its real video is the harder one."""
+    """Kind of audio, as given in the index. A fake with the same speech as its real video is harder to detect."""
     forgery: int | None = None
-    """Number of the pseudo-fake that is made of it before extraction; None: taken as it is."""
+    """Number of the pseudo-fake made from the file before extraction; None: the file itself."""
     condition: str = RAW
-    """What is done to it before extraction: see lipinc/synthesis/perturbations.py."""
+    """Condition applied before extraction: see lipinc/synthesis/perturbations.py."""
 
     @property
     def key(self) -> str:
-        """Unique in a data set: the path, followed by what is made of it: "real/ann.mp4@forged0@crf28"."""
+        """Unique key in a data set: the path and the version, as in "real/ann.mp4@forged0@crf28"."""
         return self.path + version_suffix(self.forgery, self.condition)
 
     def forged(self, number: int) -> "VideoRecord":
-        """A pseudo-fake of a real video."""
+        """Return the record of a pseudo-fake made from this real video."""
         return replace(self, label=Label.FAKE, method=PSEUDO, generator=PSEUDO, forgery=number, pair=self.key)
 
     def to_cells(self) -> dict[str, str]:
-        """The record as cells of a table, by column; the key stands for the path."""
+        """Return the record as table cells, column -> cell; the key column replaces the path."""
         values = {name: getattr(self, name) for name in RECORD_COLUMNS if name != "key"}
         return {"key": self.key, **{name: _to_cell(value) for name, value in values.items()}}
 
     @classmethod
     def from_cells(cls, cells: dict[str, str]) -> "VideoRecord":
-        """The record that `to_cells` gave. Raises KeyError or ValueError where it is another's."""
+        """Read a record from the cells that `to_cells` returned.
+
+        Raises:
+            KeyError, ValueError: the cells are not those of a record.
+        """
         forgery = int(cells["forgery"]) if cells["forgery"] else None
         special = {
             "path": cells["key"].removesuffix(version_suffix(forgery, cells["condition"])),
@@ -99,13 +104,13 @@ class VideoRecord:
 
 
 RECORD_COLUMNS = ("key", *(field.name for field in dataclasses.fields(VideoRecord) if field.name != "path"))
-"""The columns of a table of videos, the key first."""
+"""Columns of a table of videos, key first."""
 INDEX_COLUMNS = tuple(field.name for field in dataclasses.fields(VideoRecord) if field.metadata.get("index"))
-"""Text columns that an index may have beside path, label and identity."""
+"""Optional text columns of an index, in addition to path, label and identity."""
 GROUP_COLUMNS = {
     field.name: field.metadata["groups"] for field in dataclasses.fields(VideoRecord) if field.metadata.get("groups")
 }
-"""The columns that metrics are broken down by -> whose videos make a group: `all` or `fakes`."""
+"""Columns by which metrics are broken down -> the videos of each group: `all` or `fakes` (see `column`)."""
 
 
 def _to_cell(value: Any) -> str:
@@ -117,41 +122,50 @@ def _to_cell(value: Any) -> str:
 
 
 def version_suffix(forgery: int | None, condition: str) -> str:
-    """What the key of a version has behind the path of its file."""
+    """Return the part of a key that follows the path."""
     return ("" if forgery is None else f"@forged{forgery}") + ("" if condition == RAW else f"@{condition}")
 
 
-def seed_of(name: str) -> int:
-    """A seed that depends on a name alone: neither on the order of videos nor on who works on them."""
+def seed_from_name(name: str) -> int:
+    """Derive a random seed from a name only, so that it depends neither on the video order nor on the worker."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
 
 
 def forgery_seed(path: str, number: int) -> int:
-    """The seed of the pseudo-fake `number` of a video."""
-    return seed_of(f"{number} {path}")
+    """Return the random seed of pseudo-fake `number` of a video."""
+    return seed_from_name(f"{number} {path}")
 
 
 def as_key(path: str, where: str) -> str:
-    """A relative path as a key: forward slashes, no "." and no double slash. `where` opens the error message.
+    """Normalise a relative path to a key: forward slashes, no "." and no double slashes.
 
-    Raises UserError on an empty or absolute path, on "..", and on characters no index can carry.
+    Args:
+        path: relative path with forward or backward slashes.
+        where: location of the path, the start of an error message.
+
+    Raises:
+        UserError: the path is empty or absolute, or contains ".." or unsafe characters.
     """
     if UNSAFE.search(path):
-        raise UserError(f"{where}: the path {path!r} holds a control character or is no Unicode: rename the file")
+        raise UserError(f"{where}: the path {path!r} contains control characters or invalid Unicode: rename the file")
     posix = path.replace("\\", "/")
     if posix.startswith("/") or re.match(r"[A-Za-z]:/", posix):
-        raise UserError(f"{where}: the path {path!r} is absolute: write it relative to data.root")
+        raise UserError(f"{where}: the path {path!r} is absolute: make it relative to data.root")
     parts = PurePosixPath(posix).parts
     if ".." in parts:
-        raise UserError(f"{where}: the path {path!r} holds '..': write it relative to data.root")
+        raise UserError(f"{where}: the path {path!r} contains '..': make it relative to data.root")
     if not parts:
-        raise UserError(f"{where}: the path is empty: name the file or drop the row")
+        raise UserError(f"{where}: the path is empty: name the file or remove the row")
     return "/".join(parts)
 
 
 def clean_texts(row: dict[str, str], where: str) -> dict[str, str]:
-    """The cells of a row without spaces around them. Raises UserError on characters no text of a record may hold."""
+    """Strip the cells of a row.
+
+    Raises:
+        UserError: a cell contains unsafe characters (see `UNSAFE`).
+    """
     for column, cell in row.items():
         if UNSAFE.search(cell.strip()):
-            raise UserError(f"{where}: the {column} {cell!r} holds a control character: mend the row")
+            raise UserError(f"{where}: the {column} {cell!r} contains control characters: correct the row")
     return {column: cell.strip() for column, cell in row.items()}

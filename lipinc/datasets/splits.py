@@ -1,4 +1,4 @@
-"""Who is trained on, who is tested on: every video gets a split, and no person is ever in two.
+"""Identity-disjoint splits: assigns every video to train, validation or test, with each person in one split.
 
 Usage:
     splits = assign_splits(records, config.split)
@@ -14,7 +14,7 @@ from math import floor
 from pathlib import Path
 
 from lipinc.config import SplitConfig
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.datasets.records import Label, VideoRecord, as_key
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table, unguard_formula, write_table
@@ -29,33 +29,44 @@ ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 def assign_splits(
     records: Sequence[VideoRecord], config: SplitConfig, needed: Sequence[str] = SPLITS
 ) -> dict[str, str]:
-    """Key -> train, validation, test or excluded, with every identity in one split alone.
+    """Assign every record to a split.
 
-    Taken from `config.file`; else from the records' own split, if any has one; else drawn by identity, stratified by
-    race, gender and the labels an identity has. A draw depends on the seed and on who is there, not on their order.
-    What is made of a file (re-encoded, forged) goes with it, and changes no draw.
-    Raises UserError on a person in two splits and on a split of `needed` that lacks a class.
+    The splits come from `config.file` if it is set, else from the split column of the index if any record has one. Else
+    they are drawn by identity, stratified by race, gender and the labels of an identity. A draw depends on the seed and
+    on the set of identities, not on their order. Versions of a file (re-encoded, pseudo-fakes) follow the file and do
+    not influence the draw.
+
+    Args:
+        records: all videos and versions of the data set.
+        config: the split settings.
+        needed: splits that must contain both classes.
+
+    Returns:
+        Key -> train, validation, test or excluded.
+
+    Raises:
+        UserError: a person is in two splits, or a split of `needed` lacks a class.
     """
     versions = records
     records = [record for record in versions if record.key == record.path]
     if not records:
-        raise UserError("there is no video to split: check the data set and the manifest's reasons of refusal")
+        raise UserError("there is no video to split: check the data set and the rejection reasons in the manifest")
     if config.folds and (config.file or any(record.split for record in records)):
         raise UserError("split.folds draws its own folds and cannot be combined with a split file or a split column")
     if config.file:
         source = config.file
-        splits = _from_file(records, config.file)
+        splits = _read_split_file(records, config.file)
     elif any(record.split for record in records):
         source = "the index's split column"
-        splits = _from_column(records)
+        splits = _read_split_column(records)
     else:
-        source = f"a draw with split.seed {config.seed}"
-        splits = _drawn(records, config)
+        source = f"the random split with split.seed {config.seed}"
+        splits = _draw_splits(records, config)
     log.info("splits come from %s", source)
     _check_disjoint(records, splits, source)
     if config.target_disjoint:
         if not any(record.targets for record in records):
-            raise UserError("split.target_disjoint needs driving identities, which only FakeAVCeleb's index names")
+            raise UserError("split.target_disjoint needs driving identities, which only the FakeAVCeleb index contains")
         source += " with split.target_disjoint"
         splits = _exclude_shared_targets(records, splits)
     _check_classes(records, splits, source, needed)
@@ -63,37 +74,37 @@ def assign_splits(
 
 
 def write_splits(path: str | Path, records: Iterable[VideoRecord], splits: Mapping[str, str]) -> None:
-    """Writes path,identity,label,split, a row a file; `SplitConfig.file` reads it back to the same splits."""
+    """Write path,identity,label,split with one row per file. `SplitConfig.file` reads it back to the same splits."""
     rows = (
         {**record.to_cells(), "path": record.path, "split": splits[record.key]}
         for record in records
-        if record.key == record.path  # a version made of a file goes with it
+        if record.key == record.path  # versions of a file are in the same split
     )
     write_table(path, ("path", "identity", "label", "split"), rows)
 
 
 def summary(records: Iterable[VideoRecord], splits: Mapping[str, str]) -> str:
-    """One line for a person: "train 350 people, 350 real + 6 720 fake; validation ...". Nobody excluded: not named."""
+    """Return one line: "train 350 people, 350 real + 6 720 fake; validation ...". Excluded videos appear if any."""
     members: dict[str, list[VideoRecord]] = defaultdict(list)
     for record in records:
         members[splits[record.key]].append(record)
     return "; ".join(
-        f"{split} {_spaced(len({record.identity for record in members[split]}))} people, "
-        f"{_spaced(sum(record.label is Label.REAL for record in members[split]))} real + "
-        f"{_spaced(sum(record.label is Label.FAKE for record in members[split]))} fake"
+        f"{split} {_group_digits(len({record.identity for record in members[split]}))} people, "
+        f"{_group_digits(sum(record.label is Label.REAL for record in members[split]))} real + "
+        f"{_group_digits(sum(record.label is Label.FAKE for record in members[split]))} fake"
         for split in (*SPLITS, EXCLUDED)
         if split in SPLITS or members[split]
     )
 
 
-def _spaced(count: int) -> str:
+def _group_digits(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
-# Given splits
+# Splits from a file or from the index
 
 
-def _from_file(records: Sequence[VideoRecord], path: str) -> dict[str, str]:
+def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str]:
     table = read_table(path)
     column = next((name for name in ("path", "identity") if name in table.columns), "path")
     table.require((column, "split"))
@@ -106,22 +117,22 @@ def _from_file(records: Sequence[VideoRecord], path: str) -> dict[str, str]:
         name = cell.strip() if column == "identity" else as_key(cell, where)
         split = _split_name(row["split"], where)
         if named.setdefault(name, split) != split:
-            raise UserError(f"{where}: {name} is in {split} and in {named[name]}: keep one of the two rows")
+            raise UserError(f"{where}: {name} is in {split} and in {named[name]}: remove one of the two rows")
 
     known = {name_of(record) for record in records}
     unknown = named.keys() - known
     if not named.keys() & known:
-        raise UserError(f"{path} names no {column} of the data set: check that it belongs to it")
+        raise UserError(f"{path} contains no {column} of the data set: check that it belongs to this data set")
     if unknown:
-        log.warning("%d entries of %s match no %s of the data set: ignored", len(unknown), path, column)
+        log.warning("ignoring %d entries of %s that match no %s of the data set", len(unknown), path, column)
     splits = {record.key: named.get(name_of(record), EXCLUDED) for record in records}
-    left_out = sum(name_of(record) not in named for record in records)
-    if left_out:
-        log.warning("%s does not name %d of %d videos: excluded", path, left_out, len(records))
+    excluded = sum(name_of(record) not in named for record in records)
+    if excluded:
+        log.warning("excluding %d of %d videos that %s does not contain", excluded, len(records), path)
     return splits
 
 
-def _from_column(records: Sequence[VideoRecord]) -> dict[str, str]:
+def _read_split_column(records: Sequence[VideoRecord]) -> dict[str, str]:
     return {record.key: _split_name(record.split, record.key) for record in records}
 
 
@@ -130,39 +141,41 @@ def _split_name(name: str, where: str) -> str:
     split = ALIASES.get(lower, lower)
     if split not in (*SPLITS, EXCLUDED):
         found = f"unknown split {name!r}" if lower else "no split"
-        raise UserError(f"{where}: {found}: {nearest(lower, (*SPLITS, EXCLUDED))}")
+        raise UserError(f"{where}: {found}: {suggest(lower, (*SPLITS, EXCLUDED))}")
     return split
 
 
-# Drawn splits
+# Random splits
 
 
-def _drawn(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str]:
+def _draw_splits(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str]:
     labels = _labels_by_identity(records)
     strata = _strata(records, labels, config.seed)
     if config.folds:
         if config.folds < 3 or not 0 <= config.fold < config.folds:
             raise UserError(
-                f"split.fold {config.fold} of split.folds {config.folds}: take 3 folds or more, and a fold from 0 on"
+                f"split.fold {config.fold} of split.folds {config.folds} is invalid: use at least 3 folds, and a fold "
+                f"from 0 to {config.folds - 1}"
             )
-        parts = _draw(strata, labels, [Fraction(1, config.folds)] * config.folds)
+        parts = _partition(strata, labels, [Fraction(1, config.folds)] * config.folds)
         roles = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
-        split_of = {person: roles.get(part, "train") for person, part in parts.items()}
+        split_by_person = {person: roles.get(part, "train") for person, part in parts.items()}
     else:
-        parts = _draw(strata, labels, _shares(config))
-        split_of = {person: SPLITS[part] for person, part in parts.items()}
-    return {record.key: split_of[record.identity] for record in records}
+        parts = _partition(strata, labels, _fractions(config))
+        split_by_person = {person: SPLITS[part] for person, part in parts.items()}
+    return {record.key: split_by_person[record.identity] for record in records}
 
 
-def _shares(config: SplitConfig) -> list[Fraction]:
-    shares = (config.train, config.validation, config.test)
-    if not all(share >= 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+def _fractions(config: SplitConfig) -> list[Fraction]:
+    """Return the fractions of train, validation and test as exact numbers that sum to 1."""
+    fractions = (config.train, config.validation, config.test)
+    if not all(fraction >= 0 for fraction in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise UserError(
             "split.train, split.validation and split.test must not be negative and sum to 1, not "
-            + " + ".join(f"{share:g}" for share in shares)
+            + " + ".join(f"{fraction:g}" for fraction in fractions)
         )
-    exact = [Fraction(str(share)) for share in shares]
-    return [share / sum(exact) for share in exact]
+    exact = [Fraction(str(fraction)) for fraction in fractions]
+    return [fraction / sum(exact) for fraction in exact]
 
 
 def _labels_by_identity(records: Iterable[VideoRecord]) -> dict[str, frozenset[Label]]:
@@ -173,7 +186,7 @@ def _labels_by_identity(records: Iterable[VideoRecord]) -> dict[str, frozenset[L
 
 
 def _strata(records: Iterable[VideoRecord], labels: Mapping[str, frozenset[Label]], seed: int) -> list[list[str]]:
-    """People alike in races, genders and labels; within a stratum in an order that only the seed and the name set."""
+    """Group people by race, gender and labels. The order in a stratum depends only on the seed and on the names."""
     traits: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for record in records:
         traits[record.identity].add((record.race, record.gender))
@@ -183,72 +196,81 @@ def _strata(records: Iterable[VideoRecord], labels: Mapping[str, frozenset[Label
     return [strata[stratum] for stratum in sorted(strata)]
 
 
-def _draw(
-    strata: Sequence[Sequence[str]], labels: Mapping[str, frozenset[Label]], shares: Sequence[Fraction]
+def _partition(
+    strata: Sequence[Sequence[str]], labels: Mapping[str, frozenset[Label]], fractions: Sequence[Fraction]
 ) -> dict[str, int]:
-    """Person -> part, an index of `shares`.
+    """Partition people into parts, stratum by stratum.
 
-    Every stratum gives each part its quota rounded down; the people left over go where, over all strata so far, most
-    are owed. So a part is within one person of its quota in every stratum, and close to it overall.
+    In every stratum each part first gets its quota, rounded down. The remaining people go to the parts with the largest
+    deficit over all strata so far. The size of a part is therefore within one person of its quota in every stratum, and
+    close to it overall.
+
+    Returns:
+        Person -> part, an index into `fractions`.
     """
-    part_of: dict[str, int] = {}
-    owed = [Fraction(0)] * len(shares)
+    part_by_person: dict[str, int] = {}
+    deficits = [Fraction(0)] * len(fractions)
     for people in strata:
-        sizes = [floor(share * len(people)) for share in shares]
-        owed = [debt + share * len(people) - size for debt, share, size in zip(owed, shares, sizes, strict=True)]
-        left_over = len(people) - sum(sizes)
-        for part in sorted(range(len(shares)), key=lambda part: -owed[part])[:left_over]:
+        sizes = [floor(fraction * len(people)) for fraction in fractions]
+        deficits = [
+            deficit + fraction * len(people) - size
+            for deficit, fraction, size in zip(deficits, fractions, sizes, strict=True)
+        ]
+        remaining = len(people) - sum(sizes)
+        for part in sorted(range(len(fractions)), key=lambda part: -deficits[part])[:remaining]:
             sizes[part] += 1
-            owed[part] -= 1
+            deficits[part] -= 1
         part_by_rank = [part for part, size in enumerate(sizes) for _ in range(size)]
-        part_of.update(zip(people, part_by_rank, strict=True))
-    return _give_each_part_both_labels(part_of, labels, shares)
+        part_by_person.update(zip(people, part_by_rank, strict=True))
+    return _fill_missing_labels(part_by_person, labels, fractions)
 
 
-def _give_each_part_both_labels(
-    part_of: Mapping[str, int], labels: Mapping[str, frozenset[Label]], shares: Sequence[Fraction]
+def _fill_missing_labels(
+    part_by_person: Mapping[str, int], labels: Mapping[str, frozenset[Label]], fractions: Sequence[Fraction]
 ) -> dict[str, int]:
-    """Moves a person to each part that lacks a label, from the part most above its quota that can spare one.
+    """Move a person to each part that lacks a label, from the part that exceeds its quota most.
 
-    Quotas of less than one person leave parts empty. A move that robs no other part exists as long as there are as
-    many people with the label as parts; without one the part is left as it is.
+    Parts with a quota below one person may lack a label. A person is moved only if no part loses its last person with
+    some label. Such a person exists if at least as many people as parts have the label; otherwise the part is left
+    unchanged.
     """
-    part_of = dict(part_of)
-    for part in range(len(shares)):
-        for label in Label if shares[part] else ():
-            held = Counter((own, kind) for person, own in part_of.items() for kind in labels[person])
-            sizes = Counter(part_of.values())
-            excess = [sizes[own] - share * len(part_of) for own, share in enumerate(shares)]
-            spare = [
+    part_by_person = dict(part_by_person)
+    for part in range(len(fractions)):
+        for label in Label if fractions[part] else ():
+            counts = Counter((own, kind) for person, own in part_by_person.items() for kind in labels[person])
+            sizes = Counter(part_by_person.values())
+            excess = [sizes[own] - fraction * len(part_by_person) for own, fraction in enumerate(fractions)]
+            movable = [
                 (excess[own], person)
-                for person, own in part_of.items()
-                if label in labels[person] and all(held[own, kind] > 1 for kind in labels[person])
+                for person, own in part_by_person.items()
+                if label in labels[person] and all(counts[own, kind] > 1 for kind in labels[person])
             ]
-            if spare and not held[part, label]:
-                part_of[max(spare)[1]] = part
-    return part_of
+            if movable and not counts[part, label]:
+                part_by_person[max(movable)[1]] = part
+    return part_by_person
 
 
 # Checks
 
 
 def _check_disjoint(records: Iterable[VideoRecord], splits: Mapping[str, str], source: str) -> None:
-    split_of: dict[str, str] = {}
+    split_by_person: dict[str, str] = {}
     for record in records:
         split = splits[record.key]
-        if split != EXCLUDED and split_of.setdefault(record.identity, split) != split:
+        if split != EXCLUDED and split_by_person.setdefault(record.identity, split) != split:
             raise UserError(
-                f"{source} puts {record.identity} in {split_of[record.identity]} and in {split}: keep every person "
-                "in one split"
+                f"{source} puts {record.identity} in {split_by_person[record.identity]} and in {split}: keep every "
+                "person in one split"
             )
 
 
 def _exclude_shared_targets(records: Iterable[VideoRecord], splits: Mapping[str, str]) -> dict[str, str]:
-    split_of = {record.identity: splits[record.key] for record in records if splits[record.key] != EXCLUDED}
+    """Exclude fakes with a driving identity from a different split."""
+    split_by_person = {record.identity: splits[record.key] for record in records if splits[record.key] != EXCLUDED}
     kept = dict(splits)
     for record in records:
         split = splits[record.key]
-        if record.label is Label.FAKE and any(split_of.get(target, split) != split for target in record.targets):
+        if record.label is Label.FAKE and any(split_by_person.get(target, split) != split for target in record.targets):
             kept[record.key] = EXCLUDED
     return kept
 
@@ -264,5 +286,5 @@ def _check_classes(
                 people = len({record.identity for record in records if record.label is label})
                 raise UserError(
                     f"{source} leaves {split} without a {name} video: every split needs a person with one, and the "
-                    f"data set has {people}; add people or mend the split settings"
+                    f"data set has {people}; add people or change the split settings"
                 )

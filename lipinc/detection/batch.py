@@ -1,4 +1,4 @@
-"""Many videos to their verdicts, in subprocesses: a file that kills its process does not affect the others."""
+"""Batch detection in subprocesses: a file that crashes its process does not affect the other files."""
 
 import glob
 import os
@@ -20,59 +20,65 @@ if TYPE_CHECKING:
     from lipinc.detection.page import IndexRow
     from lipinc.detection.verdict import Verdict
 
-NOT_READ = (Reason.MISSING, Reason.UNREADABLE, Reason.TIME_LIMIT, Reason.CRASHED)
-"""Reasons that say something of the file or the program, not of what the video shows."""
+READ_FAILURES = (Reason.MISSING, Reason.UNREADABLE, Reason.TIME_LIMIT, Reason.CRASHED)
+"""Rejection reasons caused by the file or the program, not by the content of the video."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a batch is classified. It goes to every worker process."""
+    """Settings of a batch, sent to every worker process."""
 
     checkpoint: str
-    """A file, or the name of a shipped checkpoint."""
+    """A checkpoint file, or the name of a shipped checkpoint."""
     device: str = "auto"
     face: str = "largest"
     report: Path | None = None
-    """Folder of the pages; None: none are written."""
+    """Folder for report pages; None: write none."""
     time_limit: float = 3600
-    """Seconds per video, after which it is given up."""
+    """Maximum time per video in s; at the limit it is rejected."""
     plugins: tuple[Path, ...] = ()
     """Python files that define models."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What is kept of a verdict: no pictures."""
+    """A verdict without pictures, small enough to keep for every file."""
 
     values: dict[str, Any]
-    """Verdict.to_json()."""
+    """The values of `Verdict.to_json`."""
     row: "IndexRow | None"
-    """Of the report's index; None where no report was asked for."""
+    """Row of the report's index; None without a report."""
     problem: str
-    """Why its page could not be written; empty otherwise."""
+    """Why the report page could not be written; empty otherwise."""
 
     @property
     def was_read(self) -> bool:
-        return self.values["reason"] not in {reason.value for reason in NOT_READ}
+        """Whether the whole video could be read."""
+        return self.values["reason"] not in {reason.value for reason in READ_FAILURES}
 
 
 def find_videos(words: Sequence[str]) -> list[Path]:
-    """The files that paths, folders (searched all through) and patterns name, each once, in order.
+    """Expand paths, folders (recursively) and glob patterns to a list of files without duplicates, in order.
 
-    A path that is not there, or a folder that may not be read, stays in the list: it gets its verdict, none. Raises
-    UserError for a folder without videos and a pattern that nothing fits.
+    Missing files and unreadable folders stay in the list, so that they get a "no verdict" with a reason.
+
+    Args:
+        words: paths, folders and patterns.
+
+    Raises:
+        UserError: a folder contains no videos, or a pattern matches no file.
     """
     found: dict[Path, None] = {}
     for word in words:
         path = Path(word)
-        if os.path.isdir(path):  # Path's own raises where a folder above is closed
-            files = list(_below(path))
+        if os.path.isdir(path):  # Path.is_dir raises if a parent folder is not accessible
+            files = list(_videos_below(path))
             if not files:
-                raise UserError(f"{path} holds no video (a suffix such as .mp4); name the file itself to try it anyway")
+                raise UserError(f"{path} contains no videos (suffixes such as .mp4); name a file to try it anyway")
         elif not os.path.exists(path) and glob.has_magic(word):
             files = [Path(match) for match in sorted(glob.glob(word, recursive=True)) if os.path.isfile(match)]
             if not files:
-                raise UserError(f"nothing fits the pattern {word}")
+                raise UserError(f"no file matches the pattern {word}")
         else:
             files = [path]
         found |= dict.fromkeys(files)
@@ -80,8 +86,16 @@ def find_videos(words: Sequence[str]) -> list[Path]:
 
 
 def classify_videos(files: list[Path], settings: Settings, workers: int) -> Iterator[Result]:
-    """A result for each file, as they are done, from so many processes at most. Raises UserError if the checkpoint
-    cannot be used."""
+    """Classify files in parallel and yield each result as soon as it is finished.
+
+    Args:
+        files: the videos.
+        settings: sent to every process.
+        workers: maximum number of processes.
+
+    Raises:
+        UserError: the checkpoint cannot be used.
+    """
     workers = min(workers, len(files))
     with isolated_thread_pool(workers, initializer=partial(_prepare, settings, workers)) as executor:
         for future in as_completed([executor.submit(_classify_isolated, settings, file) for file in files]):
@@ -89,18 +103,19 @@ def classify_videos(files: list[Path], settings: Settings, workers: int) -> Iter
 
 
 def _classify_isolated(settings: Settings, file: Path) -> Result:
-    """The result of one file, from the process of this thread."""
+    """Classify one file in the subprocess of the current thread."""
     process = thread_process()
     try:
         return process.call(classify_video, settings, file, time_limit=settings.time_limit)
     except ProcessDied as death:
-        rejection = Rejection(Reason.CRASHED, f"the process that reads it dies ({death})")
+        rejection = Rejection(Reason.CRASHED, f"its subprocess died ({death})")
     except TimeLimitExceeded:
-        rejection = Rejection(Reason.TIME_LIMIT, f"given up after {settings.time_limit:g} s")
-    return process.call(_refuse, settings, file, rejection)  # its verdict names the checkpoint too
+        rejection = Rejection(Reason.TIME_LIMIT, f"not finished after {settings.time_limit:g} s")
+    return process.call(_reject, settings, file, rejection)  # there, because the verdict includes the checkpoint
 
 
 def _prepare(settings: Settings, workers: int) -> None:
+    """Initialise a worker process: share the CPU threads and load the detector."""
     import torch
 
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
@@ -108,7 +123,7 @@ def _prepare(settings: Settings, workers: int) -> None:
 
 
 def load(settings: Settings) -> "Detector":
-    """The detector of a batch, loaded once per process."""
+    """Load the detector of a batch, once per process."""
     from lipinc.detection.detector import load_detector
 
     for plugin in settings.plugins:
@@ -118,25 +133,26 @@ def load(settings: Settings) -> "Detector":
 
 @cache
 def load_plugin(file: Path) -> None:
-    """Run a file that registers models, once per process."""
+    """Import a file that registers models, once per process."""
     load_module(file)
 
 
 def classify_video(settings: Settings, file: Path) -> Result:
-    """The result of one file, in this process."""
+    """Classify one file in this process."""
     detector = load(settings)
     try:
         verdict = detector(file, evidence=settings.report is not None)
-    except Exception as error:  # noqa: BLE001 - a bug, or a full disk below a long video's mouths: the others go on
-        return _refuse(settings, file, Rejection(Reason.CRASHED, one_line(error)))
-    return _keep(verdict, settings)
+    except Exception as error:  # noqa: BLE001 - a bug or a full disk; the other files go on
+        return _reject(settings, file, Rejection(Reason.CRASHED, one_line(error)))
+    return _to_result(verdict, settings)
 
 
-def _refuse(settings: Settings, file: Path, rejection: Rejection) -> Result:
-    return _keep(load(settings).refuse(file, rejection), settings)
+def _reject(settings: Settings, file: Path, rejection: Rejection) -> Result:
+    return _to_result(load(settings).reject(file, rejection), settings)
 
 
-def _keep(verdict: "Verdict", settings: Settings) -> Result:
+def _to_result(verdict: "Verdict", settings: Settings) -> Result:
+    """Write the report page of a verdict if requested, and drop its pictures."""
     if settings.report is None:
         return Result(verdict.to_json(), None, "")
     from lipinc.detection.page import index_row, write_page
@@ -149,7 +165,8 @@ def _keep(verdict: "Verdict", settings: Settings) -> Result:
     return Result(verdict.to_json(), index_row(verdict, page), problem)
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _videos_below(folder: Path) -> Iterator[Path]:
+    """Yield the videos below a folder, then the sub-folders that cannot be read."""
     unreadable: list[Path] = []
     yield from walk_video_files(folder, on_error=lambda error: unreadable.append(Path(error.filename)))
     yield from unreadable

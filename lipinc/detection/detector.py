@@ -1,4 +1,4 @@
-"""A video file to its verdict: every window of the whole video scored by one checkpoint."""
+"""Detector: applies one checkpoint to all windows of a video."""
 
 import errno
 import hashlib
@@ -18,10 +18,10 @@ from lipinc.config import MouthConfig
 from lipinc.config.serialization import model_values
 from lipinc.detection.evidence import gather_evidence
 from lipinc.detection.verdict import (
+    Assessment,
     Decision,
     Evidence,
     FaceVerdict,
-    Judgement,
     Source,
     Verdict,
     WindowScore,
@@ -39,31 +39,45 @@ from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.sampling import Window
 
 CLIPS_AT_ONCE = 16
-"""Clips scored together: what bounds memory, however long the video."""
+"""Maximum number of clips in memory, whatever the length of the video."""
 
 
 def detect(path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, **options: str) -> Verdict:
-    """Judge one video: the Python call behind detect.py. The checkpoint is loaded once for many calls.
+    """Classify one video; the Python equivalent of detect.py. Loaded checkpoints are cached between calls.
 
-    options: device and face of `Detector`. Raises UserError if the checkpoint cannot be used; a video that cannot be
-    judged is a verdict with its reason.
+    Args:
+        path: the video file.
+        checkpoint: a checkpoint file, or the name of a shipped checkpoint.
+        options: `device` and `face` of `Detector`.
+
+    Returns:
+        The verdict. A video that cannot be classified gets "no verdict" with a reason.
+
+    Raises:
+        UserError: the checkpoint cannot be used.
     """
     return load_detector(str(checkpoint), **options)(path)
 
 
 @lru_cache(maxsize=4)
 def load_detector(checkpoint: str, **options: str) -> "Detector":
-    """`Detector`, loaded once a process."""
+    """Create a `Detector`, once per process for the same arguments."""
     return Detector(checkpoint, **options)
 
 
 class Detector:
-    """A loaded checkpoint that judges videos."""
+    """A loaded checkpoint that classifies videos."""
 
     def __init__(self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str = "largest"):
-        """device: auto, cpu or cuda; face: largest, all (up to four), or the rank of one by its area: 0, 1, ...
+        """Load a checkpoint.
 
-        Raises UserError if the checkpoint, the device or the face is none.
+        Args:
+            checkpoint: a checkpoint file, or the name of a shipped checkpoint.
+            device: auto, cpu or cuda.
+            face: largest, all (up to four faces), or the rank of one face by area: 0, 1, ...
+
+        Raises:
+            UserError: the checkpoint, the device or the face is invalid.
         """
         self._device = choose_device(device)
         self.checkpoint = load_checkpoint(checkpoint, self._device)
@@ -71,40 +85,45 @@ class Detector:
         config = replace(
             config,
             mouth=replace(config.mouth, face=face),
-            sampling=replace(config.sampling, windows=sys.maxsize),  # all of them, over the whole video
+            sampling=replace(config.sampling, windows=sys.maxsize),  # all windows of the video
         )
         config.check()
         self._mouth, self._sampling = config.mouth, config.sampling
         self._source = _source(self.checkpoint, config.mouth)
 
     def __call__(self, path: str | Path, *, evidence: bool = False) -> Verdict:
-        """evidence: also the pictures of the most and the least suspicious window of each face.
+        """Classify one video. Memory does not grow with its length.
 
-        Frames stream: memory does not grow with the length of the video. Never raises for what is wrong with the file.
+        Args:
+            path: the video file.
+            evidence: include the pictures of the most and the least suspicious window of each face.
+
+        Returns:
+            The verdict. Problems with the file do not raise; they give "no verdict" with a reason.
         """
         path = Path(path)
         try:
             digest = _sha256(path)
         except FileNotFoundError:
-            return self._refuse(path, Rejection(Reason.MISSING, "no such file"))
+            return self._reject(path, Rejection(Reason.MISSING, "no such file"))
         except OSError as error:
-            return self._refuse(path, Rejection(Reason.UNREADABLE, error.strerror or str(error)))
+            return self._reject(path, Rejection(Reason.UNREADABLE, error.strerror or str(error)))
         try:
             with track_faces(path, self._mouth) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
-                    return self._refuse(path, sampled, digest, video.duration)
-                faces = tuple(self._judge(face, video, evidence) for face in sampled)
+                    return self._reject(path, sampled, digest, video.duration)
+                faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
         except Unreadable as error:
-            return self._refuse(path, Rejection(Reason.UNREADABLE, str(error)), digest)
-        judgement = max((face.judgement for face in faces), key=_suspicion)
-        return Verdict(str(path), digest, video.frames, video.duration, judgement, faces, self._source)
+            return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
+        assessment = max((face.assessment for face in faces), key=_suspicion)
+        return Verdict(str(path), digest, video.frames, video.duration, assessment, faces, self._source)
 
-    def refuse(self, path: str | Path, rejection: Rejection) -> Verdict:
-        """The verdict on a file that was given up elsewhere."""
-        return self._refuse(Path(path), rejection)
+    def reject(self, path: str | Path, rejection: Rejection) -> Verdict:
+        """Return the verdict on a file that was rejected by the caller, for example after a time limit."""
+        return self._reject(Path(path), rejection)
 
-    def _judge(self, sampled: SampledFace, video: TrackedVideo, evidence: bool) -> FaceVerdict:
+    def _assess_face(self, sampled: SampledFace, video: TrackedVideo, evidence: bool) -> FaceVerdict:
         face, windows = sampled.face, sampled.windows
         coverage = len(face.frame_ids) / video.frames
         if isinstance(windows, Rejection):
@@ -112,9 +131,9 @@ class Detector:
         scores = np.concatenate([self._score(frames, residue) for frames, residue in self._clips(sampled, windows)])
         calibration = self.checkpoint.calibration
         score = float(scores.mean())
-        if not np.isfinite(score):  # compared with any threshold, nan would count as real
-            raise UserError(f"{self.checkpoint.file} gives a score that is no number; use another checkpoint")
-        judgement = Judgement(
+        if not np.isfinite(score):  # nan would be classified as real
+            raise UserError(f"{self.checkpoint.file} gives a score that is not finite; use another checkpoint")
+        assessment = Assessment(
             decision=decide(score, calibration.threshold, calibration.uncertain),
             probability=float(calibration.probability(score)),
             windows=len(windows),
@@ -136,13 +155,13 @@ class Detector:
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
             shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
-        return FaceVerdict(sampled.rank, face.thumbnail, judgement, scored, shown)
+        return FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown)
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Frames and residues of the windows, some at a time: one, where each may have another size."""
-        waiting = iter(windows)
-        while some := list(islice(waiting, 1 if self._mouth.cut == "native" else CLIPS_AT_ONCE)):
-            frames = np.stack([sampled.face.mouths(window.positions, self._mouth) for window in some])
+        """Yield frames and residues of the windows in batches; one window at a time if their sizes differ."""
+        remaining = iter(windows)
+        while batch := list(islice(remaining, 1 if self._mouth.cut == "native" else CLIPS_AT_ONCE)):
+            frames = np.stack([sampled.face.mouths(window.positions, self._mouth) for window in batch])
             yield frames, residues(frames, self._mouth.residue)
 
     def _evidence(self, sampled: SampledFace, windows: list[Window], position: int) -> Evidence:
@@ -151,24 +170,32 @@ class Detector:
 
     @torch.inference_mode()
     def _score(self, frames: np.ndarray, residue: np.ndarray) -> np.ndarray:
-        """[K, N, H, W, 3] and [K, N - 1, H, W, 3] uint8 -> [K] float64: logit(fake) - logit(real)."""
+        """Return logit(fake) - logit(real) of clips.
+
+        Args:
+            frames: (K, N, H, W, 3) uint8 BGR.
+            residue: (K, N - 1, H, W, 3) uint8.
+
+        Returns:
+            (K,) float64.
+        """
         logits = self.checkpoint.model.score_clips(
             torch.from_numpy(frames).to(self._device), torch.from_numpy(residue).to(self._device)
         )
         return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
 
-    def _refuse(self, path: Path, rejection: Rejection, digest: str = "", duration: float = 0.0) -> Verdict:
+    def _reject(self, path: Path, rejection: Rejection, digest: str = "", duration: float = 0.0) -> Verdict:
         coverage = rejection.face_frames / rejection.frames if rejection.frames else 0.0
-        judgement = _no_verdict(rejection, coverage)
-        return Verdict(str(path), digest, rejection.frames, duration, judgement, (), self._source)
+        assessment = _no_verdict(rejection, coverage)
+        return Verdict(str(path), digest, rejection.frames, duration, assessment, (), self._source)
 
 
-def _no_verdict(rejection: Rejection, coverage: float) -> Judgement:
-    return Judgement(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
+def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:
+    return Assessment(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
 
 
-def _suspicion(judgement: Judgement) -> float:
-    return -1.0 if judgement.probability is None else judgement.probability
+def _suspicion(assessment: Assessment) -> float:
+    return -1.0 if assessment.probability is None else assessment.probability
 
 
 def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
@@ -188,7 +215,7 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
 
 def _sha256(path: Path) -> str:
     mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to read it could take for ever
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe could block
         raise OSError(errno.EINVAL, "not a regular file")
     digest = hashlib.sha256()
     with open(path, "rb") as file:

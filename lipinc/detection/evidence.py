@@ -1,4 +1,4 @@
-"""Where in the mouths a score comes from: gradient x input, on frames and residues together."""
+"""Evidence for a score: heat maps over the mouths by gradient x input, on frames and residues together."""
 
 import cv2
 import numpy as np
@@ -8,37 +8,54 @@ from lipinc.detection.verdict import Evidence
 from lipinc.models.registry import MouthModel
 
 SMOOTHING = 1 / 48
-"""Sigma of the Gaussian over the raw map, which is as grainy as the gradient: a share of the mouth's width."""
+"""Standard deviation of the Gaussian that smooths the noisy raw map, as a fraction of the mouth width."""
 
 
 def gather_evidence(
     model: MouthModel, window: int, frames: np.ndarray, residue: np.ndarray, device: torch.device
 ) -> Evidence:
-    """Evidence of a clip, the window of that number: frames [N, H, W, 3] and residues [N - 1, H, W, 3] uint8."""
+    """Compute the evidence of one clip.
+
+    Args:
+        model: the model.
+        window: index of the window.
+        frames: (N, H, W, 3) uint8 BGR.
+        residue: (N - 1, H, W, 3) uint8.
+        device: device of the model.
+    """
     return Evidence(window, frames, residue, heat_map(model, frames[None], residue[None], device)[0])
 
 
 def heat_map(model: MouthModel, frames: np.ndarray, residue: np.ndarray, device: torch.device) -> np.ndarray:
-    """[K, N, H, W] float32 in 0..1, 1 where a clip's score depends on its mouths the most.
+    """Compute the magnitude of gradient x input, summed over colour channels, smoothed and normalised per clip.
 
-    The magnitude of gradient x input, summed over the colours. That of a residue counts for the two mouths it lies
-    between, half each. Source: Shrikumar et al., Not just a black box, arXiv 1605.01713.
+    The values of a residue are divided equally between its two mouths. Source: Shrikumar et al., Not just a black box,
+    arXiv 1605.01713.
+
+    Args:
+        model: the model.
+        frames: (K, N, H, W, 3) uint8 BGR.
+        residue: (K, N - 1, H, W, 3) uint8.
+        device: device of the model.
+
+    Returns:
+        (K, N, H, W) float32 in 0..1, with maximum 1 per clip; 0 if the model has no gradient.
     """
     inputs = [torch.from_numpy(mouths).to(device).float().requires_grad_() for mouths in (frames, residue)]
     logits = model.score_clips(*inputs)
     margin = (logits[:, 1] - logits[:, 0]).sum()
-    # A model may leave the residues aside, or extract features without a gradient: no heat then.
+    # A model may ignore the residues, or extract features without a gradient. The heat is 0 then.
     if margin.requires_grad:
         gradients = torch.autograd.grad(margin, inputs, materialize_grads=True)
     else:
         gradients = [torch.zeros_like(mouths) for mouths in inputs]
-    of_frames, of_residues = (
+    frame_heat, residue_heat = (
         (gradient * mouths).abs().sum(dim=-1).detach().cpu().numpy()
         for gradient, mouths in zip(gradients, inputs, strict=True)
     )
-    heat = of_frames
-    heat[:, :-1] += of_residues / 2
-    heat[:, 1:] += of_residues / 2
+    heat = frame_heat
+    heat[:, :-1] += residue_heat / 2
+    heat[:, 1:] += residue_heat / 2
     for clip in heat:
         for mouth in clip:
             cv2.GaussianBlur(mouth, (0, 0), SMOOTHING * mouth.shape[1], dst=mouth)

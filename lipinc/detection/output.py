@@ -1,4 +1,4 @@
-"""What a batch of verdicts prints and writes: lines for a terminal, a CSV, a JSON."""
+"""Output formats of a batch: terminal lines, CSV and JSON."""
 
 import json
 from collections.abc import Sequence
@@ -11,34 +11,34 @@ COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage",
 
 
 def line(result: Result) -> str:
-    """One line per file, its faces below it if there are several."""
+    """Format the terminal line of a file, followed by one line per face if there are several."""
     values = result.values
-    lines = [f"{_answer(values)}  {printable(values['file'])}"]
+    lines = [f"{_verdict_text(values)}  {printable(values['file'])}"]
     if len(values["faces"]) > 1:
-        lines += [f"{_answer(face)}    face {face['rank']}" for face in values["faces"]]
+        lines += [f"{_verdict_text(face)}    face {face['rank']}" for face in values["faces"]]
     return "\n".join(lines)
 
 
 def summary(results: Sequence[Result]) -> str:
-    """One line per batch."""
+    """Format the last line of a batch: the number of videos per decision."""
     verdicts = [result.values["verdict"] for result in results]
     counts = [f"{verdicts.count(name)} {name}" for name in ("fake", "uncertain", "real", "no verdict")]
     return f"{len(results)} {'video' if len(results) == 1 else 'videos'}: {', '.join(counts)}"
 
 
 def as_json(results: Sequence[Result]) -> bytes:
-    """Everything that was found, window by window."""
+    """Return all results as JSON, including the scores of all windows."""
     return json.dumps([result.values for result in results], indent=1).encode() + b"\n"
 
 
 def as_csv(results: Sequence[Result]) -> bytes:
-    """A row per file."""
+    """Return the results as CSV, one row per file."""
     return table_text(COLUMNS, (result.values for result in results)).encode("utf-8", "surrogateescape")
 
 
-def _answer(values: dict) -> str:
+def _verdict_text(values: dict) -> str:
     if values["probability"] is None:
         return f"{values['verdict']:10}  -     {values['reason']}: {printable(values['detail'])}"
     windows = "1 window" if values["windows"] == 1 else f"{values['windows']} windows"
-    share = f"mouth in {values['coverage']:.0%} of frames"
-    return f"{values['verdict']:10}  {values['probability']:.3f} ({windows}, {share})"
+    coverage = f"mouth in {values['coverage']:.0%} of frames"
+    return f"{values['verdict']:10}  {values['probability']:.3f} ({windows}, {coverage})"

@@ -1,7 +1,7 @@
-"""A verdict as a page that opens from disk, and the index of a batch.
+"""HTML report: one self-contained page per video, and an index of the batch.
 
-A page loads nothing: its style and pictures are in the file, and its Content-Security-Policy forbids the rest. The only
-script is the index's sorting, allowed by its hash. What comes from a video, its name first of all, is printed as text.
+Style and pictures are embedded in each page, and its Content-Security-Policy forbids loading anything else. The only
+script sorts the index and is allowed by its hash. All text that comes from a video, such as its name, is escaped.
 """
 
 import base64
@@ -26,32 +26,32 @@ from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-MEANING = {
-    Reason.MISSING: "The file that was asked for is not there.",
-    Reason.UNREADABLE: "The file cannot be opened as a video, or not one of its frames can be decoded.",
+REASON_TEXTS = {
+    Reason.MISSING: "The file does not exist.",
+    Reason.UNREADABLE: "The file cannot be opened as a video, or none of its frames can be decoded.",
     Reason.TOO_SHORT: "The video has too few frames to compare mouths over time.",
-    Reason.NO_FACE: "Too few frames show the face asked for clearly enough to find its mouth.",
-    Reason.MOUTH_CLOSED: "The mouth is never open over enough adjacent frames: who does not speak cannot be judged.",
-    Reason.NO_SIMILAR_POSE: "The mouth opens, but too few other frames show the head in the same pose to compare.",
-    Reason.TIME_LIMIT: "The program was stopped after its time limit, which says nothing of the video.",
-    Reason.DAMAGED: "What was kept of the video has been damaged since.",
-    Reason.CRASHED: "The program failed on this file, which says nothing of the video.",
+    Reason.NO_FACE: "Too few frames show the selected face clearly enough to find its mouth.",
+    Reason.MOUTH_CLOSED: "No speech detected: the mouth is never open over enough adjacent frames to score the video.",
+    Reason.NO_SIMILAR_POSE: "The mouth opens, but too few other frames show the head in the same pose for comparison.",
+    Reason.TIME_LIMIT: "The analysis was stopped at the time limit, which says nothing about the video.",
+    Reason.DAMAGED: "The stored clips of the video are damaged.",
+    Reason.CRASHED: "The program failed on this file, which says nothing about the video.",
 }
-"""What each reason says of the video, in one sentence."""
+"""What each reason means, in one sentence."""
 
 MAX_BARS = 600
-"""Of a timeline; a longer video's windows are merged. Each is then about 2 px wide."""
+"""Maximum number of bars of a timeline, each about 2 px wide; more windows are merged."""
 MAX_THUMBNAIL = 256
-"""Longer side of a thumbnail, in px."""
+"""Maximum longer side of a thumbnail, in px."""
 JPEG_QUALITY = 95
 TICK_STEPS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
-"""Between the ticks of a timeline, in s."""
+"""Possible distances between the ticks of a timeline, in s."""
 MAX_TICKS = 12
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """What the index says of a video: a Verdict without its pictures."""
+    """Row of the index: a verdict without pictures."""
 
     file: str
     decision: Decision
@@ -59,31 +59,34 @@ class IndexRow:
     windows: int
     coverage: float
     duration: float
-    """In s."""
+    """Duration of the video in s."""
     reason: Reason | None
     detail: str
     page: str
-    """File name of its page, in the folder of the index; empty where it could not be written."""
+    """File name of the page, in the folder of the index; empty if it could not be written."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One window of a timeline, or several."""
+    """Bar of a timeline, for one or several merged windows."""
 
     start: float
+    """Start time in s."""
     end: float
+    """End time in s."""
     highest: float
+    """Maximum fake probability of the windows."""
     mean: float
-    """Fake probabilities."""
+    """Mean fake probability of the windows."""
     windows: int
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Fake probability over the seconds of a video, and where that lies in a drawing."""
+    """Fake probability over time, and its geometry in an SVG drawing."""
 
     span: float
-    """Seconds from the left edge to the right."""
+    """Duration covered by the time axis, in s."""
     bars: tuple[Bar, ...]
     merged: bool
     width: int = 1152
@@ -92,24 +95,24 @@ class Timeline:
     right: int = 1116
     top: int = 34
     bottom: int = 206
-    """Of the axes, in the drawing's units."""
+    """left, right, top, bottom: edges of the axes, in units of the drawing."""
 
     def x(self, seconds: float) -> float:
-        """Of a time, kept within the axes."""
-        share = min(max(seconds / self.span, 0), 1)
-        return round(self.left + (self.right - self.left) * share, 1)
+        """Return the x coordinate of a time, clipped to the axes."""
+        fraction = min(max(seconds / self.span, 0), 1)
+        return round(self.left + (self.right - self.left) * fraction, 1)
 
     def y(self, probability: float) -> float:
-        """Of a probability."""
+        """Return the y coordinate of a probability."""
         return round(self.bottom - (self.bottom - self.top) * probability, 1)
 
     def rectangle(self, bar: Bar) -> tuple[float, float, float, float]:
-        """Left, top, width and height of a bar; it is to be seen however short and unsuspicious its window is."""
+        """Return left, top, width and height of a bar, at least 2 units wide and high so that it stays visible."""
         left, top = min(self.x(bar.start), self.right - 2), min(self.y(bar.highest), self.bottom - 2)
         return left, top, max(round(self.x(bar.end) - left, 1), 2), round(self.bottom - top, 1)
 
     def mean_path(self) -> str:
-        """An SVG path through the means of the bars, broken where a stretch of the video has no window."""
+        """Return an SVG path through the means of the bars, interrupted where the video has no windows."""
         path, end = [], -self.span
         for bar in self.bars:
             middle = self.x((bar.start + bar.end) / 2)
@@ -118,17 +121,17 @@ class Timeline:
         return "".join(path)
 
     def ticks(self) -> list[float]:
-        """Round times along the axis, in s."""
+        """Return round tick positions in s."""
         step = next((step for step in TICK_STEPS if self.span / step <= MAX_TICKS), self.span / MAX_TICKS)
         return [step * i for i in range(int(self.span / step + 1e-9) + 1)]
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One window of evidence, as pictures to print: data URIs."""
+    """The evidence of one window, as data URIs."""
 
     mark: str
-    """Letter that stands for it on the timeline."""
+    """Letter that marks the window on the timeline."""
     title: str
     window: WindowScore
     mouths: tuple[str, ...]
@@ -137,30 +140,47 @@ class Exhibit:
 
 
 def write_page(verdict: Verdict, folder: Path) -> Path:
-    """Write the page of a video, one self-contained HTML file, and return its path.
+    """Write the page of a video, a self-contained HTML file. The same verdict gives the same bytes.
 
-    Its name is made of the video's name and of the SHA-256 of its path, so that two videos of one name have two pages.
-    The same verdict gives the same bytes. Raises UserError if it cannot be written.
+    The file name contains the name of the video and a hash of its path, so that equal names do not collide.
+
+    Args:
+        verdict: the verdict, with evidence.
+        folder: where to write.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: the page cannot be written.
     """
     source = verdict.source
     template = _environment().get_template("video.html")
     html = template.render(
         verdict=verdict,
         name=Path(verdict.file).name or verdict.file,
-        meaning=MEANING,
+        meaning=REASON_TEXTS,
         faces=[(face, face_timeline(face, verdict.duration), _exhibits(face)) for face in verdict.faces],
-        thumbnails=[data_uri(_at_most(face.thumbnail, MAX_THUMBNAIL)) for face in verdict.faces],
+        thumbnails=[data_uri(_shrink_to(face.thumbnail, MAX_THUMBNAIL)) for face in verdict.faces],
         local_frames=source.settings["sampling"]["local_frames"],
-        colour_map=data_uri(_colours(np.linspace(0, 1, 256, dtype=np.float32)[None])),
+        colour_map=data_uri(_apply_colour_map(np.linspace(0, 1, 256, dtype=np.float32)[None])),
         decide=lambda probability: decide(probability, source.threshold, source.uncertain),
     )
     return _write(folder / page_name(verdict.file), html)
 
 
 def write_index(rows: Iterable[IndexRow], folder: Path) -> Path:
-    """Write index.html, a sortable table of a batch in the order given, and return its path.
+    """Write index.html, a sortable table of a batch.
 
-    Raises UserError if it cannot be written.
+    Args:
+        rows: the rows, in their initial order.
+        folder: where to write.
+
+    Returns:
+        The path of the index.
+
+    Raises:
+        UserError: the index cannot be written.
     """
     rows = list(rows)
     counts = {decision: sum(row.decision == decision for row in rows) for decision in Decision}
@@ -169,38 +189,38 @@ def write_index(rows: Iterable[IndexRow], folder: Path) -> Path:
 
 
 def index_row(verdict: Verdict, page: Path | None) -> IndexRow:
-    """The row of a video. page: what `write_page` wrote; None where it could not."""
-    said = verdict.judgement
+    """Return the index row of a video. page: the path that `write_page` returned; None if it failed."""
+    assessment = verdict.assessment
     return IndexRow(
         file=verdict.file,
-        decision=said.decision,
-        probability=said.probability,
-        windows=said.windows,
-        coverage=said.coverage,
+        decision=assessment.decision,
+        probability=assessment.probability,
+        windows=assessment.windows,
+        coverage=assessment.coverage,
         duration=verdict.duration,
-        reason=said.reason,
-        detail=said.detail,
+        reason=assessment.reason,
+        detail=assessment.detail,
         page=page.name if page else "",
     )
 
 
 def page_name(file: str) -> str:
-    """A file name for the page of a video, whatever the video's is: letters, digits and hyphens only."""
+    """Return the file name of a video's page: letters, digits and hyphens only, whatever the name of the video."""
     slug = re.sub(r"[^A-Za-z0-9]+", "-", Path(file).name)[:60].strip("-") or "video"
     return f"{slug}-{hashlib.sha256(file.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}.html"
 
 
 def face_timeline(face: FaceVerdict, duration: float) -> Timeline:
-    """The windows of a face as bars: one each, or MAX_BARS at most, each of the windows that start in its stretch."""
+    """Create the timeline of a face: one bar per window, or at most MAX_BARS bars of windows merged by start time."""
     span = max([duration, 0.1, *(window.end for window in face.windows)])
     if len(face.windows) <= MAX_BARS:
         bars = [Bar(w.start, w.end, w.probability, w.probability, 1) for w in face.windows]
         return Timeline(span, tuple(bars), merged=False)
-    stretches: dict[int, list[WindowScore]] = {}
+    bins: dict[int, list[WindowScore]] = {}
     for window in face.windows:
-        stretches.setdefault(min(int(max(window.start, 0) / span * MAX_BARS), MAX_BARS - 1), []).append(window)
+        bins.setdefault(min(int(max(window.start, 0) / span * MAX_BARS), MAX_BARS - 1), []).append(window)
     bars = []
-    for _, windows in sorted(stretches.items()):
+    for _, windows in sorted(bins.items()):
         probabilities = [window.probability for window in windows]
         start, end = min(w.start for w in windows), max(w.end for w in windows)
         bars.append(Bar(start, end, max(probabilities), float(np.mean(probabilities)), len(windows)))
@@ -208,18 +228,23 @@ def face_timeline(face: FaceVerdict, duration: float) -> Timeline:
 
 
 def heat_overlay(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Heat in colours over the grey mouths: frames [N, H, W, 3] uint8 BGR, heat [N, H, W] in 0..1; [N, H, W, 3] uint8.
+    """Overlay heat maps on greyscale mouths, with OpenCV's inferno colour map, whose lightness increases with heat.
 
-    The colours are OpenCV's inferno, whose lightness rises with the heat.
+    Args:
+        frames: (N, H, W, 3) uint8 BGR.
+        heat: (N, H, W) float in 0..1.
+
+    Returns:
+        (N, H, W, 3) uint8 BGR.
     """
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames])[..., None]
-    colours = np.stack([_colours(each) for each in heat])
-    # Heat lightens and the mouth only shades it, so a bright tooth does not look like heat.
+    colours = np.stack([_apply_colour_map(each) for each in heat])
+    # The heat has the larger weight, so that bright teeth do not look like heat.
     return (0.35 * grey + 0.65 * colours).round().astype(np.uint8)
 
 
 def data_uri(picture: np.ndarray, exact: bool = False) -> str:
-    """A picture [H, W, 3] uint8 BGR within a page: PNG if exact, else PNG or a good JPEG, the smaller one."""
+    """Encode a picture (H, W, 3) uint8 BGR as a data URI: PNG if `exact`, else the smaller of PNG and JPEG."""
     kind, content = "png", cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
     if not exact:
         settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
@@ -249,12 +274,12 @@ def _exhibit(mark: str, title: str, window: WindowScore, evidence: Evidence) -> 
     )
 
 
-def _colours(heat: np.ndarray) -> np.ndarray:
+def _apply_colour_map(heat: np.ndarray) -> np.ndarray:
     levels = (np.clip(np.nan_to_num(heat), 0, 1) * 255).round().astype(np.uint8)
     return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
 
 
-def _at_most(picture: np.ndarray, side: int) -> np.ndarray:
+def _shrink_to(picture: np.ndarray, side: int) -> np.ndarray:
     scale = side / max(picture.shape[:2])
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
@@ -263,7 +288,7 @@ def _write(file: Path, html: str) -> Path:
     try:
         write_atomically(file, html.encode())
     except OSError as error:
-        raise UserError(f"{file} cannot be written ({error.strerror}); give another folder by --report") from error
+        raise UserError(f"{file} cannot be written ({error.strerror}); give another folder with --report") from error
     return file
 
 
@@ -285,12 +310,12 @@ def _environment() -> Environment:
 
 
 def _hash(text: str) -> str:
-    """As a Content-Security-Policy names an inline style or script."""
+    """Return the hash of an inline style or script in the format of a Content-Security-Policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _probability(value: float) -> str:
-    """Three decimals, and never rounded to certainty."""
+    """Format a probability with three decimals, never rounded to 0 or 1."""
     return "> 0.999" if value >= 0.9995 else "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
@@ -299,7 +324,7 @@ def _seconds(value: float) -> str:
 
 
 def _clock(value: float, span: float) -> str:
-    """A time of an axis that is `span` long: in seconds up to two minutes, else in minutes or hours."""
+    """Format a time of an axis of length `span`: in seconds up to two minutes, else in minutes or hours."""
     if span <= 120:
         return f"{value:.2f}".rstrip("0").rstrip(".")
     minutes, seconds = divmod(int(value), 60)

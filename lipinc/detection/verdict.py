@@ -1,4 +1,4 @@
-"""What is said of a suspicious video, and on what grounds."""
+"""Verdict data types: decision, evidence and provenance for one video."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,159 +10,160 @@ from lipinc.video.rejection import Reason
 
 
 class Decision(str, Enum):
-    """The closed list of answers."""
+    """The possible decisions."""
 
     FAKE = "fake"
     REAL = "real"
-    UNCERTAIN = "uncertain"  # scores like this one were wrong too often on validation
-    NO_VERDICT = "no verdict"  # refused, for one of the reasons of video/rejection.py
+    UNCERTAIN = "uncertain"  # similar scores were too often wrong on validation
+    NO_VERDICT = "no verdict"  # rejected, for one of the reasons in video/rejection.py
 
 
 def decide(value: float, threshold: float, uncertain: tuple[float, float]) -> Decision:
-    """The answer to a score, or to a probability, in units of the threshold and of the uncertain band."""
+    """Decide on a score or a probability; threshold and uncertain band must be in the same unit."""
     if uncertain[0] < value < uncertain[1]:
         return Decision.UNCERTAIN
     return Decision.FAKE if value >= threshold else Decision.REAL
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What is said of a face, or of a whole video: what its most suspicious face gives."""
+class Assessment:
+    """The decision on a face, or on a video, which has the assessment of its most suspicious face."""
 
     decision: Decision
     probability: float | None
-    """Fake probability in 0..1 at even odds, calibrated on the checkpoint's validation videos; None without a verdict.
-    It says what the validation data would: for videos of another kind it is a score, not a chance."""
+    """Fake probability in 0..1 for equal priors, calibrated on the checkpoint's validation videos; None without a
+    verdict. For videos unlike the validation videos it is a score, not a probability."""
     windows: int
-    """Clips scored."""
+    """Number of scored windows."""
     coverage: float
-    """Share of the video's frames that show a usable mouth, 0..1."""
+    """Fraction of the video's frames with a usable mouth, 0..1."""
     reason: Reason | None
-    """Why there is no verdict."""
+    """Why there is no verdict; None if there is one."""
     detail: str
-    """The same for a person; empty where there is a verdict."""
+    """The reason in words; empty if there is a verdict."""
 
 
 @dataclass(frozen=True)
 class WindowScore:
-    """One clip of a face, scored."""
+    """The score of one window of a face."""
 
     start: float
-    """Presentation time of its first local frame, in s."""
+    """Presentation time of the first local frame, in s."""
     end: float
-    """Of its last local frame, in s."""
+    """Presentation time of the last local frame, in s."""
     frame_ids: tuple[int, ...]
-    """Its frames in the file, counted from 0, local frames first."""
+    """Frame numbers in the file, from 0, local frames first."""
     probability: float
-    """Fake probability of this clip alone, 0..1."""
+    """Fake probability of this window alone, 0..1."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The pictures of one window, and where in them the score comes from."""
+    """The pictures of one window, with heat maps of their influence on the score."""
 
     window: int
-    """Position in the face's windows."""
+    """Index in the windows of the face."""
     frames: np.ndarray
-    """[N, H, W, 3] uint8 BGR, local frames first."""
+    """(N, H, W, 3) uint8 BGR, local frames first."""
     residues: np.ndarray
-    """[N - 1, H, W, 3] uint8."""
+    """(N - 1, H, W, 3) uint8."""
     heat: np.ndarray
-    """[N, H, W] float32 in 0..1: how much each place of each mouth moves the score (gradient x input), 1 the most."""
+    """(N, H, W) float32 in 0..1: influence of each pixel on the score (gradient x input); the maximum is 1."""
 
 
 @dataclass(frozen=True)
 class FaceVerdict:
-    """What is said of one followed face."""
+    """The verdict on one tracked face."""
 
     rank: int
-    """By its area over the video, 0 the largest."""
+    """Rank by area over the video; 0 is the largest."""
     thumbnail: np.ndarray
-    """[H, W, 3] uint8 BGR."""
-    judgement: Judgement
+    """(H, W, 3) uint8 BGR."""
+    assessment: Assessment
     windows: tuple[WindowScore, ...]
-    """In the order of the video."""
+    """Scored windows in temporal order."""
     evidence: tuple[Evidence, ...]
-    """Of the most and the least suspicious window (of the one, where there is one); empty unless asked for."""
+    """Evidence of the most and the least suspicious window (one entry if there is one window); empty unless
+    requested."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a verdict rests on, so that it can be checked later."""
+    """Provenance of a verdict: checkpoint, settings and versions that reproduce it."""
 
     checkpoint: str
-    """Name of its file."""
+    """File name of the checkpoint."""
     checkpoint_sha256: str
     model: str
-    """Name of the model."""
+    """Model name."""
     threshold: float
-    """A video counts as fake from this probability on."""
+    """Videos with at least this probability are classified as fake."""
     uncertain: tuple[float, float]
-    """Between these probabilities the answer is `uncertain`."""
+    """Videos strictly between these probabilities are classified as `uncertain`."""
     settings: dict[str, Any]
-    """Of extraction, sampling and network, as in a config.json."""
+    """Mouth, sampling and model settings, as in a config.json."""
     versions: dict[str, str]
-    """Of Python and the packages that the numbers may depend on."""
+    """Versions of Python and of the packages that scores may depend on."""
     trained_on: str
-    """What the checkpoint says of its training data; may be empty."""
+    """The checkpoint's description of its training data; may be empty."""
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What is said of one video file."""
+    """The verdict on one video file."""
 
     file: str
     sha256: str
-    """Of the file; empty if it cannot be read."""
+    """SHA-256 of the file; empty if it cannot be read."""
     frames: int
-    """Frames decoded."""
+    """Number of decoded frames."""
     duration: float
     """Presentation time of the last frame, in s."""
-    judgement: Judgement
-    """Of its most suspicious face."""
+    assessment: Assessment
+    """Assessment of the most suspicious face."""
     faces: tuple[FaceVerdict, ...]
-    """The faces asked for, the largest first."""
+    """The selected faces, largest first."""
     source: Source
 
     def __repr__(self) -> str:
-        said = self.judgement
-        answer = f"{said.reason.value}: {said.detail}" if said.probability is None else f"{said.probability:.3f}"
-        return f"<Verdict {said.decision.value} {answer}, {self.windows} windows, {self.file!r}>"
+        found = self.assessment
+        result = f"{found.reason.value}: {found.detail}" if found.probability is None else f"{found.probability:.3f}"
+        return f"<Verdict {found.decision.value} {result}, {self.windows} windows, {self.file!r}>"
 
     @property
     def decision(self) -> Decision:
-        return self.judgement.decision
+        return self.assessment.decision
 
     @property
     def probability(self) -> float | None:
         """Fake probability, 0..1."""
-        return self.judgement.probability
+        return self.assessment.probability
 
     @property
     def windows(self) -> int:
-        """Clips scored of the most suspicious face."""
-        return self.judgement.windows
+        """Number of scored windows of the most suspicious face."""
+        return self.assessment.windows
 
     @property
     def coverage(self) -> float:
-        """Share of the frames with its usable mouth, 0..1."""
-        return self.judgement.coverage
+        """Fraction of frames with a usable mouth of the most suspicious face, 0..1."""
+        return self.assessment.coverage
 
     @property
     def threshold(self) -> float:
-        """Probability from which a video counts as fake."""
+        """Fake probability at the decision threshold."""
         return self.source.threshold
 
     @property
     def reason(self) -> Reason | None:
-        """Why there is no verdict."""
-        return self.judgement.reason
+        """Why there is no verdict; None if there is one."""
+        return self.assessment.reason
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but the pictures, as JSON can say it."""
+        """Return the verdict without pictures, as JSON values."""
         return {
             "file": self.file,
-            **_judgement(self.judgement),
+            **_assessment_values(self.assessment),
             "threshold": self.source.threshold,
             "uncertain_between": list(self.source.uncertain),
             "frames": self.frames,
@@ -171,7 +172,7 @@ class Verdict:
             "faces": [
                 {
                     "rank": face.rank,
-                    **_judgement(face.judgement),
+                    **_assessment_values(face.assessment),
                     "scores": [
                         {
                             "start_s": round(window.start, 3),
@@ -193,12 +194,12 @@ class Verdict:
         }
 
 
-def _judgement(judgement: Judgement) -> dict[str, Any]:
+def _assessment_values(assessment: Assessment) -> dict[str, Any]:
     return {
-        "verdict": judgement.decision.value,
-        "probability": None if judgement.probability is None else round(judgement.probability, 4),
-        "windows": judgement.windows,
-        "coverage": round(judgement.coverage, 4),
-        "reason": judgement.reason.value if judgement.reason else None,
-        "detail": judgement.detail,
+        "verdict": assessment.decision.value,
+        "probability": None if assessment.probability is None else round(assessment.probability, 4),
+        "windows": assessment.windows,
+        "coverage": round(assessment.coverage, 4),
+        "reason": assessment.reason.value if assessment.reason else None,
+        "detail": assessment.detail,
     }

@@ -1,4 +1,4 @@
-"""Checkpoints on an external data set, as it is, re-encoded and perturbed."""
+"""External evaluation: checkpoints on a data set they were not trained on, raw, re-encoded and perturbed."""
 
 import hashlib
 import json
@@ -19,12 +19,19 @@ from lipinc.models.device import choose_device
 
 
 def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
-    """Evaluate checkpoints on the videos of a config, raw and under its conditions, and print and write the results to
-    <output>/<name>/evaluate/<checkpoint>/.
+    """Evaluate checkpoints on the videos of a config, raw and under its conditions.
 
-    Clips are made as the checkpoints need them, in a cache beside that of the config. People that a checkpoint was
-    trained on are left out of its test. Checkpoints that share no test video, such as those of a cross-validation, are
-    also pooled. Raises UserError.
+    Results are printed and written to <output>/<name>/evaluate/<checkpoint>/. Clips are extracted with the settings of
+    the checkpoints, into a separate cache next to the cache of the config. People that a checkpoint was trained on are
+    excluded from its evaluation. The predictions of checkpoints without common test videos, such as the folds of a
+    cross-validation, are also pooled.
+
+    Args:
+        files: checkpoint files, or names of shipped checkpoints.
+        config: the experiment with the data set to evaluate on.
+
+    Raises:
+        UserError: the checkpoints need different clips, or a class has no test videos.
     """
     device = choose_device(config.train.device)
     checkpoints = [load_checkpoint(file, device) for file in files]
@@ -36,14 +43,14 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
     for checkpoint in checkpoints:
         unseen = _unseen_people(checkpoint, rows)
         results.append(evaluate_checkpoint(checkpoint, config, cache, unseen, device))
-        people, of_all = (len({row.record.identity for row in some}) for some in (unseen, rows))
-        about = {**checkpoint.about, "people": people, "people_left_out": of_all - people}
-        subtitle = f"{checkpoint.file}: {people} people, {of_all - people} left out that it was trained on"
-        _report(results[-1], config, _folder_name(checkpoint, checkpoints), about, f"{subtitle}; its own threshold")
+        people, all_people = (len({row.record.identity for row in some}) for some in (unseen, rows))
+        about = {**checkpoint.provenance, "people": people, "people_left_out": all_people - people}
+        subtitle = f"{checkpoint.file}: {people} people, without {all_people - people} that it was trained on"
+        _report(results[-1], config, _folder_name(checkpoint, checkpoints), about, f"{subtitle}; own threshold")
     pooled = pool(results)
     if len(results) > 1 and len({record.key for record in pooled.records}) == len(pooled):
-        about = {"checkpoints_sha256": [checkpoint.sha256 for checkpoint in checkpoints], "people": of_all}
-        subtitle = f"{len(results)} folds pooled, the scores of each relative to its own threshold"
+        about = {"checkpoints_sha256": [checkpoint.sha256 for checkpoint in checkpoints], "people": all_people}
+        subtitle = f"{len(results)} folds pooled, scores relative to the threshold of each fold"
         _report(evaluate_predictions(pooled, Calibration(), config.evaluate), config, "pooled", about, subtitle)
 
 
@@ -54,11 +61,11 @@ def _report(result: Evaluation, config: Config, name: str, about: dict, subtitle
 
 
 def _config_for(checkpoints: list[Checkpoint], config: Config) -> Config:
-    """The config of the evaluation: its own data, with clips as the checkpoints need them."""
+    """Return the config of the evaluation: the data of `config`, with the clip settings of the checkpoints."""
     first = checkpoints[0].config
     for other in checkpoints[1:]:
         for name, _, _ in clip_differences(first, other.config):
-            raise UserError(f"{checkpoints[0].file} and {other.file} differ in {name}: evaluate them apart")
+            raise UserError(f"{checkpoints[0].file} and {other.file} differ in {name}: evaluate them separately")
     data = config.data if config.data.conditions else replace(config.data, conditions=("compression",))
     digest = hashlib.sha256(json.dumps(Cache("", first.mouth, first.sampling).settings).encode()).hexdigest()[:8]
     cache = replace(config.cache, path=f"{config.cache.path}_evaluate_{digest}")
@@ -66,20 +73,20 @@ def _config_for(checkpoints: list[Checkpoint], config: Config) -> Config:
 
 
 def _unseen_people(checkpoint: Checkpoint, rows: list[ManifestRow]) -> list[ManifestRow]:
-    """The videos of people that the checkpoint was not trained on. Raises UserError if a class is missing."""
+    """Return the videos of people that the checkpoint was not trained on. Raises UserError if a class is missing."""
     known = checkpoint.known_people(rows)
     unseen = [row for row in rows if row.record.identity not in known]
     for label in Label:
         if not any(row.record.label is label for row in unseen):
             raise UserError(
-                f"{checkpoint.file} can be tested on no {label.name.lower()} video here: it was trained on "
-                f"{len(known)} of these people; take other videos, or people of other names"
+                f"{checkpoint.file}: the data set has no {label.name.lower()} video of unseen people, because the "
+                f"checkpoint was trained on {len(known)} of these people; use other videos, or rename people who differ"
             )
     return unseen
 
 
 def _folder_name(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> str:
-    """The name of the file, and where several have the same, that of its run too."""
+    """Return the stem of the checkpoint file, preceded by its run name if several checkpoints share the stem."""
     file = checkpoint.file
     same = sum(other.file.stem == file.stem for other in checkpoints)
     return file.stem if same == 1 else f"{file.absolute().parent.parent.name}_{file.stem}"

@@ -1,7 +1,7 @@
-"""Metrics per video, with intervals by bootstrap over identities, and their break-downs by group.
+"""Video-level metrics, bootstrap intervals over identities, and break-downs by group.
 
-The positive class is fake. A score is the mean of logit(fake) - logit(real) over the windows of a video; a video counts
-as fake from the threshold on (score >= threshold).
+The positive class is fake. The score of a video is the mean of logit(fake) - logit(real) over its windows. A video is
+classified as fake if score >= threshold.
 """
 
 from collections.abc import Callable
@@ -16,29 +16,36 @@ from lipinc.evaluation.predictions import Predictions
 
 
 class RocCounts(NamedTuple):
-    """Weight of reals and of fakes that score at least each distinct score, from the highest one down.
-
-    scores: float64 [T], falling. false_positives, true_positives: float64 [T + 1], beginning with 0, 0: the point
-    where nothing counts as fake.
-    """
+    """Cumulative weights of reals and fakes at each distinct score, from the highest score to the lowest."""
 
     scores: np.ndarray
+    """(T,) float64, the distinct scores in descending order."""
     false_positives: np.ndarray
+    """(T + 1,) float64, starting with 0, where no video is classified as fake."""
     true_positives: np.ndarray
+    """(T + 1,) float64, likewise."""
 
     @property
     def reals(self) -> float:
+        """Total weight of the reals."""
         return self.false_positives[-1]
 
     @property
     def fakes(self) -> float:
+        """Total weight of the fakes."""
         return self.true_positives[-1]
 
 
 def roc_counts(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> RocCounts:
-    """The counts behind the ROC and the precision-recall curve. labels, scores, weights: [V]; weights default to 1.
+    """Compute the counts for ROC and precision-recall curves.
 
-    Videos of equal score share one point. A score that is not a number has no rank: it turns all counts into nan.
+    Args:
+        labels: (V,), 1 = fake.
+        scores: (V,).
+        weights: (V,); None: all 1.
+
+    Returns:
+        The counts; videos with equal scores share one point. All counts are nan if a score is nan.
     """
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     weights = np.ones(len(scores)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -52,12 +59,13 @@ def roc_counts(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | Non
     return RocCounts(ranked[last], false_positives, np.append(0.0, np.cumsum(fakes)[last]) * unit)
 
 
-# Each metric below takes labels [V] (1 = fake), scores [V] and, last, weights [V] (how often each video counts), and
-# is nan where a class it needs is absent or a score is not a number.
+# Each metric below takes labels (V,) with 1 = fake, scores (V,) and optional weights (V,), the multiplicity of each
+# video. It returns nan if a class that it needs is absent or a score is nan.
 
 
 def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Area under the ROC: the chance that a fake outscores a real, ties counting half."""
+    """Area under the ROC curve: the probability that a fake scores higher than a real, with ties counted as one
+    half."""
     counts = roc_counts(labels, scores, weights)
     if not counts.reals * counts.fakes > 0:
         return float("nan")
@@ -66,7 +74,7 @@ def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Mean precision over the fakes, by steps and not by interpolation (as scikit-learn does). nan without reals."""
+    """Average precision without interpolation, as in scikit-learn; nan without reals."""
     counts = roc_counts(labels, scores, weights)
     if not counts.reals * counts.fakes > 0:
         return float("nan")
@@ -76,18 +84,18 @@ def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarra
 
 
 def accuracy(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None) -> float:
-    """Share of the videos that the threshold judges right. One class is enough for it."""
+    """Fraction of correctly classified videos. Defined for a single class, too."""
     counts = roc_counts(labels, scores, weights)
     flagged = np.count_nonzero(counts.scores >= threshold)
-    right = counts.true_positives[flagged] + counts.reals - counts.false_positives[flagged]
+    correct = counts.true_positives[flagged] + counts.reals - counts.false_positives[flagged]
     videos = counts.reals + counts.fakes
-    return float(right / videos) if videos > 0 else float("nan")
+    return float(correct / videos) if videos > 0 else float("nan")
 
 
 def balanced_accuracy(
     labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None
 ) -> float:
-    """Mean of the shares of reals and of fakes that the threshold judges right."""
+    """Mean of the true positive rate and the true negative rate."""
     counts = roc_counts(labels, scores, weights)
     if not counts.reals * counts.fakes > 0:
         return float("nan")
@@ -96,10 +104,8 @@ def balanced_accuracy(
     return float((counts.true_positives[flagged] / counts.fakes + 1 - false_positive_rate) / 2)
 
 
-def reals_accused(
-    labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None
-) -> float:
-    """Share of the real videos that the threshold calls fake (false positive rate). Reals alone are enough for it."""
+def reals_accused(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None) -> float:
+    """False positive rate: the fraction of real videos classified as fake. Defined without fakes, too."""
     counts = roc_counts(labels, scores, weights)
     if not counts.reals > 0:
         return float("nan")
@@ -107,25 +113,36 @@ def reals_accused(
 
 
 def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Equal error rate: where the linearly interpolated ROC has as large a share of false alarms as of misses."""
+    """Equal error rate: the false positive rate at which it equals the miss rate, on the linearly interpolated ROC."""
     counts = roc_counts(labels, scores, weights)
     if not counts.reals * counts.fakes > 0:
         return float("nan")
     false_alarms = counts.false_positives / counts.reals
-    # Falls from 1 to -1, so the crossing lies between two points.
+    # Miss rate minus false positive rate decreases from 1 to -1, so it crosses 0 between two points.
     excess = 1 - counts.true_positives / counts.fakes - false_alarms
     after = int(np.argmax(excess <= 0))
-    share = excess[after - 1] / (excess[after - 1] - excess[after])
-    return float(false_alarms[after - 1] + share * (false_alarms[after] - false_alarms[after - 1]))
+    fraction = excess[after - 1] / (excess[after - 1] - excess[after])
+    return float(false_alarms[after - 1] + fraction * (false_alarms[after] - false_alarms[after - 1]))
 
 
 def within_pairs(
-    labels: np.ndarray, scores: np.ndarray, real_of: np.ndarray, weights: np.ndarray | None = None
+    labels: np.ndarray, scores: np.ndarray, paired_reals: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
-    """The chance that a fake outscores the real video that it was made from, ties counting half: neither people nor
-    cameras can help. real_of: int [V], position of that video, -1 where there is none. nan without pairs."""
-    fakes = np.flatnonzero(real_of >= 0)
-    excess = np.asarray(scores)[fakes] - np.asarray(scores)[real_of[fakes]]
+    """Probability that a fake scores higher than the real video it was made from, with ties counted as one half.
+
+    Both videos of a pair show the same person and camera, so neither can help the detector.
+
+    Args:
+        labels: not used.
+        scores: (V,).
+        paired_reals: (V,) int, index of the real video of each fake; -1 if there is none.
+        weights: (V,).
+
+    Returns:
+        The probability; nan without pairs.
+    """
+    fakes = np.flatnonzero(paired_reals >= 0)
+    excess = np.asarray(scores)[fakes] - np.asarray(scores)[paired_reals[fakes]]
     weights = np.ones(len(fakes)) if weights is None else np.asarray(weights, dtype=np.float64)[fakes]
     if not weights.sum() > 0 or np.isnan(excess).any():
         return float("nan")
@@ -134,7 +151,7 @@ def within_pairs(
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric on all videos, and its 95 % interval; low and high are nan where there is none."""
+    """A metric on all videos, and its 95 % interval; low and high are nan if there is no interval."""
 
     value: float
     low: float
@@ -144,12 +161,21 @@ class Interval:
 def compute_metrics(
     predictions: Predictions, threshold: float, *, bootstrap: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """auc, ap, accuracy, balanced_accuracy, eer, reals_accused and, where there are pairs, within_pairs, each with its
-    95 % percentile interval by bootstrap over identities.
+    """Compute all metrics, with 95 % percentile intervals by bootstrap over identities.
 
-    bootstrap: resamples. Each draws as many identities as there are, with replacement, and takes all videos of each;
-    a video of unknown identity is one of its own. Resamples that lack a class are skipped; with fewer than two
+    Each resample draws as many identities as there are, with replacement, and takes all their videos. A video without
+    an identity is treated as a separate identity. Resamples that lack a class are skipped. With fewer than two
     identities there is no interval.
+
+    Args:
+        predictions: the videos.
+        threshold: decision threshold, in units of the score.
+        bootstrap: number of resamples.
+        seed: random seed of the resamples.
+
+    Returns:
+        Metric name -> interval: auc, ap, accuracy, balanced_accuracy, eer, reals_accused and, if there are pairs,
+        within_pairs.
     """
     return _intervals(predictions, _metrics(predictions, threshold), bootstrap, seed)
 
@@ -157,12 +183,20 @@ def compute_metrics(
 def break_down(
     predictions: Predictions, threshold: float, by: str, *, bootstrap: int = 1000, seed: int = 0
 ) -> list[dict[str, str | int | float]]:
-    """One row per group, by name: group, real and fake (numbers of videos), auc_low, auc_high, and the metrics of
-    `compute_metrics`.
+    """Compute the metrics of each group of videos.
 
-    by: a column of `GROUP_COLUMNS`, which says whether a group is the fakes of each value against all reals, or all
-    videos of each value. Videos whose value is unknown are the group "unknown"; there are no rows at all if it is
-    unknown for every video. Intervals as in `compute_metrics`.
+    Args:
+        predictions: the videos.
+        threshold: decision threshold, in units of the score.
+        by: a column of `GROUP_COLUMNS`, which defines whether a group consists of its fakes and all reals, or of its
+            own videos only.
+        bootstrap: see `compute_metrics`.
+        seed: see `compute_metrics`.
+
+    Returns:
+        One row per group, sorted by name: group, real and fake (numbers of videos), auc_low, auc_high, and the metrics
+        of `compute_metrics`. Videos without a value form the group "unknown"; if no video has a value, there are no
+        rows.
     """
     real = predictions.label == 0
     groups = predictions.column(by)
@@ -183,7 +217,7 @@ def break_down(
                 "group": group,
                 "real": int(np.sum(labels == 0)),
                 "fake": int(np.sum(labels == 1)),
-                "within_pairs": float("nan"),  # where there are no pairs
+                "within_pairs": float("nan"),  # default for groups without pairs
                 **values,
                 "auc_low": area.low,
                 "auc_high": area.high,
@@ -193,7 +227,7 @@ def break_down(
 
 
 def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[..., float]]:
-    """The metrics that these videos allow, as functions of labels, scores and weights."""
+    """Return the metrics that are defined for these videos, as functions of labels, scores and weights."""
     metrics: dict[str, Callable[..., float]] = {
         "auc": auc,
         "ap": average_precision,
@@ -202,9 +236,9 @@ def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[.
         "eer": eer,
         "reals_accused": partial(reals_accused, threshold=threshold),
     }
-    real_of = predictions.real_of()
-    if (real_of >= 0).any():
-        metrics["within_pairs"] = partial(within_pairs, real_of=real_of)
+    paired_reals = predictions.paired_reals()
+    if (paired_reals >= 0).any():
+        metrics["within_pairs"] = partial(within_pairs, paired_reals=paired_reals)
     return metrics
 
 
@@ -217,12 +251,12 @@ def _intervals(
         for identity, key in ((record.identity, record.key) for record in predictions.records)
     ]
     numbers = {person: number for number, person in enumerate(sorted(set(people)))}
-    person_of = np.array([numbers[person] for person in people], dtype=int)
+    person_index = np.array([numbers[person] for person in people], dtype=int)
     rng = np.random.default_rng(seed)
     resampled = []
     for _ in range(bootstrap if len(numbers) >= 2 else 0):
-        times = np.bincount(rng.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
-        weights = times[person_of]
+        multiplicity = np.bincount(rng.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
+        weights = multiplicity[person_index]
         if weights[labels == 0].any() and weights[labels == 1].any():
             resampled.append([metric(labels, scores, weights=weights) for metric in metrics.values()])
     low_high = np.percentile(resampled, (2.5, 97.5), axis=0) if resampled else np.full((2, len(metrics)), np.nan)

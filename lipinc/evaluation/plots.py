@@ -1,6 +1,6 @@
-"""The pictures of a run, as PNG files: ROC, precision-recall, scores, confusion, learning curves, conditions.
+"""Plots of a run as PNG files: ROC, precision-recall, scores, confusion matrix, learning curves, conditions.
 
-Every plot takes a title and a note, which stands small below it.
+Every plot takes a title and a note, a small text below the plot.
 """
 
 import itertools
@@ -25,7 +25,7 @@ SCORE_LABEL = "score of a video: mean logit(fake) - logit(real)"
 
 
 def plot_roc(predictions: Predictions, path: Path, title: str, note: str = "") -> None:
-    """ROC of the videos. Without reals, fakes or numeric scores there is no curve, only the chance line."""
+    """Plot the ROC curve. Without reals, fakes or finite scores, only the chance line is drawn."""
     counts = roc_counts(predictions.label, predictions.score)
     area = auc(predictions.label, predictions.score)
     figure, axes = new_figure(5.4, 5.2)
@@ -43,7 +43,7 @@ def plot_roc(predictions: Predictions, path: Path, title: str, note: str = "") -
 
 
 def plot_precision_recall(predictions: Predictions, path: Path, title: str, note: str = "") -> None:
-    """Precision over recall of the fakes, by steps, as the average precision sums it; chance is the share of fakes."""
+    """Plot precision over recall as steps, as in the average precision. Chance is the fraction of fakes."""
     counts = roc_counts(predictions.label, predictions.score)
     precision_mean = average_precision(predictions.label, predictions.score)
     figure, axes = new_figure(5.4, 5.2)
@@ -64,10 +64,11 @@ def plot_precision_recall(predictions: Predictions, path: Path, title: str, note
 
 
 def plot_score_histogram(predictions: Predictions, threshold: float, path: Path, title: str, note: str = "") -> None:
-    """Scores of reals and of fakes, each as shares of its class, with the threshold. Only finite scores are drawn."""
+    """Plot score histograms of reals and fakes, each normalised to its class, with the threshold; finite scores
+    only."""
     figure, axes = new_figure(6.4, 4.2)
     finite = predictions.select(np.isfinite(predictions.score))
-    # The threshold among the values, so that it is always in view.
+    # Include the threshold, so that it is always visible.
     edges = np.histogram_bin_edges(np.append(finite.score, threshold), bins=30)
     for label, name, colour in ((0, "real", REAL), (1, "fake", FAKE)):
         scores = finite.score[finite.label == label]
@@ -77,45 +78,49 @@ def plot_score_histogram(predictions: Predictions, threshold: float, path: Path,
     axes.axvline(threshold, color="black", lw=1.2, ls="--", label=f"threshold {threshold:.2f}")
     axes.set(xlabel=SCORE_LABEL, ylabel="share of the videos of its class")
     axes.set_ylim(bottom=0)
-    # Above the axes, where it hides no bar.
+    # Above the axes, so that it hides no bars.
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     save_figure(figure, path, title, note)
 
 
 def plot_confusion(predictions: Predictions, threshold: float, path: Path, title: str, note: str = "") -> None:
-    """Counts of truth against prediction, and their shares of each truth. A score that is no number is in no cell."""
-    judged = [predictions.score < threshold, predictions.score >= threshold]
-    count = np.array([[np.sum((predictions.label == truth) & said) for said in judged] for truth in (0, 1)])
+    """Plot the confusion matrix: counts, and fractions of each true class. Videos with a nan score are not counted."""
+    predicted = [predictions.score < threshold, predictions.score >= threshold]
+    count = np.array([[np.sum((predictions.label == truth) & chosen) for chosen in predicted] for truth in (0, 1)])
     videos = np.array([[np.sum(predictions.label == truth)] for truth in (0, 1)])
     share = np.divide(count, videos, out=np.full((2, 2), np.nan), where=videos > 0)
     figure, axes = new_figure(4.8, 4.4)
     axes.imshow(np.nan_to_num(share), cmap="Blues", vmin=0, vmax=1)
     for truth in (0, 1):
-        for said in (0, 1):
-            percent = "-" if np.isnan(share[truth, said]) else f"{share[truth, said]:.0%}"
-            colour = "white" if share[truth, said] > 0.55 else "black"
-            text = f"{count[truth, said]}\n{percent}"
-            axes.text(said, truth, text, ha="center", va="center", color=colour, fontsize=15)
+        for prediction in (0, 1):
+            fraction = share[truth, prediction]
+            percent = "-" if np.isnan(fraction) else f"{fraction:.0%}"
+            colour = "white" if fraction > 0.55 else "black"
+            text = f"{count[truth, prediction]}\n{percent}"
+            axes.text(prediction, truth, text, ha="center", va="center", color=colour, fontsize=15)
     axes.set_xticks([0, 1], ["real", "fake"])
     axes.set_yticks([0, 1], [f"real\n({videos[0, 0]})", f"fake\n({videos[1, 0]})"])
-    axes.set(xlabel=f"judged (fake from a score of {threshold:.2f} on)", ylabel="truth (videos)")
+    axes.set(xlabel=f"prediction (fake if score >= {threshold:.2f})", ylabel="truth (videos)")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     save_figure(figure, path, title, note)
 
 
-def plot_learning_curves(
-    rows: list[dict[str, float]], best_epoch: int, path: Path, title: str, note: str = ""
-) -> None:
-    """Losses at the left and validation AUC at the right, over the epochs.
+def plot_learning_curves(rows: list[dict[str, float]], best_epoch: int, path: Path, title: str, note: str = "") -> None:
+    """Plot losses (left) and validation AUC (right) over the epochs.
 
-    rows: one per epoch, with epoch, train_loss, train_<term> for each term of the loss, validation_loss and
-    validation_auc; nan leaves a gap.
+    Args:
+        rows: one row per epoch with epoch, train_loss, train_<term> for each loss term, validation_loss and
+            validation_auc; nan leaves a gap.
+        best_epoch: the epoch to mark.
+        path: the PNG file.
+        title: title of the plot.
+        note: text below the plot.
     """
     columns = {name: np.array([float(row[name]) for row in rows]) for name in (rows[0] if rows else ())}
     epochs = columns.get("epoch", np.zeros(0))
     figure, (losses, areas) = new_figure(9.6, 4.4, columns=2)
-    # Markers, because a run of one epoch has no line.
+    # Markers, because a single epoch draws no line.
     style = {"marker": "o", "ms": 3}
     terms = [name for name in columns if name.startswith("train_") and name != "train_loss"]
     styles = itertools.cycle(zip(TERM_CURVES, ("--", ":", "-."), strict=True))
@@ -145,8 +150,14 @@ def plot_learning_curves(
 
 
 def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: str = "") -> None:
-    """AUC over the level of each perturbation that is there, and over the constant rate factor, from raw on. areas:
-    condition -> AUC and its interval, drawn as a band."""
+    """Plot AUC over the level of each perturbation and over the constant rate factor of H.264, starting at raw.
+
+    Args:
+        areas: condition -> AUC with its interval, which is drawn as a band.
+        path: the PNG file.
+        title: title of the plot.
+        note: text below the plot.
+    """
     curves = {
         name: [(level, areas[condition]) for level, condition in enumerate(conditions, start=1) if condition in areas]
         for name, conditions in perturbation_series().items()
@@ -178,7 +189,7 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
 
 
 def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
-    """A figure of width x height inches, and its axes (an array of them if there are several)."""
+    """Create a figure of width x height inches, and its axes (an array if there are several)."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     axes = figure.subplots(rows, columns, sharex=rows > 1)
@@ -193,7 +204,8 @@ def _counts(predictions: Predictions) -> str:
 
 
 def save_figure(figure: Figure, path: Path, title: str, note: str) -> None:
-    # The default font sets about 14 letters an inch at the title's size and 19 at the note's; fewer leave a margin.
+    """Add title and note to a figure and write it as PNG."""
+    # An inch holds about 14 characters at the font size of the title and 19 at that of the note; fewer leave a margin.
     width = figure.get_figwidth()
     figure.suptitle(textwrap.fill(title, int(11 * width)), fontsize=11, parse_math=False)
     if note:

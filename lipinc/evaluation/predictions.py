@@ -1,4 +1,4 @@
-"""The scores of videos, with what the data set says of each."""
+"""Predictions: the scores of videos with their metadata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ SCORE_COLUMNS = ("fake_probability", "score", "prediction", "windows")
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The scores of V videos. Lists are accepted and become arrays; ValueError if lengths differ."""
+    """The scores of V videos. Lists are converted to arrays; ValueError if lengths differ."""
 
     records: Sequence[VideoRecord]
     score: np.ndarray
     """(V,) float64: mean over the windows of logit(fake) - logit(real)."""
     windows: np.ndarray
-    """(V,) int64: windows behind the score."""
+    """(V,) int64: number of windows."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", tuple(self.records))
         for name, dtype in (("score", np.float64), ("windows", np.int64)):
             array = np.asarray(getattr(self, name), dtype=dtype)
             if array.shape != (len(self.records),):
-                raise ValueError(f"{name} has shape {array.shape} where {len(self.records)} videos are predicted")
+                raise ValueError(f"{name} has shape {array.shape}, but there are {len(self.records)} videos")
             object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
@@ -40,24 +40,30 @@ class Predictions:
         return np.array([record.label for record in self.records], dtype=np.int64)
 
     def column(self, name: str) -> np.ndarray:
-        """(V,) str: a text field of the records, or their key."""
+        """Return a text field of the records, or their key: (V,) str."""
         return np.array([getattr(record, name) for record in self.records], dtype=np.str_)
 
     def select(self, chosen: np.ndarray) -> "Predictions":
-        """The videos that a boolean mask (V,), or an array of positions, selects."""
+        """Select videos by a boolean mask (V,) or an array of indices."""
         positions = np.arange(len(self))[chosen]
         return Predictions([self.records[i] for i in positions], self.score[positions], self.windows[positions])
 
-    def real_of(self) -> np.ndarray:
-        """(V,) int64: for each fake the position of the real video that it was made from, under the same condition; -1
-        where there is none."""
+    def paired_reals(self) -> np.ndarray:
+        """Return the index of the real video that each fake was made from, under the same condition: (V,) int64.
+
+        It is -1 for reals, and for fakes without such a video.
+        """
         position = {record.key: i for i, record in enumerate(self.records)}
         reals = (record.pair and record.pair + version_suffix(None, record.condition) for record in self.records)
         return np.array([position.get(real, -1) for real in reals], dtype=np.int64)
 
     def write(self, path: Path, calibration: Calibration) -> None:
-        """Write predictions.csv: the columns of the records, the score, the fake probability under a calibration, and
-        the prediction, which is 1 from its threshold on."""
+        """Write predictions.csv: the record columns, the score, the fake probability and the prediction.
+
+        Args:
+            path: the CSV file.
+            calibration: converts scores to probabilities; the prediction is 1 if score >= its threshold.
+        """
         probability = calibration.probability(self.score)
         rows = (
             {

@@ -1,4 +1,4 @@
-"""The evaluation of predictions: metrics under each condition, break-downs, files and pictures."""
+"""Evaluation results: metrics under each condition, break-downs, and their files and plots."""
 
 import json
 from collections.abc import Sequence
@@ -27,22 +27,22 @@ from lipinc.synthesis.perturbations import COMPRESSION, RAW
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good predictions are, per video."""
+    """Predictions and their video-level metrics."""
 
     predictions: Predictions
     calibration: Calibration
     conditions: dict[str, dict[str, Interval]]
-    """Condition -> metrics. The first is that of the headline: raw where it is there."""
+    """Condition -> metrics. The first condition is the headline: raw if present."""
     break_downs: dict[str, list[dict[str, Any]]]
 
     @property
     def condition(self) -> str:
-        """The condition of the headline."""
+        """The headline condition."""
         return next(iter(self.conditions))
 
     @property
     def metrics(self) -> dict[str, Interval]:
-        """The metrics under it."""
+        """The metrics under the headline condition."""
         return self.conditions[self.condition]
 
     def __str__(self) -> str:
@@ -53,39 +53,55 @@ class Evaluation:
 def evaluate_checkpoint(
     checkpoint: Checkpoint, config: Config, cache: Cache, rows: Sequence[ManifestRow], device: torch.device
 ) -> Evaluation:
-    """Score the videos `rows` and evaluate them under the checkpoint's calibration on validation."""
+    """Score videos with a checkpoint and evaluate the predictions with its calibration.
+
+    Args:
+        checkpoint: the checkpoint.
+        config: data loading and evaluation settings.
+        cache: the cache with the clips.
+        rows: the videos.
+        device: device of the model.
+    """
     dataset = dataset_for(checkpoint.model, cache, rows, device)
     predictions, _ = predict(checkpoint.model, dataset, config.train, device, description="test")
     return evaluate_predictions(predictions, checkpoint.calibration, config.evaluate)
 
 
-def evaluate_predictions(
-    predictions: Predictions, calibration: Calibration, config: EvaluateConfig
-) -> Evaluation:
-    """Metrics of predictions under each of their conditions, at the threshold of a calibration, and their break-downs:
-    raw and for each level of compression. No condition's videos are pooled with another's."""
+def evaluate_predictions(predictions: Predictions, calibration: Calibration, config: EvaluateConfig) -> Evaluation:
+    """Compute metrics for each condition, and break-downs for the headline condition and each level of compression.
+
+    Videos of different conditions are never pooled.
+
+    Args:
+        predictions: the scores.
+        calibration: defines the threshold.
+        config: bootstrap settings.
+    """
     options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
-    under = predictions.column("condition")
-    present = dict.fromkeys(under.tolist())
+    condition_column = predictions.column("condition")
+    present = dict.fromkeys(condition_column.tolist())
     order = sorted(present, key=lambda condition: condition != RAW)
-    parts = {condition: predictions.select(under == condition) for condition in order}
+    parts = {condition: predictions.select(condition_column == condition) for condition in order}
     conditions = {condition: compute_metrics(part, **options) for condition, part in parts.items()}
     if len(order) == 1:
         break_downs = {by: break_down(predictions, by=by, **options) for by in GROUP_COLUMNS}
     else:
-        break_downs = {"condition": [_row(condition, parts[condition], conditions[condition]) for condition in order]}
+        rows = [_condition_row(condition, parts[condition], conditions[condition]) for condition in order]
+        break_downs = {"condition": rows}
         for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
-            break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS}
+            break_downs |= {
+                f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS
+            }
     return Evaluation(predictions, calibration, conditions, break_downs)
 
 
-def _row(condition: str, part: Predictions, metrics: dict[str, Interval]) -> dict[str, Any]:
-    """The metrics under a condition as a row of a break-down."""
+def _condition_row(condition: str, part: Predictions, metrics: dict[str, Interval]) -> dict[str, Any]:
+    """Return the metrics under a condition as a row of a break-down."""
     return {
         "group": condition,
         "real": int(np.sum(part.label == 0)),
         "fake": int(np.sum(part.label == 1)),
-        "within_pairs": float("nan"),  # where there are no pairs
+        "within_pairs": float("nan"),  # default without pairs
         **{name: interval.value for name, interval in metrics.items()},
         "auc_low": metrics["auc"].low,
         "auc_high": metrics["auc"].high,
@@ -93,7 +109,7 @@ def _row(condition: str, part: Predictions, metrics: dict[str, Interval]) -> dic
 
 
 def pool(results: list[Evaluation]) -> Predictions:
-    """The predictions of several runs, the scores of each as logits of its own calibration."""
+    """Concatenate the predictions of several runs, with the scores of each run as its calibrated logits."""
     return Predictions(
         [record for one in results for record in one.predictions.records],
         np.concatenate([one.calibration.logit(one.predictions.score) for one in results]),
@@ -102,7 +118,14 @@ def pool(results: list[Evaluation]) -> Predictions:
 
 
 def write_evaluation(result: Evaluation, folder: Path, *, title: str, about: dict[str, Any]) -> None:
-    """metrics.json, predictions.csv and plots/*.png. about: what else metrics.json says of these numbers."""
+    """Write metrics.json, predictions.csv and plots/*.png.
+
+    Args:
+        result: the evaluation.
+        folder: where to write.
+        title: title of the plots.
+        about: additional fields of metrics.json.
+    """
     plot_folder = folder / "plots"
     plot_folder.mkdir(parents=True, exist_ok=True)
     threshold, temperature = result.calibration.threshold, result.calibration.temperature
@@ -129,8 +152,19 @@ def write_evaluation(result: Evaluation, folder: Path, *, title: str, about: dic
         plots.plot_conditions(areas, plot_folder / "conditions.png", title, note)
 
 
-def report(result: Evaluation, config: Config, folder: Path, *, title: str, subtitle: str, about: dict[str, Any]) -> None:
-    """Write a result and print it. subtitle: the line above its tables; about: what else metrics.json says of it."""
+def report(
+    result: Evaluation, config: Config, folder: Path, *, title: str, subtitle: str, about: dict[str, Any]
+) -> None:
+    """Write an evaluation and print its tables.
+
+    Args:
+        result: the evaluation.
+        config: the experiment, for its name and the note on its data.
+        folder: where to write.
+        title: title of the plots.
+        subtitle: line above the printed tables.
+        about: additional fields of metrics.json.
+    """
     about = {"name": config.name, **about, "level": "video", "note": config.data.note}
     write_evaluation(result, folder, title=title, about=about)
     print(f"\n{subtitle}\n{result}\n")

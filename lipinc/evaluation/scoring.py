@@ -1,4 +1,4 @@
-"""A model and the clips of some videos to predictions."""
+"""Scoring: applies a model to the clips of videos."""
 
 import numpy as np
 import torch
@@ -23,16 +23,25 @@ def predict(
     *,
     description: str,
 ) -> tuple[Predictions, float]:
-    """Scores of the videos of a dataset, and the mean cross-entropy of its clips.
+    """Score the videos of a dataset.
 
-    The score of a video is the mean of logit(fake) - logit(real) over its windows.
+    Args:
+        model: the model; it is set to eval mode.
+        dataset: clips or features.
+        config: data loading settings.
+        device: device of the model.
+        description: label of the progress bar.
+
+    Returns:
+        The predictions, and the mean cross-entropy of the clips. The score of a video is the mean of
+        logit(fake) - logit(real) over its windows.
     """
     model.eval()
     scored = []
     loader = evaluation_loader(dataset, config, pin=device.type == "cuda")
     for batch in tqdm(loader, desc=description, unit="step", leave=False, disable=not is_main()):
         batch = batch.to(device)
-        logits = model(*batch.inputs)  # float32: bf16 scores would tie
+        logits = model(*batch.inputs)  # no autocast: bf16 scores would have many ties
         margins = (logits[:, 1] - logits[:, 0]).double()
         losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none")
         scored.append(tuple(values.cpu().numpy() for values in (batch.videos, margins, losses)))

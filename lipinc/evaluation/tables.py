@@ -1,4 +1,4 @@
-"""Metrics as people and programs read them: text tables for a terminal, and a dict for metrics.json."""
+"""Metric tables: text tables for the terminal, and the values of metrics.json."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ METRIC_NAMES = {
 
 
 def metrics_table(metrics: dict[str, Interval]) -> str:
-    """One line a metric of `lipinc.evaluation.metrics.evaluate`: name, value, 95 % interval. ASCII; nan is "-"."""
+    """Format the metrics of `compute_metrics`, one line per metric: name, value, 95 % interval. ASCII; nan is "-"."""
     rows = [
         [METRIC_NAMES.get(name, name), _number(metric.value), _interval(metric.low, metric.high)]
         for name, metric in metrics.items()
@@ -28,9 +28,15 @@ def metrics_table(metrics: dict[str, Interval]) -> str:
 
 
 def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
-    """One line a group of `lipinc.evaluation.metrics.break_down`, headed by what it is broken down by; "" if there are none.
+    """Format the rows of `break_down`, one line per group.
 
-    "pairs" is `within_pairs`. ASCII: other characters of a group's name are escaped. nan is "-".
+    Args:
+        rows: the rows.
+        by: heading of the first column.
+
+    Returns:
+        The table, or "" without rows. The column "pairs" is `within_pairs`. Non-ASCII characters of group names are
+        escaped; nan is "-".
     """
     if not rows:
         return ""
@@ -50,29 +56,36 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
         ]
         for row in rows
     ]
-    header = [by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy", "EER", "reals accused", "pairs"]
+    header = [
+        *(by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy", "EER"),
+        *("reals accused", "pairs"),
+    ]
     if not any(np.isfinite(row["within_pairs"]) for row in rows):
         header, cells = header[:-1], [line[:-1] for line in cells]
     return _table(header, cells)
 
 
 def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:
-    """One line a group of `lipinc.cross_validation`: under each condition the mean over seeds and, of several, their standard
-    deviation. ASCII."""
+    """Format cross-validation results, one line per held-out group: for each condition the mean over seeds, and the
+    standard deviation if there are several seeds.
+
+    Args:
+        spread: group -> condition -> the values of the seeds.
+    """
     conditions = list(next(iter(spread.values())))
     rows = [
         [ascii(group or "all videos")[1:-1], *(_spread(areas.get(condition, [])) for condition in conditions)]
         for group, areas in spread.items()
     ]
-    return _table(["left out" if len(spread) > 1 else "", *conditions], rows)
+    return _table(["held out" if len(spread) > 1 else "", *conditions], rows)
 
 
 def metrics_json(
     metrics: dict[str, Interval], threshold: float, break_downs: dict[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """What metrics.json holds: threshold, metrics (value, low, high), and the rows of each break-down by its name.
+    """Return the values of metrics.json: threshold, metrics (value, low, high), and the rows of each break-down.
 
-    Only what strict JSON can say: numbers that are not finite become null.
+    Strict JSON: numbers that are not finite become null.
     """
     return {
         "threshold": _finite(threshold),
@@ -106,7 +119,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
-    """Columns two spaces apart: the first flush left, the others flush right."""
+    """Align columns two spaces apart, the first one left-aligned and the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [
         "  ".join(

@@ -1,6 +1,6 @@
-"""CSV tables: the one reader and the one writer, with formula-injection protection.
+"""CSV I/O with formula-injection protection; all tables of the project are read and written here.
 
-The dialect: UTF-8, commas, LF, a header, cells quoted where they must be. What is not known is an empty cell.
+Dialect: UTF-8, comma-separated, LF line ends, one header row, minimal quoting. An empty cell means unknown.
 """
 
 import csv
@@ -18,37 +18,44 @@ from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 
 MAX_NAMED = 20
-"""Columns that an error message lists."""
+"""Maximum number of column names in an error message."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file: its path, its column names, and its rows as (row number, column -> cell); the header is row 1."""
+    """A CSV file: path, column names, and rows as (row number, column -> cell). The header is row 1."""
 
     path: Path
     columns: tuple[str, ...]
     rows: list[tuple[int, dict[str, str]]]
 
     def require(self, columns: Iterable[str]) -> None:
-        """Raises UserError naming the columns that are not there, and those that are."""
+        """Check that columns are present.
+
+        Raises:
+            UserError: columns are missing; the message lists them and the existing ones.
+        """
         absent = [column for column in columns if column not in self.columns]
         if absent:
-            there = ", ".join(column or "(unnamed)" for column in self.columns[:MAX_NAMED])
+            existing = ", ".join(column or "(unnamed)" for column in self.columns[:MAX_NAMED])
             more = f" and {len(self.columns) - MAX_NAMED} more" if len(self.columns) > MAX_NAMED else ""
-            raise UserError(f"{self.path} has no column {', '.join(absent)}; its columns are {there}{more}")
+            raise UserError(f"{self.path} has no column {', '.join(absent)}; its columns are {existing}{more}")
 
     def where(self, number: int) -> str:
-        """The row, as an error message names it."""
+        """Return the location of a row for an error message."""
         return f"{self.path}, row {number}"
 
 
 def read_table(path: str | Path) -> Table:
-    """A UTF-8 CSV with a header; LF or CRLF, with or without a byte order mark, cells of any size.
+    """Read a user's CSV: UTF-8 with a header, LF or CRLF, with or without a byte order mark, cells of any size.
 
-    Empty rows are skipped and cells missing at the end of a row are empty. Raises UserError.
+    Empty rows are skipped. Cells missing at the end of a row are read as empty.
+
+    Raises:
+        UserError: the file cannot be read or is malformed.
     """
     path = Path(path)
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # to read it could take for ever
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # reading a pipe could block
         raise UserError(f"cannot read {path} (not a regular file): check the path")
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -59,8 +66,8 @@ def read_table(path: str | Path) -> Table:
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
     except csv.Error as error:
-        raise UserError(f"{path} is no valid CSV ({error}): look for a stray quote") from None
-    if "\0" in text:  # such as UTF-16 without its mark
+        raise UserError(f"{path} is not valid CSV ({error}): look for an unmatched quote") from None
+    if "\0" in text:  # for example UTF-16 without a byte order mark
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
 
     columns = tuple(name.strip() for name in lines[0]) if lines else ()
@@ -73,7 +80,9 @@ def read_table(path: str | Path) -> Table:
     rows = []
     for number, cells in enumerate(lines[1:], start=2):
         if any(cells[len(columns) :]):
-            raise UserError(f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote its commas")
+            raise UserError(
+                f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote cells with commas"
+            )
         if any(cells):
             cells += [""] * (len(columns) - len(cells))
             rows.append((number, dict(zip(columns, cells, strict=False))))
@@ -81,22 +90,31 @@ def read_table(path: str | Path) -> Table:
 
 
 def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table atomically. rows: cells by column; see `table_line`. Raises OSError, naming the file."""
+    """Write a table atomically.
+
+    Args:
+        path: the CSV file.
+        columns: column names, in order.
+        rows: column -> cell; see `table_line` for the formatting.
+
+    Raises:
+        OSError: the file cannot be written; the error names it.
+    """
     write_atomically(Path(path), table_text(columns, rows).encode("utf-8", "surrogateescape"))
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A table as text, header first."""
+    """Format a table as CSV text, header first."""
     return table_line(columns) + "".join(table_line([row[column] for column in columns]) for row in rows)
 
 
 def table_line(cells: Iterable[Any]) -> str:
-    """One line of a table. None is an empty cell, and numbers keep all their digits.
+    """Format one line of a table. None becomes an empty cell; floats keep full precision.
 
-    A text that a spreadsheet would run as a formula gets a leading apostrophe.
+    Strings that a spreadsheet would run as a formula get a leading apostrophe.
     """
     line = io.StringIO(newline="")
-    # The writer quotes the characters of its own line end; with CRLF, a name that holds either stays one cell.
+    # csv.writer quotes only the characters of its line terminator. CRLF makes it quote cells with CR or LF.
     csv.writer(line, lineterminator="\r\n").writerow(map(_cell, cells))
     return line.getvalue()[:-2] + "\n"
 
@@ -108,9 +126,18 @@ def _cell(value: Any) -> str:
 
 
 def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] | None:
-    """The rows that `write_table` wrote, or `table_line` appended: a last line without an end is left out.
+    """Read a table written by `write_table`, possibly extended with `table_line`. An incomplete last line is ignored.
 
-    None if its columns are others. Raises FileNotFoundError, and OSError or ValueError if it is damaged.
+    Args:
+        path: the CSV file.
+        columns: the expected column names.
+
+    Returns:
+        The rows, column -> cell; None if the file has different columns.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError, ValueError: the file is damaged.
     """
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""), strict=True)
@@ -122,13 +149,13 @@ def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] |
     except csv.Error as error:
         raise ValueError(str(error)) from error
     if any(None in row or None in row.values() for row in rows):
-        raise ValueError("a row has more or fewer cells than there are columns")
+        raise ValueError("the number of cells in a row differs from the number of columns")
     return [{column: unguard_formula(cell) for column, cell in row.items()} for row in rows]
 
 
 @contextmanager
 def _cells_of_any_size() -> Iterator[None]:
-    """Lift the limit of Python's csv module, 128 KiB a cell."""
+    """Lift the cell size limit of Python's csv module, which is 128 KiB."""
     limit = csv.field_size_limit(2**31 - 1)
     try:
         yield
@@ -137,17 +164,18 @@ def _cells_of_any_size() -> Iterator[None]:
 
 
 _FORMULA = re.compile(r"'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20](?!\Z)|[\t\r\n])")
-"""What spreadsheets take for the start of a formula, full-width signs too; a sign alone is none. Apostrophes before it
-are those of `guard_formula`. Source: OWASP, CSV Injection."""
+"""Start of a cell that spreadsheets interpret as a formula, including full-width signs; a single sign is not a formula.
+Leading apostrophes were added by `guard_formula`. Source: OWASP, CSV Injection."""
 
 
 def guard_formula(text: str) -> str:
-    """A text for a CSV cell, with a leading apostrophe where a spreadsheet would run it as a formula.
+    """Escape a string for a CSV cell: add a leading apostrophe if a spreadsheet would run it as a formula.
 
-    Also guards texts that are guarded already, so that `unguard_formula` is its exact inverse."""
+    Escaped strings are escaped again, so that `unguard_formula` is the exact inverse.
+    """
     return "'" + text if _FORMULA.match(text) else text
 
 
 def unguard_formula(text: str) -> str:
-    """The text that `guard_formula` made a cell of."""
+    """Undo `guard_formula`."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

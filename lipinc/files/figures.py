@@ -1,6 +1,6 @@
-"""Matplotlib figures as PNG files, and the colours that all of them share.
+"""Figure output: matplotlib figures as PNG files, and the colours that all plots share.
 
-Figures never touch pyplot's global state, so they can be drawn in any thread and without a display.
+pyplot is not used, so figures can be drawn in any thread and without a display.
 """
 
 import io
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lipinc.files.atomic import write_atomically
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
+# The palette of Okabe and Ito, which is safe for colour-blind readers.
 REAL = "#009E73"
 FAKE = "#D55E00"
 GUIDE = "#666666"
@@ -19,7 +19,7 @@ DPI = 120
 
 
 def write_png(figure: Figure, path: Path) -> None:
-    """Write a figure, atomically. Makes its folder."""
+    """Write a figure atomically. Creates the folder."""
     png = io.BytesIO()
     FigureCanvasAgg(figure).print_png(png)
     write_atomically(Path(path), png.getvalue())

@@ -1,7 +1,7 @@
-"""The inconsistency loss: mean SSIM of the frame features of one video against its label.
+"""Inconsistency loss: binary cross-entropy between the mean SSIM of the frame features of a clip and its label.
 
-The mouths of a real video resemble each other, those of a lip-synced one do not. This is the intent of V1, section on
-the loss; the published code cannot be trained as written (it loops over the batch and calls an SSIM without gradient).
+The mouths of a real video resemble each other, the mouths of a lip-synced video do not. Source: V1, section on the
+loss. The published code is not trainable: it loops over the batch and calls an SSIM without a gradient.
 """
 
 import torch
@@ -13,24 +13,37 @@ from lipinc.losses.ssim_torch import WINDOW
 
 
 def inconsistency_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of the consistency of each video against 1 for a real and 0 for a fake one: a scalar.
+    """Compute the binary cross-entropy of the mean SSIM of each clip, with target 1 for real and 0 for fake.
 
-    features: (B, N, C, H, W), frame features of B clips; labels: (B,) int64, 1 = fake. Computed in float32 (float64
-    stays), under autocast too. Its cost beside the rest of a step: `python -m benchmarks.loss`.
+    Computed in float32 even under autocast; float64 is kept. For its share of the training time see
+    `python -m benchmarks.loss`.
+
+    Args:
+        features: frame features of B clips, (B, N, C, H, W).
+        labels: (B,) int64, 1 = fake.
+
+    Returns:
+        The loss, a scalar.
     """
     with torch.autocast(features.device.type, enabled=False):
         score = mean_ssim(to_float(features))
-        # A clip is at most as consistent as identical frames, 1; below 0 SSIM means opposite structure, which is
-        # no more inconsistent than unrelated structure.
+        # SSIM is at most 1 (identical frames). Negative values mean inverted structure, which is not more inconsistent
+        # than unrelated structure.
         score = score.clamp(1e-6, 1 - 1e-6)
         return functional.binary_cross_entropy(score, (1 - labels).to(score.dtype))
 
 
-def map_problems(frames: int, height: int, width: int) -> list[str]:
-    """Why maps of a clip cannot be compared: a sentence, or nothing. frames: N of the maps; height, width: of each."""
+def feature_map_problems(frames: int, height: int, width: int) -> list[str]:
+    """Return why feature maps cannot be used for the inconsistency loss: one message, or an empty list.
+
+    Args:
+        frames: number of maps per clip, N.
+        height: height of a map.
+        width: width of a map.
+    """
     if frames >= 2 and min(height, width) >= WINDOW:
         return []
     return [
-        f"the inconsistency loss needs 2 maps of {WINDOW} x {WINDOW} or more, and these mouths give {frames} of "
-        f"{height} x {width}; take larger mouths, model.loss_features full, or loss.inconsistency 0"
+        f"the inconsistency loss needs at least 2 maps of at least {WINDOW} x {WINDOW}, but these mouths give {frames} "
+        f"maps of {height} x {width}; use larger mouths, model.loss_features full, or loss.inconsistency 0"
     ]

@@ -1,7 +1,8 @@
-"""The total loss: a weighted sum of terms, each registered by its name.
+"""Total loss: the weighted sum of registered terms.
 
-To add a term, write a function of `LossInputs` that returns a scalar and register it by `@register_loss_term("name")`;
-its weight is `loss.other` in the config. History, plots, progress and results.csv follow from the names.
+To add a term, write a function that takes `LossInputs` and returns a scalar, register it with
+`@register_loss_term("name")`, and set its weight in `loss.other` of the config. The history, plots, progress lines and
+results.csv then include it.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from lipinc.config import LossConfig
-from lipinc.config.registry import nearest
+from lipinc.config.registry import suggest
 from lipinc.errors import UserError
 from lipinc.losses.inconsistency import inconsistency_loss
 from lipinc.losses.precision import to_float
@@ -19,12 +20,12 @@ from lipinc.losses.precision import to_float
 
 @dataclass(frozen=True)
 class LossInputs:
-    """What a term can be computed from."""
+    """Inputs of a loss term."""
 
     logits: torch.Tensor
     """(B, 2), class 1 = fake; bf16 under autocast."""
     features: torch.Tensor | None
-    """(B, N, C, H, W), what the model returns for the inconsistency loss; None where that is off."""
+    """(B, N, C, H, W), the model's feature maps for the inconsistency loss; None if this loss is off."""
     labels: torch.Tensor
     """(B,) int64, 1 = fake."""
     config: LossConfig
@@ -36,11 +37,15 @@ TERMS: dict[str, LossTerm] = {}
 
 
 def register_loss_term(name: str) -> Callable[[LossTerm], LossTerm]:
-    """Decorator: a term of the total loss, a function of `LossInputs` to a scalar tensor with a gradient."""
+    """Decorator that registers a loss term: a function from `LossInputs` to a scalar tensor with a gradient.
+
+    Raises:
+        UserError: the name is reserved.
+    """
 
     def register(term: LossTerm) -> LossTerm:
         if name in ("total", ""):
-            raise UserError(f"a loss term cannot be called {name!r}")
+            raise UserError(f"a loss term cannot be named {name!r}")
         TERMS[name] = term
         return term
 
@@ -61,19 +66,28 @@ def inconsistency_term(inputs: LossInputs) -> torch.Tensor:
 
 
 def loss_terms(config: LossConfig) -> list[str]:
-    """The names of the terms that are computed. Raises UserError on a weight of no term, and if there is no
-    weight."""
+    """Return the names of the terms with a nonzero weight.
+
+    Raises:
+        UserError: a weight names an unknown term, or all weights are 0.
+    """
     if not config.weights():
-        raise UserError("every loss term has weight 0; give one of them a weight, such as --loss.classification 1")
+        raise UserError("every loss term has weight 0; set a weight, for example --loss.classification 1")
     for name in config.weights():
         if name not in TERMS:
-            raise UserError(f"loss.other names {name!r}, which is no registered term: {nearest(name, TERMS)}")
+            raise UserError(f"loss.other names the unknown loss term {name!r}: {suggest(name, TERMS)}")
     return list(config.weights())
 
 
 def total_loss(inputs: LossInputs) -> dict[str, torch.Tensor]:
-    """The terms by name, scalars on the device, and "total": the sum of weight x term. Terms of weight 0 are not
-    computed. Raises UserError if a term is no scalar."""
+    """Compute the total loss and its terms. Terms of weight 0 are not computed.
+
+    Returns:
+        "total", the sum of weight x term, followed by the terms by name; scalar tensors.
+
+    Raises:
+        UserError: a term is not a scalar tensor.
+    """
     losses = {name: TERMS[name](inputs) for name in loss_terms(inputs.config)}
     for name, value in losses.items():
         if not (isinstance(value, torch.Tensor) and value.dim() == 0):

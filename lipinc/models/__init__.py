@@ -1,4 +1,4 @@
-"""Models: clips to logits. One file a model; `--model.name` chooses one."""
+"""Models that classify clips. Each model is one file; `--model.name` selects one."""
 
 from lipinc.models.lipinc import LIPINC
 from lipinc.models.lipinc_v2 import LIPINCV2

@@ -1,6 +1,6 @@
-"""Checkpoints: weights as .safetensors with their config, and the training state to go on from.
+"""Checkpoints: model weights with their config as .safetensors, and training states for resuming.
 
-Nothing here unpickles: weights are .safetensors, the training state is read with weights_only=True.
+Nothing is unpickled: weights are .safetensors, and training states are read with weights_only=True.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ CLIP_FIELDS = {
     "mouth": ("aligned_size", "eye", "margin", "height", "width", "residue"),
     "sampling": ("local_frames", "global_frames"),
 }
-"""Settings that decide what a clip shows. Evaluation chooses for itself which frames of a video become clips."""
+"""Settings that a checkpoint and a cache must share. Evaluation may sample other frames of a video."""
 SHIPPED = PACKAGE / "detection" / "weights"
-"""The checkpoints that come with the package; README.md beside them is their model card."""
+"""Folder of the checkpoints shipped with the package; README.md in it is the model card."""
 DEFAULT_CHECKPOINT = SHIPPED / "noise_features.safetensors"
 """The default detector."""
 
@@ -46,19 +46,19 @@ class Checkpoint:
 
     file: Path
     sha256: str
-    """Of the file."""
+    """SHA-256 of the file."""
     model: MouthModel
     config: Config
-    """Of the run that trained it: it says how clips must be made for this model."""
+    """Config of the training run; it defines how clips for this model are made."""
     epoch: int
     calibration: Calibration
-    """How its scores read; fitted to the validation split."""
+    """Calibration fitted to the validation split."""
     trained_on: tuple[str, ...]
-    """Digests of the identities of its train and validation splits: none of them may be tested on."""
+    """Digests of the identities in its train and validation splits, which must not be used for testing."""
 
     @property
-    def about(self) -> dict[str, str]:
-        """What a result says of the checkpoint it is of."""
+    def provenance(self) -> dict[str, str]:
+        """Provenance for metrics.json: file name, SHA-256 and model name."""
         return {
             "checkpoint": self.file.name,
             "checkpoint_sha256": self.sha256,
@@ -66,33 +66,41 @@ class Checkpoint:
         }
 
     def check_fits(self, config: Config, rows: Sequence[ManifestRow]) -> None:
-        """Raise UserError if its clips were made otherwise than those of `config`, or if it knows people of `rows`."""
+        """Check that the checkpoint can be tested on a cache.
+
+        Args:
+            config: the config of the cache.
+            rows: the test videos.
+
+        Raises:
+            UserError: the model or the clip settings differ, or the checkpoint was trained on people in `rows`.
+        """
         if self.config.model.name != config.model.name:
             raise UserError(
-                f"the checkpoint is a {self.config.model.name}, the config asks for {config.model.name}; "
-                f"give --model.name {self.config.model.name} and a --name of its own"
+                f"the checkpoint contains the model {self.config.model.name}, but the config has {config.model.name}; "
+                f"use --model.name {self.config.model.name} and a separate --name"
             )
         for name, mine, theirs in clip_differences(self.config, config):
             raise UserError(
                 f"the checkpoint was trained on clips with {name} {mine!r}; "
-                f"the cache has {theirs!r}. Use a cache made with the checkpoint's"
+                f"the cache has {theirs!r}. Use a cache made with the settings of the checkpoint"
             )
         shared = sorted(self.known_people(rows))
         if shared:
             raise UserError(
-                f"the checkpoint was trained on {len(shared)} of the people it is to be tested on, {shared[0]} first; "
-                "use the split that it was trained with (its run's splits.csv as --split.file). "
-                "If they are others of the same names, rename them"
+                f"the checkpoint was trained on {len(shared)} of the people in the test split, the first is "
+                f"{shared[0]}; use the split of its training run (its splits.csv as --split.file). "
+                "If these are different people with the same names, rename them"
             )
 
     def known_people(self, rows: Sequence[ManifestRow]) -> set[str]:
-        """The identities among the videos `rows` that it was trained on."""
+        """Return the identities in `rows` that the checkpoint was trained on."""
         known = set(self.trained_on)
         return {name for name in {row.record.identity for row in rows} if identity_digest(name) in known}
 
 
 def clip_differences(mine: Config, theirs: Config) -> Iterator[tuple[str, Any, Any]]:
-    """Name and both values of each setting by which two configs make different clips."""
+    """Yield name and both values of each clip setting that differs between two configs."""
     for section, names in CLIP_FIELDS.items():
         for name in names:
             a, b = (getattr(getattr(config, section), name) for config in (mine, theirs))
@@ -110,8 +118,18 @@ def save_checkpoint(
     trained_on: Sequence[str],
     half: bool = False,
 ) -> None:
-    """Write a checkpoint, atomically. trained_on: identity digests; half: weights in float16, at half the size."""
-    about = {
+    """Write a checkpoint atomically.
+
+    Args:
+        file: the checkpoint file.
+        model: the model.
+        config: the config of its training run.
+        epoch: the epoch of the weights.
+        calibration: fitted to the validation split.
+        trained_on: identity digests of the train and validation splits.
+        half: store weights as float16, at half the size.
+    """
+    metadata = {
         "config": json.loads(to_json(config)),
         "epoch": epoch,
         "calibration": asdict(calibration),
@@ -121,107 +139,125 @@ def save_checkpoint(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half:
         tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    write_atomically(file, save(tensors, {"lipinc": json.dumps(about)}))
+    write_atomically(file, save(tensors, {"lipinc": json.dumps(metadata)}))
 
 
 def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
-    """Read what `save_checkpoint` wrote, the model in eval mode on `device`.
+    """Load a checkpoint written by `save_checkpoint`.
 
-    file: a path, or the name of a shipped checkpoint ("lipinc_v2"). Raises UserError if it is anything else: a pickle,
-    another program's file, weights of another network, a model that no plug-in here defines.
+    Args:
+        file: a path, or the name of a shipped checkpoint ("lipinc_v2").
+        device: device of the model.
+
+    Returns:
+        The checkpoint, with its model in eval mode on `device`.
+
+    Raises:
+        UserError: the file is anything else: a pickle, a file of another program, weights that do not match the model,
+            or a model whose plug-in is not loaded.
     """
     file = checkpoint_file(file)
     try:
         with safe_open(file, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {})["lipinc"])
-            config = from_json(about["config"])
-            with torch.device("meta"):  # sizes are compared before anything of these sizes is allocated
-                model = _build(config, about)
+            metadata = json.loads((stored.metadata() or {})["lipinc"])
+            config = from_json(metadata["config"])
+            with torch.device("meta"):  # compare shapes before allocating memory for them
+                model = _build(config, metadata)
             _check_sizes(model, {name: stored.get_slice(name).get_shape() for name in stored.keys()})  # noqa: SIM118
             weights = {name: stored.get_tensor(name) for name in model.state_dict()}
         floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
         broken = [name for name, tensor in floats.items() if not tensor.isfinite().all()]
         if broken:
-            raise UserError(f"weights that are no numbers ({broken[0]}); use another checkpoint")
+            raise UserError(f"it contains weights that are not finite ({broken[0]}); use another checkpoint")
         model.load_state_dict(floats, assign=True)
         return Checkpoint(
             file,
             hashlib.sha256(file.read_bytes()).hexdigest(),
             model.to(device).eval(),
             config,
-            int(about["epoch"]),
-            _calibration(about["calibration"]),
-            tuple(map(str, about["trained_on"])),
+            int(metadata["epoch"]),
+            _calibration(metadata["calibration"]),
+            tuple(map(str, metadata["trained_on"])),
         )
     except FileNotFoundError:
         raise UserError(
-            f"no checkpoint {file}; runs keep theirs in outputs/<name>/checkpoints/best.safetensors"
+            f"no checkpoint {file}; the checkpoint of a run is outputs/<name>/checkpoints/best.safetensors"
         ) from None
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     except (SafetensorError, OSError) as error:
         reason = str(error).splitlines()[0][:200]
         raise UserError(
-            f"{file} is not a .safetensors checkpoint ({reason}); pickled .pt/.pth files are not read"
+            f"{file} is not a .safetensors checkpoint ({reason}); pickled .pt/.pth files are not supported"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{file} holds weights, but not those of a checkpoint of this project") from error
-    except RuntimeError as error:  # sizes beyond all bounds, weights that are no floats
+        raise UserError(f"{file} contains weights, but is not a checkpoint of lipinc") from error
+    except RuntimeError as error:  # for example absurd sizes, or weights that are not floats
         reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{file} does not fit the network its config names: {reason}") from error
+        raise UserError(f"{file} does not match the network in its config: {reason}") from error
 
 
 def checkpoint_file(file: str | Path) -> Path:
-    """The file behind a path or the name of a shipped checkpoint."""
+    """Resolve a path or the name of a shipped checkpoint to a file."""
     shipped = SHIPPED / f"{file}.safetensors"
     return shipped if Path(file).name == str(file) and shipped.is_file() and not Path(file).exists() else Path(file)
 
 
-def _build(config: Config, about: dict[str, Any]) -> MouthModel:
-    if config.model.name not in MODELS.names() and "defined_in" in about:
+def _build(config: Config, metadata: dict[str, Any]) -> MouthModel:
+    if config.model.name not in MODELS.names() and "defined_in" in metadata:
+        file = Path(str(metadata["defined_in"])).name
         raise UserError(
-            f"its model {config.model.name!r} is a plug-in that is not loaded; it was defined in "
-            f"{Path(str(about['defined_in'])).name!r:.80}: give that file by --plugin, or a --config that imports it"
+            f"its model {config.model.name!r} is a plug-in that is not loaded; it was defined in {file!r:.80}: "
+            "give this file with --plugin, or a --config that imports it"
         )
     return build_model(config)
 
 
 def _check_sizes(model: MouthModel, found: dict[str, Sequence[int]]) -> None:
-    """Raise UserError unless a file's tensors are those of the network."""
+    """Raise UserError if the names and shapes of the stored tensors differ from those of the model.
+
+    Args:
+        model: the model.
+        found: tensor name -> shape in the file.
+    """
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(expected.keys() | found.keys()):
-        here, there = expected.get(name, "none"), found.get(name, "none")
-        if here != there:
-            raise UserError(f"it does not fit the network its config names: {name!r:.80} is {there}, not {here}")
+        wanted, stored = expected.get(name, "none"), found.get(name, "none")
+        if wanted != stored:
+            raise UserError(f"it does not match the network in its config: {name!r:.80} is {stored}, not {wanted}")
 
 
 def _calibration(values: dict[str, Any]) -> Calibration:
-    """Raises ValueError or TypeError if it is none."""
+    """Read a calibration. Raises ValueError or TypeError if the values are invalid."""
     low, high = map(float, values["uncertain"])
-    found = Calibration(float(values["threshold"]), float(values["temperature"]), (low, high))
-    if not (np.isfinite([found.threshold, low, high]).all() and 0 < found.temperature < np.inf):
-        raise ValueError(f"{found} is no calibration")
-    return found
+    calibration = Calibration(float(values["threshold"]), float(values["temperature"]), (low, high))
+    if not (np.isfinite([calibration.threshold, low, high]).all() and 0 < calibration.temperature < np.inf):
+        raise ValueError(f"{calibration} is not a valid calibration")
+    return calibration
 
 
 def identity_digest(identity: str) -> str:
-    """What a checkpoint keeps of a person: enough to know them again, and no name."""
+    """Hash an identity, so that a checkpoint can recognise people without storing their names."""
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def save_state(file: Path, state: dict[str, Any]) -> None:
-    """Write a training state (tensors, numbers, texts, lists and dicts of them), atomically."""
+    """Write a training state atomically: tensors, numbers, strings, and lists and dicts of them."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomically(file, buffer.getbuffer())
 
 
 def load_state(file: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote, on the CPU. Raises UserError if it is damaged or something else."""
+    """Load a training state written by `save_state`, to the CPU.
+
+    Raises:
+        UserError: the file is damaged or not a training state.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
-            if archive.testzip() is not None:  # torch writes checksums and does not look at them
-                raise ValueError("a checksum does not fit")
+            if archive.testzip() is not None:  # torch writes checksums but does not verify them
+                raise ValueError("checksum mismatch")
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (
         *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, struct.error),
@@ -229,5 +265,5 @@ def load_state(file: Path) -> dict[str, Any]:
     ) as error:
         raise UserError(f"{file} cannot be read; delete it to start over") from error
     if not isinstance(state, dict) or not {"model", "optimizer", "history", "fingerprint"} <= state.keys():
-        raise UserError(f"{file} is not a training state of this project; delete it to start over")
+        raise UserError(f"{file} is not a training state of lipinc; delete it to start over")
     return state

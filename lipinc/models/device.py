@@ -1,4 +1,4 @@
-"""The device of a run, chosen once."""
+"""Device selection."""
 
 import os
 
@@ -8,9 +8,13 @@ from lipinc.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this process: `cuda`, `cpu`, or `auto`, CUDA where there is one.
+    """Select the device of this process. Under torchrun, each process of a machine gets its own CUDA device.
 
-    Under torchrun each process of a machine takes a CUDA device of its own. Raises UserError if there is none to take.
+    Args:
+        name: `cuda`, `cpu`, or `auto` for CUDA if available.
+
+    Raises:
+        UserError: the name is invalid, there is no CUDA device, or there are fewer devices than processes.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise UserError(f"device must be auto, cpu or cuda, not {name!r}")
@@ -20,7 +24,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cpu")
     number, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if number >= devices:
-        raise UserError(f"more processes than CUDA devices; use torchrun --nproc_per_node={devices}")
+        raise UserError(f"there are more processes than CUDA devices; use torchrun --nproc_per_node={devices}")
     device = torch.device("cuda", number)
-    torch.cuda.set_device(device)  # pinned memory of every process would otherwise open a context on the first GPU
+    torch.cuda.set_device(device)  # otherwise pinned memory opens a context on the first GPU in every process
     return device

@@ -1,15 +1,16 @@
-"""The authors' weight files, as Keras 2 saved them, into checkpoints of this project.
+"""Conversion of the authors' Keras 2 weight files.
 
     lipinc convert WEIGHTS.hdf5 --out NAME.safetensors
 
-Such a file lists its layers and the weights of each, in the order in which Keras itself loads them: `layer_names`, and
-`weight_names` of each layer. Weights are matched by that order and by shape. The running numbers in their names differ
-from file to file, as they count every layer that a process ever made, and are not read.
+A weight file lists its layers (`layer_names`) and the weights of each layer (`weight_names`) in the order in which
+Keras loads them. Weights are matched by this order and by shape. The numbers in their names are ignored: they count all
+layers that the saving process ever created, and differ from file to file.
 
-Keras orders layers by their depth in the network, and at the same depth by who is reached first from the output: in
-both papers, the residue's before the frame's. Inside a transformer of V2 it takes the attributes in the order of their
-assignment: position embedding, projection, then block by block, spatial ones first. A listing kind by kind (attentions,
-dense layers, normalisations), the position embedding anywhere, is read as well: within one kind, order counts.
+Keras orders layers by depth in the network. At equal depth, the layer reached first from the output comes first: in
+both papers, residue layers before frame layers. Inside a transformer of V2, weights follow the order in which
+attributes were assigned: position embedding, projection, then the blocks, spatial before temporal. Files that list a
+transformer's weights by kind (attention, dense, normalisation, with the position embedding anywhere) are also read;
+only the order within a kind matters.
 """
 
 from collections.abc import Iterator
@@ -28,14 +29,19 @@ from lipinc.models.lipinc_v2 import LIPINCV2, VisionTemporalTransformer
 from lipinc.models.registry import build_model
 
 KINDS = ("position_embedding", "dense", "multi_head_attention", "layer_normalization")
-"""What a transformer's weights are named by. No other layer of the file has weights of more than one kind."""
+"""Parts of the weight names of a transformer. No other layer of the file has weights of more than one kind."""
 
 
 def convert(file: str | Path) -> tuple[LIPINC | LIPINCV2, Config]:
-    """The network of a weight file, with its weights, and the config that makes clips for it.
+    """Convert a weight file written by Keras' `save_weights` or `save` in HDF5 format.
 
-    The two output classes are swapped: class 1 is `real` in the file and `fake` here. Accepts what `save_weights` and
-    what `save` wrote as HDF5. Raises UserError if it is anything else, with the first weight that does not fit.
+    The two output classes are swapped: class 1 is `real` in the file and `fake` here.
+
+    Returns:
+        The network with the weights, and the config for extracting its clips.
+
+    Raises:
+        UserError: the file is anything else; the message names the first weight that does not match.
     """
     try:
         with h5py.File(file, "r") as stored:
@@ -45,7 +51,7 @@ def convert(file: str | Path) -> tuple[LIPINC | LIPINCV2, Config]:
             config = load_config(name)
             model = build_model(config)
             expected = [tensor for layer in _layers(model) for tensor in _keras_tensors(layer)]
-            _check(weights, expected, f"{file} does not fit {name}")
+            _check(weights, expected, f"{file} does not match {name}")
             with torch.no_grad():
                 for (_, dataset), (_, tensor) in zip(weights, expected, strict=True):
                     tensor.copy_(torch.from_numpy(dataset.astype("float32")[()]))
@@ -60,7 +66,7 @@ def convert(file: str | Path) -> tuple[LIPINC | LIPINCV2, Config]:
 
 
 def _weights(stored: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
-    """Name and dataset of each weight, in file order, but those of one layer kind by kind."""
+    """Return name and dataset of each weight, in file order; the weights of one layer are sorted by kind."""
 
     def names(group: h5py.Group, attribute: str) -> list[str]:
         return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
@@ -69,7 +75,7 @@ def _weights(stored: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
         return next((position for position, word in enumerate(KINDS) if word in name), len(KINDS))
 
     try:
-        root = stored.get("model_weights", stored)  # where `save` puts them
+        root = stored.get("model_weights", stored)  # `save` uses this group
         weights = [
             (name, root[layer][name])
             for layer in names(root, "layer_names")
@@ -77,14 +83,14 @@ def _weights(stored: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
         ]
         for name, dataset in weights:
             if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
-                raise TypeError(f"{name} is no array of floats")
+                raise TypeError(f"{name} is not an array of floats")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{stored.filename} is HDF5, but not weights saved by Keras 2: {error}") from error
     return weights
 
 
 def _layers(model: LIPINC | LIPINCV2) -> list[nn.Module | nn.Parameter]:
-    """The layers of a network that have weights, in file order."""
+    """Return the layers with weights, in file order."""
     if isinstance(model, LIPINC):
         branches = (model.residue_branch, model.frame_branch)
         layers = [getattr(branch, name) for name in ("convolution", "norm", "dense") for branch in branches]
@@ -114,7 +120,8 @@ def _head_layers(head: FusionHead) -> list[nn.Module]:
 
 
 def _keras_tensors(layer: nn.Module | nn.Parameter) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights of a layer by Keras' names and in its order: views of ours, in its layout."""
+    """Yield the weights of a layer with Keras' names, in Keras' order and layout; they are views of the torch
+    weights."""
     match layer:
         case nn.Parameter():
             yield "position_embedding", layer
@@ -139,14 +146,16 @@ def _keras_tensors(layer: nn.Module | nn.Parameter) -> Iterator[tuple[str, torch
             yield "moving_variance", layer.running_var
 
 
-def _check(weights: list[tuple[str, h5py.Dataset]], expected: list[tuple[str, torch.Tensor]], verdict: str) -> None:
-    """Raise UserError with the first weight that is not what is expected in its place."""
+def _check(weights: list[tuple[str, h5py.Dataset]], expected: list[tuple[str, torch.Tensor]], problem: str) -> None:
+    """Raise UserError with the first weight whose name or shape differs. problem: start of the message."""
     for number, (found, wanted) in enumerate(zip_longest(weights, expected), start=1):
         if wanted is None:
-            raise UserError(f"{verdict}: expected {len(expected)} weights, found {len(weights)}, {found[0]} first")
-        what = f"{wanted[0]} {tuple(wanted[1].shape)}"
+            raise UserError(
+                f"{problem}: expected {len(expected)} weights, found {len(weights)}, the first extra one is {found[0]}"
+            )
+        description = f"{wanted[0]} {tuple(wanted[1].shape)}"
         if found is None:
-            raise UserError(f"{verdict}: expected {what} as weight {number}, found no more than {len(weights)}")
+            raise UserError(f"{problem}: expected {description} as weight {number}, found only {len(weights)} weights")
         name, dataset = found
         if dataset.shape != wanted[1].shape or not name.partition(":")[0].endswith(wanted[0]):
-            raise UserError(f"{verdict}: expected {what} as weight {number}, found {name} {dataset.shape}")
+            raise UserError(f"{problem}: expected {description} as weight {number}, found {name} {dataset.shape}")

@@ -1,4 +1,4 @@
-"""Layers that both LIPINC networks share: attention with and without learned weights, and the classifier."""
+"""Layers shared by both LIPINC networks: attention with and without learned weights, and the classification head."""
 
 import math
 
@@ -10,21 +10,29 @@ BATCH_NORM_EPSILON = 1e-3
 
 
 def published_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale_size: int) -> torch.Tensor:
-    """softmax(Q K^T / sqrt(scale_size)) V over the last two axes, without projections or heads.
+    """Compute softmax(Q K^T / sqrt(scale_size)) V over the last two axes, without projections or heads.
 
-    query: (..., S, C), key: (..., S, C), value: (..., S, D); returns (..., S, D). On the (B, 8, 8, 3) maps of the
-    networks, each of the 8 rows is a sequence of 8 cells with 3 channels. scale_size is the number of values of a map
-    (8 x 8 x 3 = 192), not the channel count. Source: V1 and V2, code.
+    On the (B, 8, 8, 3) maps of the networks, each of the 8 rows is a sequence of 8 cells with 3 channels. Source: V1
+    and V2, code.
+
+    Args:
+        query: (..., S, C).
+        key: (..., S, C).
+        value: (..., S, D).
+        scale_size: number of values of a map (8 x 8 x 3 = 192), not the channel count.
+
+    Returns:
+        (..., S, D).
     """
     weights = torch.softmax(query @ key.transpose(-1, -2) / math.sqrt(scale_size), dim=-1)
     return weights @ value
 
 
 class ProjectedAttention(nn.Module):
-    """Multi-head attention with learned projections, in place of `published_attention` (not in the papers).
+    """Multi-head attention with learned projections, an alternative to `published_attention` (not in the papers).
 
-    All cells of a map attend to all others: (B, S, S, C) maps become S * S tokens; the output has the value's
-    channels, like the published one.
+    Maps (B, S, S, C) become S * S tokens, so that all cells attend to each other. The output has the channels of the
+    value, as in `published_attention`.
     """
 
     def __init__(self, *, channels: int, width: int = 64, heads: int = 4):
@@ -36,7 +44,7 @@ class ProjectedAttention(nn.Module):
         self.output = nn.Linear(width, channels)
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """query, key, value: (B, S, S, C); returns (B, S, S, C)."""
+        """Attend. query, key, value: (B, S, S, C); returns (B, S, S, C)."""
 
         def tokens(projection: nn.Linear, maps: torch.Tensor) -> torch.Tensor:
             return projection(maps.flatten(1, 2)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -48,9 +56,9 @@ class ProjectedAttention(nn.Module):
 
 
 class MultiHeadAttention(nn.Module):
-    """Keras' MultiHeadAttention: the key size is per head, so the heads together are wider than the model.
+    """Multi-head self-attention as in Keras: the key size is per head, so all heads together are wider than the model.
 
-    Not nn.MultiheadAttention, which divides the model width among the heads.
+    nn.MultiheadAttention differs: it divides the model width among the heads.
     """
 
     def __init__(self, *, width: int, heads: int, key_size: int):
@@ -62,7 +70,7 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(heads * key_size, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Self-attention, (B, T, width) -> (B, T, width)."""
+        """Attend. x: (B, T, width); returns (B, T, width)."""
         query, key, value = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, T, key_size)
             for projection in (self.query, self.key, self.value)
@@ -72,10 +80,10 @@ class MultiHeadAttention(nn.Module):
 
 
 class FusionHead(nn.Module):
-    """Fused map (B, S, S, C) -> logits (B, 2), class 1 = fake.
+    """Classification head: fused maps (B, S, S, C) -> logits (B, 2), class 1 = fake.
 
-    Conv 3x3 and 1x1 twice, each followed by ReLU and then batch normalisation (in this order, as published), with
-    max pooling by 2 and by 4; then three dense layers.
+    Two blocks of a 3x3 and a 1x1 convolution, each followed by ReLU and then batch normalisation (in this order, as
+    published), with max pooling by 2 and by 4; then three dense layers.
     """
 
     def __init__(self, *, channels: int, map_size: int, hidden: int, batch_norm_momentum: float):
@@ -102,7 +110,7 @@ class FusionHead(nn.Module):
         )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """maps: (B, S, S, C), channels last as everywhere in the networks; returns (B, 2)."""
+        """Classify. maps: (B, S, S, C), channels last like all maps of the networks; returns (B, 2)."""
         x = self.convolutions(maps.permute(0, 3, 1, 2))
-        # Channels last again before flattening: the order of the published dense weights.
+        # Flatten with channels last: the order of the published dense weights.
         return self.dense(x.permute(0, 2, 3, 1).flatten(1))

@@ -1,4 +1,4 @@
-"""LIPINC (V1): 3D convolutions on frames and residues, fused by attention.
+"""LIPINC (V1): a network of 3D convolutions on frames and residues, fused by attention.
 
 Datta, Jia, Lyu: Exposing Lip-syncing Deepfakes from Mouth Inconsistencies, ICME 2024, arXiv 2401.10113.
 
@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from lipinc.config import Config
-from lipinc.config.ranges import Range, Share
-from lipinc.losses.inconsistency import map_problems
+from lipinc.config.ranges import Range, UnitInterval
+from lipinc.losses.inconsistency import feature_map_problems
 from lipinc.losses.precision import to_float
 from lipinc.models.layers import BATCH_NORM_EPSILON, FusionHead, published_attention
 from lipinc.models.registry import ClipShape, MouthModel, register_model
@@ -23,26 +23,26 @@ from lipinc.models.registry import ClipShape, MouthModel, register_model
 
 @dataclass(frozen=True)
 class LIPINCOptions:
-    """Options of lipinc: the network of the first paper (V1), 42 M parameters."""
+    """Options of the model lipinc, the network of the first paper (V1) with 42 M parameters."""
 
-    dropout: Share = 0.5
+    dropout: UnitInterval = 0.5
     """Dropout rate before the dense layer of each branch (published)."""
     hidden: Annotated[int, Range(1)] = 4096
-    """Width of the dense layers at the end (published). Kept: small networks for tests and small data sets."""
-    batch_norm_momentum: Share = 0.01
-    """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms). Runs of a few hundred steps
-    need more: 0.1."""
+    """Width of the dense layers of the head (published). Kept: small networks for tests and small data sets."""
+    batch_norm_momentum: UnitInterval = 0.01
+    """Weight of a new batch in the running statistics (published: 0.99 in Keras' convention, 0.01 in PyTorch's). Runs
+    of a few hundred steps need about 0.1."""
     input_scale: float = 1.0
-    """Multiplies the 0..255 input (published: 1.0); 1 / 255 brings it to unit range."""
+    """Factor applied to the 0..255 input (published: 1.0); 1 / 255 scales it to 0..1."""
     loss_features: Literal["full", "pooled"] = "full"
-    """Which maps of the frame branch the inconsistency loss compares. full: the output of the convolution, as intended;
-    pooled: after the network's own 2 x 2 x 2 max pooling, at a part of the cost (docs/performance.md). SSIM's constants
-    presume features of about unit range, which input_scale 1 / 255 gives; at 1.0 they vanish beside the features."""
+    """Feature maps of the frame branch for the inconsistency loss. full: the convolution output, as in the paper.
+    pooled: after the 2 x 2 x 2 max pooling of the network, which is much faster (docs/performance.md). The constants of
+    SSIM assume features of about unit range, as with input_scale 1 / 255; at 1.0 the constants are negligible."""
 
 
 @register_model("lipinc")
 class LIPINC(MouthModel):
-    """The network of the paper: 42 191 042 trainable parameters with the defaults."""
+    """The LIPINC network: 42 191 042 trainable parameters with the default sizes."""
 
     Options = LIPINCOptions
     has_loss_features = True
@@ -62,10 +62,20 @@ class LIPINC(MouthModel):
         input_scale: float = 1.0,
         loss_features: Literal["full", "pooled"] = "full",
     ):
-        """frames: N of a clip; height, width: of a mouth in px; channels: of the 3D convolutions; map_size,
-        map_channels: of the maps that attention sees (map_size a multiple of 8); hidden: of the dense layers;
-        batch_norm_momentum: weight of a new batch (Keras' 0.99 said the PyTorch way); input_scale: multiplies the
-        0..255 input (published: 1.0); loss_features: which maps `forward` returns for the inconsistency loss."""
+        """Create the network with fresh weights.
+
+        Args:
+            frames: frames per clip, N.
+            height: mouth height in px.
+            width: mouth width in px.
+            channels: output channels of the 3D convolutions.
+            map_size: side of the maps given to attention, a multiple of 8.
+            map_channels: channels of these maps.
+            hidden, dropout, batch_norm_momentum, input_scale, loss_features: see `LIPINCOptions`.
+
+        Raises:
+            ValueError: the sizes are not supported.
+        """
         super().__init__()
         if frames < 3 or height < 2 or width < 2 or map_size % 8:
             raise ValueError("a clip needs at least 3 frames of 2 x 2 px, and map_size a multiple of 8")
@@ -96,24 +106,30 @@ class LIPINC(MouthModel):
 
     @classmethod
     def from_options(cls, options: LIPINCOptions, clip: ClipShape) -> "LIPINC":
-        """As `MouthModel.from_options`."""
+        """See `MouthModel.from_options`."""
         return cls(frames=clip.frames, height=clip.height, width=clip.width, **asdict(options))
 
     @classmethod
     def validate(cls, config: Config) -> list[str]:
-        """As `MouthModel.validate`."""
+        """See `MouthModel.validate`."""
         clip, pooling = ClipShape.of(config), 2 if config.model.options.loss_features == "pooled" else 1
         maps = (clip.frames // pooling, clip.height // pooling, clip.width // pooling)
-        return [*super().validate(config), *(map_problems(*maps) if config.loss.inconsistency else ())]
+        return [*super().validate(config), *(feature_map_problems(*maps) if config.loss.inconsistency else ())]
 
     def forward(
         self, frames: torch.Tensor, residues: torch.Tensor, *, loss_features: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """frames: (B, N, H, W, 3), residues: (B, N - 1, H, W, 3), BGR, 0..255, uint8 or float. Returns logits (B, 2).
+        """Classify clips.
 
-        loss_features: also return the maps of the frame branch for the inconsistency loss: (B, N, channels, H, W), the
-        output of the convolution after its ReLU, or (B, N // 2, channels, H // 2, W // 2), the same after the max
-        pooling of the branch, as the option `loss_features` has it.
+        Args:
+            frames: (B, N, H, W, 3) uint8 or float, BGR, 0..255.
+            residues: (B, N - 1, H, W, 3) uint8 or float, 0..255.
+            loss_features: also return feature maps of the frame branch for the inconsistency loss.
+
+        Returns:
+            Logits (B, 2), class 1 = fake. With `loss_features` also the maps, according to the option `loss_features`.
+            full: (B, N, channels, H, W), the convolution output after ReLU. pooled: (B, N // 2, channels, H // 2,
+            W // 2), the same after max pooling.
         """
         frame_map, full, pooled = self.frame_branch(_channels_first(frames, self.input_scale))
         residue_map, _, _ = self.residue_branch(_channels_first(residues, self.input_scale))
@@ -127,7 +143,7 @@ class LIPINC(MouthModel):
 
 
 class _Branch(nn.Module):
-    """Mouths (B, 3, T, H, W) -> a map (B, 8, 8, 3)."""
+    """Convolutional branch: mouths (B, 3, T, H, W) -> a map (B, 8, 8, 3)."""
 
     def __init__(
         self,
@@ -150,28 +166,28 @@ class _Branch(nn.Module):
         self.dense = nn.Linear((depth // 2) * (height // 2) * (width // 2) * channels, map_values)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Returns the map, and the convolution's output before and after pooling, (B, channels, T, H, W)."""
+        """Return the map, and the convolution output before and after pooling, (B, channels, T, H, W)."""
         full = torch.relu(self.convolution(x))
         pooled = self.pool(full)
         x = self.dropout(self.norm(pooled))
-        # (B, T, H, W, C) before flattening: the order of the published dense weights.
+        # Flatten as (B, T, H, W, C): the order of the published dense weights.
         x = torch.relu(self.dense(x.permute(0, 2, 3, 4, 1).flatten(1)))
         return x.unflatten(1, self.map_shape), full, pooled
 
 
 def _channels_first(mouths: torch.Tensor, scale: float) -> torch.Tensor:
-    """(B, T, H, W, 3) of any type -> (B, 3, T, H, W) float. A view: the memory stays channels-last."""
+    """Convert (B, T, H, W, 3) of any dtype to (B, 3, T, H, W) float. The memory layout stays channels-last."""
     return to_float(mouths.permute(0, 4, 1, 2, 3)) * scale
 
 
 def _he_normal(weight: torch.Tensor) -> None:
-    """Keras' he_normal: of variance 2 / fan-in after a cut at two standard deviations, which torch's lacks."""
-    deviation = math.sqrt(2 / weight[0].numel()) / 0.87962566  # the cut narrows a standard normal to this deviation
+    """Initialise as Keras' he_normal: variance 2 / fan-in after truncation at two standard deviations."""
+    deviation = math.sqrt(2 / weight[0].numel()) / 0.87962566  # standard deviation of the truncated standard normal
     nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)
 
 
 def _initialise(layer: nn.Module) -> None:
-    """As published: he_uniform for the branches, Keras' glorot_uniform elsewhere, zero biases."""
+    """Initialise as published: he_uniform for the branches, Keras' glorot_uniform elsewhere, zero biases."""
     if isinstance(layer, _Branch):
         for inner in (layer.convolution, layer.dense):
             nn.init.kaiming_uniform_(inner.weight, nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""LIPINC-V2: a vision temporal transformer on frames and one on residues, fused by attention.
+"""LIPINC-V2: a network of two vision temporal transformers, on frames and on residues, fused by attention.
 
 Datta, Jia, Lyu: Detecting Lip-Syncing Deepfakes: Vision Temporal Transformer for Analyzing Mouth Inconsistencies,
 arXiv 2504.01470.
@@ -15,39 +15,38 @@ import torch
 from torch import nn
 
 from lipinc.config import Config
-from lipinc.config.ranges import Range, Share
-from lipinc.losses.inconsistency import map_problems
+from lipinc.config.ranges import Range, UnitInterval
+from lipinc.losses.inconsistency import feature_map_problems
 from lipinc.losses.precision import to_float
 from lipinc.models.layers import FusionHead, MultiHeadAttention, ProjectedAttention, published_attention
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
-LAYER_NORM_EPSILON = 1e-3  # Keras' default, which the published weights were trained with
-
-
+LAYER_NORM_EPSILON = 1e-3
+"""Keras' default, which the published weights were trained with."""
 PATCH = 8
 """Side of a patch, in px (published)."""
 
 
 @dataclass(frozen=True)
 class LIPINCV2Options:
-    """Options of lipinc_v2: the network of the second paper (V2), 4.6 M parameters."""
+    """Options of the model lipinc_v2, the network of the second paper (V2) with 4.6 M parameters."""
 
     attention: Literal["published", "projected"] = "published"
-    """published: the fusing attention has no projections and no heads; projected: learned projections and real heads.
-    Kept: an ablation of the paper's attention."""
+    """Fusion attention. published: without projections and heads. projected: with learned projections and several
+    heads. Kept: for ablations of the paper's attention."""
     hidden: Annotated[int, Range(1)] = 1024
-    """Width of the dense layers at the end (published). Kept: small networks for tests and small data sets."""
-    batch_norm_momentum: Share = 0.01
-    """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms). Runs of a few hundred steps
-    need more: 0.1."""
+    """Width of the dense layers of the head (published). Kept: small networks for tests and small data sets."""
+    batch_norm_momentum: UnitInterval = 0.01
+    """Weight of a new batch in the running statistics (published: 0.99 in Keras' convention, 0.01 in PyTorch's). Runs
+    of a few hundred steps need about 0.1."""
     input_scale: float = 1.0
-    """Multiplies the 0..255 input (published: 1.0). At 1.0 attention starts saturated, at 1 / 255 the position
-    embeddings drown the picture; 1 / 16 lies between."""
+    """Factor applied to the 0..255 input (published: 1.0). At 1.0 attention is saturated at the start of training. At
+    1 / 255 the position embeddings dominate the pixels. 1 / 16 is a compromise."""
 
 
 @register_model("lipinc_v2")
 class LIPINCV2(MouthModel):
-    """The network of the paper: 4 590 082 trainable parameters with the defaults."""
+    """The LIPINC-V2 network: 4 590 082 trainable parameters with the default sizes."""
 
     Options = LIPINCV2Options
     has_loss_features = True
@@ -69,13 +68,26 @@ class LIPINCV2(MouthModel):
         batch_norm_momentum: float = 0.01,
         input_scale: float = 1.0,
     ):
-        """height, width: of a mouth in px, multiples of `patch`; model_width: of the tokens, and of each head;
-        map_size, map_channels: of the maps that the fusing attention sees (map_size a multiple of 8); hidden: of the
-        dense layers; attention: `projected` gives the fusion learned projections and real heads; input_scale:
-        multiplies the 0..255 input (published: 1.0). Any number of frames works: time has no position."""
+        """Create the network with fresh weights. It accepts any number of frames: there is no temporal position.
+
+        Args:
+            height: mouth height in px, a multiple of `patch`.
+            width: mouth width in px, a multiple of `patch`.
+            patch: side of a patch in px.
+            model_width: width of the tokens, and key size of each head.
+            heads: attention heads of each block.
+            spatial_blocks: transformer blocks over the patches of a frame.
+            temporal_blocks: transformer blocks over frames.
+            map_size: side of the maps given to the fusion attention, a multiple of 8.
+            map_channels: channels of these maps.
+            hidden, attention, batch_norm_momentum, input_scale: see `LIPINCV2Options`.
+
+        Raises:
+            ValueError: the sizes are not supported.
+        """
         super().__init__()
         if height % patch or width % patch or map_size % 8:
-            raise ValueError("height and width must be multiples of the patch, and map_size one of 8")
+            raise ValueError("height and width must be multiples of the patch size, and map_size a multiple of 8")
         self.input_scale = input_scale
         self.map_values = map_size * map_size * map_channels
 
@@ -112,26 +124,32 @@ class LIPINCV2(MouthModel):
 
     @classmethod
     def from_options(cls, options: LIPINCV2Options, clip: ClipShape) -> "LIPINCV2":
-        """As `MouthModel.from_options`."""
+        """See `MouthModel.from_options`."""
         return cls(height=clip.height, width=clip.width, **asdict(options))
 
     @classmethod
     def validate(cls, config: Config) -> list[str]:
-        """As `MouthModel.validate`."""
+        """See `MouthModel.validate`."""
         clip = ClipShape.of(config)
         maps = (clip.frames, clip.height // PATCH, clip.width // PATCH)
-        return [*super().validate(config), *(map_problems(*maps) if config.loss.inconsistency else ())]
+        return [*super().validate(config), *(feature_map_problems(*maps) if config.loss.inconsistency else ())]
 
     def forward(
         self, frames: torch.Tensor, residues: torch.Tensor, *, loss_features: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """frames: (B, N, H, W, 3), residues: (B, N - 1, H, W, 3), BGR, 0..255, uint8 or float. Returns logits (B, 2).
+        """Classify clips.
 
-        loss_features: also return maps for the inconsistency loss, (B, N, model_width, H / patch, W / patch): the
-        spatial tokens of each frame, laid out where their patches are, before they are averaged. They are what this
-        network knows of one frame alone, as the convolution's output is in V1 (the published V2 code names its input
-        layer there, which no gradient could reach). A sigmoid brings them into (0, 1), the range that SSIM's constants
-        presume: layer normalisation leaves tokens signed.
+        Args:
+            frames: (B, N, H, W, 3) uint8 or float, BGR, 0..255.
+            residues: (B, N - 1, H, W, 3) uint8 or float, 0..255.
+            loss_features: also return feature maps for the inconsistency loss.
+
+        Returns:
+            Logits (B, 2), class 1 = fake. With `loss_features` also the maps (B, N, model_width, H / patch, W / patch):
+            the spatial tokens of each frame in the layout of the patches, before averaging. They describe single
+            frames, like the convolution output in V1. (The published V2 code uses its input layer, which has no
+            gradient.) A sigmoid maps them to (0, 1), the range that the constants of SSIM assume, because tokens after
+            layer normalisation are signed.
         """
         frame_vector, tokens = self.frame_transformer(to_float(frames) * self.input_scale)
         residue_vector, _ = self.residue_transformer(to_float(residues) * self.input_scale)
@@ -147,7 +165,8 @@ class LIPINCV2(MouthModel):
 
 
 class VisionTemporalTransformer(nn.Module):
-    """Mouths (B, T, H, W, 3) -> a vector (B, model_width): attention over the patches of a frame, then over frames."""
+    """Mouths (B, T, H, W, 3) -> a vector (B, model_width), by attention over the patches of a frame, then over
+    frames."""
 
     def __init__(
         self,
@@ -169,7 +188,7 @@ class VisionTemporalTransformer(nn.Module):
         self.temporal = nn.Sequential(*(_Block(model_width, heads) for _ in range(temporal_blocks)))
 
     def forward(self, mouths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the vector, and the spatial tokens as maps (B, T, model_width, H / patch, W / patch)."""
+        """Return the vector, and the spatial tokens as maps (B, T, model_width, H / patch, W / patch)."""
         batch, time = mouths.shape[:2]
         rows, columns = self.grid
         patches = mouths.reshape(batch * time, rows, self.patch, columns, self.patch, 3).transpose(2, 3)
@@ -181,7 +200,7 @@ class VisionTemporalTransformer(nn.Module):
 
 
 class _Block(nn.Module):
-    """A post-norm transformer block: attention, then a feed-forward of four times the width."""
+    """Post-norm transformer block: self-attention, then a feed-forward network of four times the width."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -196,12 +215,12 @@ class _Block(nn.Module):
 
 
 def _initialise(layer: nn.Module) -> None:
-    """As published: Keras' glorot_uniform, zero biases; position embeddings are standard normal."""
+    """Initialise as published: Keras' glorot_uniform and zero biases. Position embeddings are standard normal."""
     if isinstance(layer, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(layer.bias)
-    elif isinstance(layer, MultiHeadAttention):  # comes after its linear layers
-        # Keras takes the fans of its kernels, (width, heads, key) and (heads, key, width), as those of a convolution.
+    elif isinstance(layer, MultiHeadAttention):  # `apply` visits it after its linear layers
+        # Keras computes the fans of the kernels (width, heads, key) and (heads, key, width) as for a convolution.
         width, heads = layer.query.in_features, layer.heads
         key_size = layer.query.out_features // heads
         bound = math.sqrt(6 / (width * (heads + key_size)))

@@ -1,10 +1,9 @@
-"""Noise features: fixed filters measure the noise of mouths and its consistency over time; a small network reads them.
+"""Noise features: hand-crafted statistics of mouth noise and its temporal consistency, classified by a small network.
 
-Not in the papers. Their networks have to learn from pixels that a generated mouth is smoother than camera noise, that
-its texture does not follow the skin from frame to frame, and that its colours change together. A hundred videos do not
-suffice for that. Here 258 features (216 with three bands) measure it, and about 20 thousand weights remain to be
-learned. Interpolation changes most features, so they are most informative on mouths that are cut natively
-(`mouth.cut`).
+Not in the papers. A generated mouth lacks camera noise, its texture does not move with the skin, and its colour
+channels change together. A network that learns this from pixels needs more than a hundred videos. Here 258 fixed
+features (216 with three bands) measure it, and only about 20 thousand weights are learned. Interpolation changes most
+features, so they are most informative on native mouth crops (`mouth.cut`).
 
 >>> model = NoiseFeatures()
 >>> features = model.extract_features(frames, residues)  # (B, 8, 64, 144, 3) 0..255 BGR -> (B, 258)
@@ -18,44 +17,44 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lipinc.config.ranges import Range, Share
+from lipinc.config.ranges import Range, UnitInterval
 from lipinc.losses.precision import to_float
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
 COLOURS = torch.tensor(((0.25, 0.5, 0.25), (1.0, -1.0, 0.0), (0.5, -1.0, 0.5)))
-"""Weights of (blue, green, red) for brightness and for two opponent colours, which are 0 for grey."""
+"""Weights of (blue, green, red) for brightness and two opponent colour channels, which are 0 for grey."""
 BINOMIAL = torch.tensor((1.0, 4.0, 6.0, 4.0, 1.0)) / 16
-"""Smoothing filter along each axis."""
+"""Smoothing filter, applied along each axis."""
 SHIFTS = (1, 2, 4, 8)
 """Offsets in px for the spatial autocorrelation of frame differences."""
 FLOOR = 0.05
-"""Added to energies, in squared grey levels, before the logarithm: below it there is only rounding error."""
-LARGEST = 4.0
-"""Features are clipped at this many standard deviations: values beyond were not seen in training."""
+"""Offset added to energies before the logarithm, in squared grey levels; smaller energies are rounding errors."""
+MAX_DEVIATIONS = 4.0
+"""Standardised features are clipped to this magnitude: larger values do not occur in training."""
 
 
 @dataclass(frozen=True)
 class NoiseFeaturesOptions:
-    """Options of noise_features: fixed noise features and a network of 20 thousand weights (not in the papers)."""
+    """Options of the model noise_features: fixed features and a network of 20 thousand weights (not in the papers)."""
 
-    dropout: Share = 0.5
-    """Dropout rate of the hidden layers. Kept: the strength of the regularisation."""
-    input_dropout: Share = 0.3
-    """Dropout rate of the input features. Kept: the strength of the regularisation."""
-    input_noise: Share = 0.3
-    """Standard deviation of the Gaussian noise that training adds to the standardised features. Kept: the strength of
-    the regularisation."""
+    dropout: UnitInterval = 0.5
+    """Dropout rate of the hidden layers. Kept: sets the strength of the regularisation."""
+    input_dropout: UnitInterval = 0.3
+    """Dropout rate of the input features. Kept: sets the strength of the regularisation."""
+    input_noise: UnitInterval = 0.3
+    """Standard deviation of the Gaussian noise added to the standardised features in training. Kept: sets the strength
+    of the regularisation."""
     levels: Annotated[int, Range(1)] = 4
-    """Bands of the Laplacian pyramid, each at half the size of the one before; at most 3 for mouth.cut native."""
+    """Bands of the Laplacian pyramid, each at half the size of the previous one; at most 3 for mouth.cut native."""
     hidden: Annotated[int, Range(1)] = 64
     """Width of the hidden layers. Kept: small networks for tests and small data sets."""
-    batch_norm_momentum: Share = 0.01
-    """Weight of a new batch in the running statistics (Keras' 0.99 in PyTorch's terms)."""
+    batch_norm_momentum: UnitInterval = 0.01
+    """Weight of a new batch in the running statistics (PyTorch's convention)."""
 
 
 @register_model("noise_features")
 class NoiseFeatures(MouthModel):
-    """Features of a clip, standardised, and a network of two hidden layers."""
+    """A network with two hidden layers on standardised noise features."""
 
     Options = NoiseFeaturesOptions
     input_kind = "features"
@@ -73,8 +72,17 @@ class NoiseFeatures(MouthModel):
         input_noise: float = 0.3,
         batch_norm_momentum: float = 0.1,
     ):
-        """local_frames: how many of the frames are adjacent; height, width: of the smallest mouth in px; the others are
-        as in `NoiseFeaturesOptions`."""
+        """Create the network with fresh weights.
+
+        Args:
+            local_frames: number of adjacent frames at the start of a clip.
+            height: minimum mouth height in px.
+            width: minimum mouth width in px.
+            levels, hidden, dropout, input_dropout, input_noise, batch_norm_momentum: see `NoiseFeaturesOptions`.
+
+        Raises:
+            ValueError: there are too few local frames, or the mouths are too small.
+        """
         super().__init__()
         if local_frames < 3:
             raise ValueError("second differences need at least 3 local frames")
@@ -88,24 +96,30 @@ class NoiseFeatures(MouthModel):
             return [nn.Linear(inputs, hidden), norm, nn.ReLU(), nn.Dropout(dropout)]
 
         self.standardise = nn.BatchNorm1d(size, affine=False, momentum=batch_norm_momentum)
-        hide = nn.Dropout(input_dropout)
-        self.network = nn.Sequential(hide, *layer(size), *layer(hidden), nn.Linear(hidden, 2))
+        self.network = nn.Sequential(nn.Dropout(input_dropout), *layer(size), *layer(hidden), nn.Linear(hidden, 2))
 
     @classmethod
     def from_options(cls, options: NoiseFeaturesOptions, clip: ClipShape) -> "NoiseFeatures":
-        """As `MouthModel.from_options`."""
+        """See `MouthModel.from_options`."""
         return cls(local_frames=clip.local_frames, height=clip.height, width=clip.width, **asdict(options))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """features: (B, F) float32, of `extract_features`. Returns logits (B, 2)."""
-        with torch.autocast(features.device.type, enabled=False):  # differences of one grey level need their bits
-            x = self.standardise(features).clamp(-LARGEST, LARGEST)
+        """Classify features.
+
+        Args:
+            features: (B, F) float32, from `extract_features`.
+
+        Returns:
+            Logits (B, 2), class 1 = fake.
+        """
+        with torch.autocast(features.device.type, enabled=False):  # bf16 cannot resolve differences of one grey level
+            x = self.standardise(features).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
         if self.training and self.input_noise:
             x = x + self.input_noise * torch.randn_like(x)
         return self.network(x)
 
     def names(self) -> list[str]:
-        """Name of each of the F features, in order: "energy 0 brightness mean" and so on."""
+        """Return the names of the F features, in order: "energy 0 brightness mean" etc."""
         colours = ("brightness", "blue-green", "magenta-green")
         bands = [str(level) for level in range(self.levels + 1)]
         pairs = ("brightness with blue-green", "brightness with magenta-green", "blue-green with magenta-green")
@@ -128,20 +142,25 @@ class NoiseFeatures(MouthModel):
         return [f"{name} {moment}" for name in names for moment in ("mean", "deviation")]
 
     def extract_features(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
-        """Features (B, F) float32 of frames (B, N, H, W, 3), in the order of `names`.
+        """Compute the features of clips.
 
         They are the mean and the standard deviation, over frames or pairs of frames, of
 
-        - for each band of a Laplacian pyramid and each colour: the energy of the local frames; the energy of the
-          difference between adjacent frames; their temporal correlation; their correlation with the global frames (of
-          the same pose); the cross-channel correlation of the differences; the L1/L2 ratio of the differences; the
+        - for each band of a Laplacian pyramid and each colour channel: the energy of the local frames; the energy of
+        the
+          difference between adjacent frames; the temporal correlation; the local-global correlation (the global frames
+          have the same pose); the cross-channel correlation of the differences; the L1/L2 ratio of the differences; the
           energy of the second difference;
-        - for each colour: the spatial autocorrelation of the difference between adjacent frames.
+        - for each colour channel: the spatial autocorrelation of the difference between adjacent frames.
 
-        The residues are not used: differences are computed from the frames, with sign and magnitude, and between local
-        frames alone.
+        Args:
+            frames: (B, N, H, W, 3) uint8 or float, BGR, 0..255.
+            residues: not used. Differences are computed from the frames, signed, and between local frames only.
+
+        Returns:
+            (B, F) float32, in the order of `names`.
         """
-        with torch.autocast(frames.device.type, enabled=False):  # differences of one grey level need their bits
+        with torch.autocast(frames.device.type, enabled=False):  # bf16 cannot resolve differences of one grey level
             return self._extract(frames)
 
     def _extract(self, frames: torch.Tensor) -> torch.Tensor:
@@ -182,7 +201,7 @@ class NoiseFeatures(MouthModel):
         return torch.cat([one.flatten(1) for one in moments], dim=1)
 
     def _bands(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """Laplacian pyramid of pictures (B, N, 3, H, W); the last band is the remainder, without its mean."""
+        """Return the Laplacian pyramid of pictures (B, N, 3, H, W); the last band is the residual without its mean."""
         bands = []
         for _ in range(self.levels):
             smooth = _smooth(pictures)
@@ -192,7 +211,7 @@ class NoiseFeatures(MouthModel):
 
 
 def _smooth(pictures: torch.Tensor) -> torch.Tensor:
-    planes = pictures.flatten(1, 2)  # (B, N 3, H, W): depthwise, which is fast on CPUs
+    planes = pictures.flatten(1, 2)  # (B, N 3, H, W), for a depthwise convolution, which is fast on CPUs
     kernel = torch.outer(BINOMIAL, BINOMIAL).to(planes).expand(planes.shape[1], 1, -1, -1)
     padded = functional.pad(planes, (2, 2, 2, 2), mode="replicate")
     return functional.conv2d(padded, kernel, groups=planes.shape[1]).unflatten(1, pictures.shape[1:3])

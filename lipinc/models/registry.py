@@ -1,13 +1,13 @@
-"""What a model is, and where it is found by its name.
+"""Model base class, registration and construction.
 
-To add one, write a subclass of `MouthModel` in a file of its own and register it:
+To add a model, write a subclass of `MouthModel` in a separate file and register it:
 
     @register_model("mine")
     class Mine(MouthModel):
         Options = MineOptions          # a frozen dataclass
         input_kind = "clips"
 
-docs/extending.md has a whole example.
+See docs/extending.md for a complete example.
 """
 
 from collections.abc import Callable
@@ -27,22 +27,23 @@ Kind = TypeVar("Kind", bound=type)
 
 @dataclass(frozen=True)
 class ClipShape:
-    """What a model is told of the clips that it will see."""
+    """Shape of the clips that a model will process."""
 
     local_frames: int
     global_frames: int
     height: int
-    """Of a mouth, in px. Of mouths cut natively, whose size varies: the least that occurs."""
+    """Mouth height in px. For native mouths, which vary in size, the minimum."""
     width: int
+    """Mouth width in px, likewise."""
 
     @property
     def frames(self) -> int:
-        """N: mouths of a clip."""
+        """Number of frames per clip, N."""
         return self.local_frames + self.global_frames
 
     @classmethod
     def of(cls, config: Config) -> "ClipShape":
-        """The clips that a config makes."""
+        """Return the shape of the clips that a config produces."""
         native = config.mouth.cut == "native"
         height, width = (MIN_NATIVE_SIDE, MIN_NATIVE_SIDE) if native else (config.mouth.height, config.mouth.width)
         return cls(config.sampling.local_frames, config.sampling.global_frames, height, width)
@@ -50,73 +51,95 @@ class ClipShape:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """The options of a model that has none."""
+    """Options of a model without options."""
 
 
 class MouthModel(nn.Module):
-    """Base of all models: clips, or features of clips, to logits (B, 2), class 1 = fake."""
+    """Base class of all models: clips, or features of clips, -> logits (B, 2), class 1 = fake."""
 
     Options: ClassVar[type] = NoOptions
-    """A frozen dataclass: `--model.<field>` on the command line."""
+    """A frozen dataclass of the model's options, `--model.<field>` on the command line."""
     input_kind: ClassVar[Literal["clips", "features"]] = "clips"
-    """clips: `forward(frames, residues)`, (B, N, H, W, 3) and (B, N - 1, H, W, 3) uint8 BGR. features:
-    `forward(features)`, (B, F) float32, which `extract_features` gave; they are computed once per clip."""
+    """clips: `forward(frames, residues)` takes (B, N, H, W, 3) and (B, N - 1, H, W, 3) uint8 BGR. features:
+    `forward(features)` takes (B, F) float32 from `extract_features`, which are computed once per clip."""
     has_loss_features: ClassVar[bool] = False
     """Whether `forward(..., loss_features=True)` also returns maps (B, N, C, H, W) for the inconsistency loss."""
 
     @classmethod
     def from_options(cls, options: Any, clip: ClipShape) -> "MouthModel":
-        """A fresh model. Raises ValueError, saying why, if it cannot take such clips."""
+        """Create a model with fresh weights.
+
+        Args:
+            options: an instance of `Options`.
+            clip: shape of the clips.
+
+        Raises:
+            ValueError: the model does not support clips of this shape.
+        """
         return cls(options, clip)
 
     @classmethod
     def validate(cls, config: Config) -> list[str]:
-        """Problems of a config for this model that no single range can express, each a sentence. Extend it by
-        `[*super().validate(config), ...]`."""
+        """Return one message for each problem of a config with this model that no range of a field expresses.
+
+        Subclasses extend it: `[*super().validate(config), ...]`.
+        """
         name, problems = config.model.name, []
         if config.loss.inconsistency and not cls.has_loss_features:
-            problems.append(f"{name} has no feature maps for the inconsistency loss; give --loss.inconsistency 0")
+            problems.append(f"{name} has no feature maps for the inconsistency loss; use --loss.inconsistency 0")
         if cls.input_kind == "features":
             if augmented := config.augment.active():
                 problems.append(
-                    f"{name} computes its features once, before augmentation; give --augment.{augmented[0]} 0"
+                    f"{name} computes its features once, without augmentation; use --augment.{augmented[0]} 0"
                 )
         else:
             if config.mouth.cut == "native":
-                problems.append(f"mouth.cut native gives mouths of varying size, which {name} cannot take")
+                problems.append(f"{name} does not support mouths of varying size (mouth.cut native)")
             if config.train.bag > 1:
-                problems.append(f"train.bag averages features, which {name} does not take; give --train.bag 1")
+                problems.append(f"train.bag averages features, but {name} takes clips; use --train.bag 1")
         return problems
 
     def extract_features(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
-        """Features of clips, where `input_kind` is "features": (B, N, H, W, 3) and (B, N - 1, H, W, 3) uint8 or float
-        BGR, mouths of any one size, to (B, F) float32. Differentiable, if the report is to show where a score comes
-        from."""
+        """Compute features of clips, for models with `input_kind` "features".
+
+        The heat maps of the report need a differentiable implementation.
+
+        Args:
+            frames: (B, N, H, W, 3) uint8 or float, BGR, 0..255; any mouth size.
+            residues: (B, N - 1, H, W, 3) uint8 or float, 0..255.
+
+        Returns:
+            (B, F) float32.
+        """
         raise NotImplementedError
 
     def score_clips(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 2) of clips, whatever kind of input the model takes."""
+        """Return logits (B, 2) of clips for either `input_kind`; arguments as in `extract_features`."""
         if self.input_kind == "features":
             return self(self.extract_features(frames, residues))
         return self(frames, residues)
 
 
 def register_model(name: str) -> Callable[[Kind], Kind]:
-    """Class decorator: the model that `--model.name NAME` chooses. Raises UserError on a class that is none."""
+    """Class decorator that registers a model for `--model.name NAME`.
+
+    Raises:
+        UserError: the class is not a valid model; the message names what is missing.
+    """
 
     def register(kind: Kind) -> Kind:
         where = f"{source_file(kind)}: the model {name!r}"
         if not (isinstance(kind, type) and issubclass(kind, MouthModel)):
             raise UserError(f"{where} must derive from lipinc.models.MouthModel")
         if not is_dataclass(kind.Options):
-            raise UserError(f"{where} needs Options, a frozen dataclass of its options")
+            raise UserError(f"{where} must define Options, a frozen dataclass of its options")
         if kind.input_kind not in ("clips", "features"):
             raise UserError(f"{where}: input_kind must be 'clips' or 'features', not {kind.input_kind!r}")
         if kind.forward is nn.Module.forward:
             inputs = "frames, residues" if kind.input_kind == "clips" else "features"
-            raise UserError(f"{where} lacks forward(self, {inputs}) -> logits (B, 2)")
+            raise UserError(f"{where} must define forward(self, {inputs}) -> logits (B, 2)")
         if kind.input_kind == "features" and kind.extract_features is MouthModel.extract_features:
-            raise UserError(f"{where} lacks extract_features(self, frames, residues) -> features (B, F)")
+            raise UserError(f"{where} must define extract_features(self, frames, residues) -> features (B, F)")
         MODELS.add(name, kind)
         return kind
 
@@ -124,21 +147,27 @@ def register_model(name: str) -> Callable[[Kind], Kind]:
 
 
 def build_model(config: Config) -> MouthModel:
-    """A fresh model for the clips of a config. Raises UserError if there is no such model, or if it cannot take them."""
+    """Create the model of a config with fresh weights.
+
+    Raises:
+        UserError: there is no such model, or it does not support the clips of the config.
+    """
     kind, options, clip = MODELS.get(config.model.name), config.model.options, ClipShape.of(config)
     try:
         return kind.from_options(options, clip)
     except ValueError as error:
         raise UserError(
-            f"model {config.model.name} cannot take {clip.frames} mouths of {clip.height} x {clip.width} px: {error}"
+            f"model {config.model.name} does not support {clip.frames} mouths of {clip.height} x {clip.width} px: "
+            f"{error}"
         ) from error
 
 
 @torch.no_grad()
 def check_shapes(model: MouthModel, config: Config) -> None:
-    """Raise UserError if a model does not give what training needs: a trial with two black clips.
+    """Check the output shapes of a model on two black clips. Weights, statistics and random state are not changed.
 
-    Weights, running statistics and random numbers stay as they are.
+    Raises:
+        UserError: a method fails or returns the wrong shape; the message says what is expected.
     """
     clip, device = ClipShape.of(config), next((p.device for p in model.parameters()), torch.device("cpu"))
     shape = (2, clip.frames, clip.height, clip.width, 3)
@@ -173,9 +202,10 @@ def check_shapes(model: MouthModel, config: Config) -> None:
 
 
 def _check(config: Config, call: str, wanted: str, found: Any, shape: tuple[int | None, ...]) -> None:
-    here = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-    fits = isinstance(here, tuple) and len(here) == len(shape)
-    if not (fits and all(want in (None, have) for want, have in zip(shape, here, strict=True))):
-        raise UserError(f"model {config.model.name}: {call} must return {wanted}; for B = 2 it returns {here}")
+    """Raise UserError unless `found` is a float tensor of a shape; None stands for any size."""
+    actual = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+    same_rank = isinstance(actual, tuple) and len(actual) == len(shape)
+    if not (same_rank and all(want in (None, have) for want, have in zip(shape, actual, strict=True))):
+        raise UserError(f"model {config.model.name}: {call} must return {wanted}; for B = 2 it returns {actual}")
     if not found.dtype.is_floating_point:
         raise UserError(f"model {config.model.name}: {call} must return floats, not {found.dtype}")

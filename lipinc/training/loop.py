@@ -1,4 +1,4 @@
-"""The training loop: epochs, validation, checkpoints, resume."""
+"""Training loop: epochs, validation, checkpoints and resuming."""
 
 import hashlib
 import logging
@@ -33,10 +33,10 @@ from lipinc.training.run_folder import Run
 log = logging.getLogger(__name__)
 
 COMPILER = "inductor"
-"""The compiling backend of torch."""
+"""Backend of torch.compile."""
 
 REPORT_EVERY = 10
-"""Steps between two reads of the losses: each waits for the device."""
+"""Steps between two reads of the losses; each read synchronises with the device."""
 
 
 def fit(
@@ -47,22 +47,35 @@ def fit(
     run: Run,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Train a model, on its device, until the epochs or the patience are used up; returns the history, a dict per epoch.
+    """Train a model until the maximum number of epochs or early stopping.
 
-    rows: the videos of the splits `train` and `validation`. If the run has a training state, it continues from there
-    with the numbers of an uninterrupted run.
+    If the run has a training state, training resumes from it, with the same results as an uninterrupted run.
+
+    Args:
+        model: the model, on `device`.
+        config: the experiment.
+        cache: the cache with the clips.
+        rows: the videos of the splits `train` and `validation`.
+        run: the run folder, which receives checkpoints and results.
+        device: the device to train on.
+
+    Returns:
+        The history: one dict per epoch, the row of results.csv.
+
+    Raises:
+        UserError: the loss or the scores are not finite, or the training state does not match the videos or the model.
     """
-    known = {row.record.identity for split in ("train", "validation") for row in rows[split]}
-    trained_on = sorted(identity_digest(identity) for identity in known)
+    identities = {row.record.identity for split in ("train", "validation") for row in rows[split]}
+    trained_on = sorted(identity_digest(identity) for identity in identities)
     fingerprint = _fingerprint(rows)
     optimizer = make_optimizer(model, config.train)
     history: list[dict[str, Any]] = []
     if run.last.exists():
         history = _restore(run, model, optimizer, fingerprint)
         if is_main():
-            run.write_results(history)  # the last start may have been killed before it could
-        log.info("%s: continuing after epoch %d", run.folder, len(history))
-    if _is_over(history, config.train):
+            run.write_results(history)  # the previous process may have been killed before writing it
+        log.info("%s: resuming after epoch %d", run.folder, len(history))
+    if _is_finished(history, config.train):
         return history
     clips = dataset_for(model, cache, rows["train"], device, augmentation=config.augment, bag=config.train.bag)
     training = training_loader(clips, config.train, pin=device.type == "cuda")
@@ -71,7 +84,7 @@ def fit(
         model.compile(backend=_compile_or_fall_back)
     parallel = wrap_ddp(model)
 
-    while not _is_over(history, config.train):
+    while not _is_finished(history, config.train):
         started = time.perf_counter()
         epoch = len(history) + 1
         training.batch_sampler.set_epoch(epoch)
@@ -81,8 +94,8 @@ def fit(
         predictions, validation_loss = predict(model, validation, config.train, device, description="validation")
         if not (math.isfinite(validation_loss) and np.isfinite(predictions.score).all()):
             raise UserError(
-                f"the weights after epoch {epoch} give scores that are not finite; the checkpoints of the epochs "
-                "before are kept. Lower train.learning_rate"
+                f"the weights after epoch {epoch} give scores that are not finite; the checkpoints of earlier epochs "
+                "are kept. Lower train.learning_rate"
             )
         history.append(
             {
@@ -116,9 +129,22 @@ def train_one_epoch(
     epoch: int,
     device: torch.device,
 ) -> dict[str, float]:
-    """One pass over the loader. Returns the total loss and its terms, by name: means over the clips of the epoch.
+    """Train for one pass over the loader.
 
-    Raises UserError, naming the videos, if the loss of a step is not finite.
+    Args:
+        model: the model, possibly wrapped for DDP.
+        loader: the training loader.
+        optimizer: the optimizer.
+        config: the training settings.
+        loss_config: the weights of the loss terms.
+        epoch: number of the epoch, from 1.
+        device: device of the model.
+
+    Returns:
+        The total loss and its terms by name, as means over the clips of the epoch.
+
+    Raises:
+        UserError: the loss of a step is not finite; the message names the videos.
     """
     model.train()
     names = ["total", *loss_terms(loss_config)]
@@ -133,8 +159,9 @@ def train_one_epoch(
             logits, features = _forward(model, batch.inputs, loss_config)
         losses = total_loss(LossInputs(logits, features, batch.labels, loss_config))
         optimizer.zero_grad(set_to_none=True)
-        whole = min(config.batch_size, clips - position * config.batch_size)
-        (losses["total"] * (world_size() * len(videos) / whole)).backward()  # of unequal shards, the mean over all clips
+        batch_clips = min(config.batch_size, clips - position * config.batch_size)  # over all processes
+        # DDP averages gradients over processes. The weight makes this the mean over clips if shards differ in size.
+        (losses["total"] * (world_size() * len(videos) / batch_clips)).backward()
         if config.clip_gradient:
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_gradient)
         optimizer.step()
@@ -147,23 +174,32 @@ def train_one_epoch(
     return dict(zip(names, (all_reduce_sum(sums) / clips).tolist(), strict=True))
 
 
-def _check_finite(losses: list[tuple[torch.Tensor, torch.Tensor]], dataset: ClipDataset | FeatureDataset, epoch: int) -> None:
-    """Raise UserError if one of some steps' losses is not finite. losses: of each step, and its videos."""
+def _check_finite(
+    losses: list[tuple[torch.Tensor, torch.Tensor]], dataset: ClipDataset | FeatureDataset, epoch: int
+) -> None:
+    """Raise UserError if a loss is not finite.
+
+    Args:
+        losses: total loss and video indices of each step since the last call.
+        dataset: names the videos.
+        epoch: number of the epoch, for the message.
+    """
     finite = torch.stack([loss for loss, _ in losses]).isfinite().tolist()
     bad = len(finite) if all(finite) else finite.index(False)
-    # A step later, all processes have what one of them got first.
-    found = all_gather([(bad, [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos])])
+    # In the following step the bad weights reach all processes, so only the earliest step names the videos.
+    keys = [dataset.rows[video].record.key for _, videos in losses[bad : bad + 1] for video in videos]
+    found = all_gather([(bad, keys)])
     first = min(step for step, _ in found)
-    names = sorted({name for step, keys in found if step == first for name in keys})
+    names = sorted({name for step, step_keys in found if step == first for name in step_keys})
     if names:
         raise UserError(
-            f"the loss of epoch {epoch} is not finite at a step on {', '.join(names)}; the checkpoints of the epochs "
-            "before are kept. Look at these videos, or lower train.learning_rate"
+            f"the loss of epoch {epoch} is not finite at a step on {', '.join(names)}; the checkpoints of earlier "
+            "epochs are kept. Inspect these videos, or lower train.learning_rate"
         )
 
 
 def _compile_or_fall_back(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable:
-    """A backend of torch.compile for machines that may lack a compiler: it warns, and leaves the network as it is."""
+    """Backend of torch.compile that warns and runs the network uncompiled if the machine has no working compiler."""
     try:
         return torch._dynamo.lookup_backend(COMPILER)(graph, inputs)
     except (RuntimeError, OSError) as error:
@@ -178,19 +214,24 @@ def _progress_line(history: list[dict[str, Any]], kept: bool) -> str:
     return (
         f"epoch {row['epoch']:3d}  loss {row['train_loss']:.4f} ("
         + ", ".join(f"{name} {row[f'train_{name}']:.4f}" for name in terms)
-        + f")  validation loss {row['validation_loss']:.4f}, AUC {row['validation_auc']:.4f}{' kept' if kept else '':5s}  "
-        f"{row['clips_per_second']:.0f} clips/s"
+        + f")  validation loss {row['validation_loss']:.4f}, AUC {row['validation_auc']:.4f}"
+        + f"{' kept' if kept else '':5s}  {row['clips_per_second']:.0f} clips/s"
     )
 
 
 def best_epoch(history: list[dict], select: str = "auc") -> int:
-    """The epoch of the highest validation AUC, of the lowest validation loss among equals; or the last one."""
+    """Return the epoch with the highest validation AUC (ties: lowest validation loss), or the last one.
+
+    Args:
+        history: one dict per epoch.
+        select: `train.select`, "auc" or "last".
+    """
     if select == "last":
         return history[-1]["epoch"]
     return max(history, key=lambda row: (row["validation_auc"], -row["validation_loss"]))["epoch"]
 
 
-def _is_over(history: list[dict], config: TrainConfig) -> bool:
+def _is_finished(history: list[dict], config: TrainConfig) -> bool:
     out_of_patience = bool(history) and len(history) - best_epoch(history, config.select) >= config.patience
     return len(history) >= config.epochs or out_of_patience
 
@@ -206,6 +247,7 @@ def _autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
 
 
 def _fingerprint(rows: dict[str, Sequence[ManifestRow]]) -> str:
+    """Hash the training and validation videos, so that a run is not resumed on other videos."""
     lines = [
         f"{split} {row.record.key} {row.record.label} {row.record.identity} {row.windows}\n"
         for split in ("train", "validation")
@@ -224,13 +266,13 @@ def _restore(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, finge
     if state["fingerprint"] != fingerprint:
         raise UserError(
             f"{run.folder} was trained on other videos: the split, the labels or the cache have changed since, "
-            "and people it knows may now be tested on. Give another --name"
+            "so training people may now be in the test split. Give another --name"
         )
     try:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         best_epoch(state["history"])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{run.last} does not fit this network; delete it to start over") from error
-    load_checkpoint(run.best, torch.device("cpu"))  # else it would be missed when all epochs are done
+        raise UserError(f"{run.last} does not match this network; delete it to start over") from error
+    load_checkpoint(run.best, torch.device("cpu"))  # fail now rather than after the last epoch
     return state["history"]

@@ -1,4 +1,4 @@
-"""Seeds, optimizer and learning rate: functions of the settings and of the step, so that there is no state to resume."""
+"""Random seeds, optimizer and learning-rate schedule, as stateless functions so that resuming needs no extra state."""
 
 import math
 import os
@@ -12,15 +12,16 @@ from lipinc.ddp import rank
 
 
 def seed_torch(config: TrainConfig, epoch: int) -> None:
-    """Initial weights (epoch 0) and dropout of an epoch follow from the seed: there is no state to resume.
+    """Seed torch for the initial weights (epoch 0) or for the dropout of an epoch.
 
-    Each process drops out for itself."""
+    Dropout differs between processes. Seeding each epoch makes it unnecessary to save the random state.
+    """
     entropy = (config.seed, epoch, rank()) if rank() else (config.seed, epoch)
     torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-def be_deterministic(device: torch.device) -> None:
-    """Ask for deterministic kernels, where torch has them. Call it before the first matrix product on CUDA."""
+def use_deterministic_kernels(device: torch.device) -> None:
+    """Use deterministic kernels where torch has them. Call it before the first matrix product on CUDA."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     if device.type == "cuda":
@@ -31,7 +32,7 @@ def be_deterministic(device: torch.device) -> None:
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW of the config, fused."""
+    """Create the fused Adam or AdamW optimizer of the config."""
     shared = {"lr": config.learning_rate, "eps": config.adam_epsilon, "fused": True}
     if config.optimizer == "adamw":
         return torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, **shared)
@@ -39,7 +40,13 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a step, counted from 0: a function of nothing else, so that there is no state to resume."""
+    """Return the learning rate of a step.
+
+    Args:
+        config: the training settings.
+        step: number of the step since the start of training, from 0.
+        steps_per_epoch: number of steps per epoch.
+    """
     warmup = round(config.warmup * steps_per_epoch)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup

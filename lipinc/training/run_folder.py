@@ -1,11 +1,11 @@
-"""The run folder: everything that a run decided and found.
+"""Run folder: the settings and results of one training run.
 
 <output>/<name>/config.json      the resolved config
                 environment.txt  command, versions, device
-                splits.csv       who is in which split
-                results.csv      a row an epoch
-                checkpoints/     best.safetensors (weights, config, threshold), last.pt (to resume from)
-                metrics.json, predictions.csv, plots/   of the test split
+                splits.csv       the split of each video
+                results.csv      one row per epoch
+                checkpoints/     best.safetensors (weights, config, calibration), last.pt (training state)
+                metrics.json, predictions.csv, plots/   results on the test split
 """
 
 import json
@@ -27,12 +27,11 @@ from lipinc.versions import library_versions
 
 MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
-    *("data.root", "data.max_missing", "data.note", "cache.path", "cache.residues", "cache.workers", "cache.scheduler", "cache.retry"),
-    *("cache.time_limit", "evaluate.bootstrap", "evaluate.seed", "split.file"),
+    *("data.root", "data.max_missing", "data.note", "cache.path", "cache.residues", "cache.workers"),
+    *("cache.scheduler", "cache.retry", "cache.time_limit", "evaluate.bootstrap", "evaluate.seed", "split.file"),
 )
-"""Settings in which a resumed run may differ from its beginning: they change no number of the epochs already run (what
-the split and the cache hold is compared apart, by the training state). A cosine schedule is planned over train.epochs;
-there, more epochs are another run."""
+"""Settings that may change when a run is resumed, because they do not influence finished epochs. (The training state
+checks the contents of splits and cache.) With a cosine schedule, train.epochs must not change: it sets the decay."""
 
 
 class Run:
@@ -45,25 +44,33 @@ class Run:
 
     @classmethod
     def open(cls, config: Config, *, resume: bool) -> "Run":
-        """Begin a run, or go on with it. Raises UserError rather than overwrite one, or go on with other settings."""
+        """Start a run or resume it.
+
+        Args:
+            config: the experiment.
+            resume: allow resuming an existing run.
+
+        Raises:
+            UserError: the run exists and `resume` is false, or it was started with other settings.
+        """
         run = cls(Path(config.output, config.name))
         if run.last.exists():
             if not resume:
                 raise UserError(
-                    f"{run.folder} holds a run already: continue it by --resume auto, or give another --name"
+                    f"{run.folder} already contains a run: resume it with --resume auto, or give another --name"
                 )
             run._check_same(config)
         if is_main():
-            run._begin(config)
+            run._write_settings(config)
         return run
 
     def write_results(self, history: list[dict[str, Any]]) -> None:
-        """Write results.csv: a row per epoch."""
+        """Write results.csv with one row per epoch."""
         columns = list(dict.fromkeys(column for row in history for column in row))
         write_table(self.folder / "results.csv", columns, ({**dict.fromkeys(columns), **row} for row in history))
 
-    def _begin(self, config: Config) -> None:
-        for leftover in self.folder.rglob("*.tmp"):  # of a process that was killed while it wrote
+    def _write_settings(self, config: Config) -> None:
+        for leftover in self.folder.rglob("*.tmp"):  # partial files of a killed process
             leftover.unlink(missing_ok=True)
         write_atomically(self.folder / "config.json", to_json(config).encode() + b"\n")
         write_atomically(self.folder / "environment.txt", environment().encode())
@@ -78,18 +85,18 @@ class Run:
         may_change = set(MAY_CHANGE) - ({"train.epochs"} if config.train.schedule == "cosine" else set())
         changed = [
             f"{name} was {old!r} and is {new!r}"
-            for name, (old, new) in _pairs(before, now)
+            for name, (old, new) in _value_pairs(before, now)
             if old != new and name not in may_change
         ]
         if changed:
             raise UserError(
-                f"{self.folder} was begun with other settings: {'; '.join(changed)}. "
-                "Resume with those, or give another --name"
+                f"{self.folder} was started with other settings: {'; '.join(changed)}. "
+                "Resume with the same settings, or give another --name"
             )
 
 
 def environment() -> str:
-    """What the numbers of a run may depend on, besides its config."""
+    """Return the content of environment.txt: what results may depend on in addition to the config."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     lines = [
         f"command: {shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])}",
@@ -101,10 +108,11 @@ def environment() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pairs(before: dict, now: dict, prefix: str = ""):
+def _value_pairs(before: dict, now: dict, prefix: str = ""):
+    """Yield name, old value and new value of each setting of two saved configs."""
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict) and prefix == "":
-            yield from _pairs(old, new, f"{key}.")
+            yield from _value_pairs(old, new, f"{key}.")
         else:
             yield prefix + key, (old, new)

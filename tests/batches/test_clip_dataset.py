@@ -115,7 +115,7 @@ def test_a_damaged_file_is_named(config, rows, workers):
     file = Cache.of(config).clips_file(rows[2].record.key)
     file.write_bytes(file.read_bytes()[:100])
     train = replace(config.train, loader_workers=workers)
-    with pytest.raises(UserError, match="person 1/video.mp4.safetensors is damaged or gone"):
+    with pytest.raises(UserError, match="person 1/video.mp4.safetensors is damaged or missing"):
         list(evaluation_loader(ClipDataset(Cache.of(config), rows), train, pin=False))
 
 
@@ -137,7 +137,7 @@ def test_every_kind_of_damage_is_named(config, rows, damage):
     if damage is not None:
         assert damage(content) != content
         file.write_bytes(damage(content))
-    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone"):
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or missing"):
         read_window(file, 0, np.empty((8, 16, 24, 3), np.uint8))  # which checksums do not guard
 
 
@@ -146,7 +146,7 @@ def test_content_that_is_not_what_was_written_is_named(config, rows):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or gone .its SHA-256 is not"):
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or missing .its SHA-256 differs"):
         ClipDataset(Cache.of(config), rows).__getitems__([Draw(0, ())])
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lipinc.cache import build, workers
-from lipinc.cache.build import build_cache, count_line, coverage
+from lipinc.cache.build import build_cache, count_line, extraction_rates
 from lipinc.cache.clip_file import read_clips
 from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
@@ -103,10 +103,10 @@ def test_every_video_ends_in_the_manifest_with_its_reason(built):
         assert (row.windows > 0) == (row.status == OK)
 
 
-def test_counts_and_coverage(built):
+def test_counts_and_extraction_rates(built):
     manifest = read_manifest(built[0] / "manifest.csv")
     assert count_line(manifest) == "8 videos: 3 ok, 2 unreadable, 1 too_short, 1 no_face, 1 mouth_closed"
-    assert [(c.label, c.videos, c.ok) for c in coverage(manifest)] == [(Label.REAL, 5, 1), (Label.FAKE, 3, 2)]
+    assert [(c.label, c.videos, c.ok) for c in extraction_rates(manifest)] == [(Label.REAL, 5, 1), (Label.FAKE, 3, 2)]
 
 
 def test_clips_have_the_shapes_of_the_paper(built):
@@ -240,7 +240,7 @@ def test_a_worker_that_dies_costs_its_video_alone(videos, built, tmp_path, monke
     config = config_of(videos, tmp_path / "cache")
     status, _ = run(config)
     assert status == {**built[1], "fake/bob's [1].mp4": "crashed"}
-    assert "the process that reads it dies (SIGKILL)" in Cache.of(config).manifest_file.read_text()
+    assert "its subprocess died (SIGKILL)" in Cache.of(config).manifest_file.read_text()
 
 
 def test_a_bug_is_a_row_that_says_so(videos, tmp_path, monkeypatch):
@@ -260,13 +260,13 @@ def test_a_video_that_needs_too_much_memory_is_a_row_that_says_so(videos, tmp_pa
     record = load_videos(Folder(root=str(videos)))[0]
     config = config_of(videos, tmp_path)
     row = workers.extract_to_cache(record, videos / record.key, tmp_path / "x", config.mouth, config.sampling, {})
-    assert (row.status, row.detail) == ("crashed", "needs more memory than there is")
+    assert (row.status, row.detail) == ("crashed", "out of memory")
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_done(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "extract_to_cache", _fail_on_bob)
     config = config_of(videos, tmp_path / "cache", workers=1)
-    with pytest.raises(UserError, match="cannot go on with .*bob.*No space left on device"):
+    with pytest.raises(UserError, match="failed on .*bob.*No space left on device"):
         run(config)
     assert "fake/ann.mp4" in {row.record.key for row in read_manifest(Cache.of(config).journal_file)}
 
@@ -284,7 +284,7 @@ def test_a_video_that_never_ends_costs_itself_alone(videos, tmp_path, monkeypatc
     status, _ = run(config)
     assert status.pop("fake/bob's [1].mp4") == "time_limit"
     assert set(status.values()) == {"no_face"}
-    assert "not done after 8 s" in Cache.of(config).manifest_file.read_text()
+    assert "not finished after 8 s" in Cache.of(config).manifest_file.read_text()
 
 
 def test_a_journal_that_takes_no_more_is_named(videos, tmp_path):
@@ -319,7 +319,7 @@ def test_a_data_set_that_vanishes_ends_the_run_and_the_next_one_continues(videos
         if root.exists():
             root.rename(tmp_path / "elsewhere")
 
-    with pytest.raises(UserError, match=r"data.root .* is gone"):
+    with pytest.raises(UserError, match=r"data.root .* has disappeared"):
         build_cache(config, load_videos(config.data), unmount)
     (tmp_path / "elsewhere").rename(root)
     status, seen = run(config)
@@ -334,7 +334,7 @@ def test_a_video_that_changes_while_it_is_read_is_not_taken(videos, tmp_path, mo
     config = config_of(videos, tmp_path)
     record = load_videos(config.data)[0]
     row = workers.extract_to_cache(record, video, tmp_path / "x", config.mouth, config.sampling, {})
-    assert (row.status, row.detail) == ("missing", "it vanished or changed while it was read")
+    assert (row.status, row.detail) == ("missing", "it disappeared or changed while it was read")
 
 
 def test_a_second_run_on_the_same_cache_is_refused(videos, tmp_path):
@@ -344,8 +344,8 @@ def test_a_second_run_on_the_same_cache_is_refused(videos, tmp_path):
 
 
 def test_a_worker_without_the_shared_folder_ends_the_run(videos, tmp_path):
-    with pytest.raises(UserError, match="does not see .*settings.json"):
-        workers.work_apart(Mock(), Mock(), videos, tmp_path / "settings.json", 0)
+    with pytest.raises(UserError, match="cannot see .*settings.json"):
+        workers.extract_isolated(Mock(), Mock(), videos, tmp_path / "settings.json", 0)
 
 
 def test_what_a_killed_run_left_half_written_goes(videos, built, tmp_path):
@@ -472,7 +472,7 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
     assert done.pop("contact_sheet.png")
     assert done == content(built[0])
     verified = subprocess.run([*command, "--verify"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
-    assert verified.stdout == "3 clip files are what was written\n"
+    assert verified.stdout == "verified 3 clip files: all checksums match\n"
 
 
 def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):

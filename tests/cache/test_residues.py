@@ -72,7 +72,7 @@ def test_batches_are_the_same_to_the_bit(both, augmentation):
             for name in ("frames", "residues", "labels", "videos"):
                 assert torch.equal(getattr(one, name), getattr(other, name)), name
     for video in range(len(rows)):
-        for one, other in zip(stored.windows_of(video), computed.windows_of(video), strict=True):
+        for one, other in zip(stored.read_windows(video), computed.read_windows(video), strict=True):
             assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
 
@@ -113,7 +113,7 @@ def test_stored_residues_are_read_where_no_pixels_change(tmp_path):
         dataset = ClipDataset(cache, rows, augmentation)
         for loader in (evaluation_loader, training_loader):
             assert all((batch.residues == 77).all() for batch in loader(dataset, config.train, pin=False))
-        assert all((residue == 77).all() for _, residue in dataset.windows_of(0))
+        assert all((residue == 77).all() for _, residue in dataset.read_windows(0))
     features = FeatureDataset(ClipDataset(cache, rows), SeesResidues(), device=torch.device("cpu")).features
     assert (features == 77).all()
 
@@ -168,5 +168,5 @@ def test_damaged_stored_residues_are_named(tmp_path):
     assert json.loads(about["lipinc"])["summary"]["windows"] == 3
     file.write_bytes(save({**arrays, "residues": arrays["residues"][:, :-1]}, about))
     frames, residue = np.empty((8, 16, 24, 3), np.uint8), np.empty((7, 16, 24, 3), np.uint8)
-    with pytest.raises(UserError, match="is damaged or gone"):
+    with pytest.raises(UserError, match="is damaged or missing"):
         read_window(file, 0, frames, residue)

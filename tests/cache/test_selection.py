@@ -47,7 +47,7 @@ def test_a_cache_that_does_not_fit_the_config_is_refused(tmp_path):
     config = tiny_config(tmp_path)
     make_cache(config, people=10)
     other = replace(config, mouth=replace(config.mouth, margin=0.2))
-    with pytest.raises(UserError, match="mouth.margin is 0.0 there and 0.2 here"):
+    with pytest.raises(UserError, match="mouth.margin is 0.0 in the cache and 0.2 in the config"):
         select_of(other)
 
 

@@ -21,7 +21,7 @@ def config(tmp_path):
 def test_a_cache_of_other_settings_is_refused_by_name(config):
     make_cache(config, people=1)
     other = replace(config, mouth=replace(config.mouth, residue="absolute", eye=(0.35, 0.4)))
-    with pytest.raises(UserError, match=r"mouth.eye is \[0.4, 0.4\] there and \[0.35, 0.4\] here; mouth.residue is"):
+    with pytest.raises(UserError, match=r"mouth.eye is \[0.4, 0.4\] in the cache and \[0.35, 0.4\] in the config; mouth.residue is"):
         Cache.of(other).prepare()
     with pytest.raises(UserError, match="sampling.windows"):
         Cache.of(replace(config, sampling=replace(config.sampling, windows=9))).check()
@@ -35,7 +35,7 @@ def test_a_cache_from_before_a_setting_was_there_has_its_default(config):
     cache.settings_file.write_text(json.dumps(settings))
     cache.check()
     native = replace(config, mouth=replace(config.mouth, cut="native"))
-    with pytest.raises(UserError, match="mouth.cut is 'aligned' there and 'native' here"):
+    with pytest.raises(UserError, match="mouth.cut is 'aligned' in the cache and 'native' in the config"):
         Cache.of(native).check()
 
 

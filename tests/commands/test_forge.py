@@ -33,7 +33,7 @@ def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(reals, tmp_p
     out = tmp_path / "forged"
     run(reals, out, "--forgeries", "2")
     assert capsys.readouterr().out.splitlines() == [
-        "left out, unreadable: text.mp4: not a video that FFmpeg can open",
+        "skipped, unreadable: text.mp4: not a video that FFmpeg can open",
         f"3 real videos and 6 pseudo-fakes of them in {out}",
     ]
     records = load_videos(FakeAVCeleb(root=str(out), fake_methods=("pseudo",)))
@@ -64,7 +64,7 @@ def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(reals, tmp_p
 
 
 def test_wrong_folders_are_an_error(reals, tmp_path) -> None:
-    with pytest.raises(UserError, match="holds no video"):
+    with pytest.raises(UserError, match="contains no videos"):
         run(tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="lies in"):
         run(reals, reals / "out")

@@ -28,7 +28,7 @@ def test_paths_are_kept_and_unreadable_files_are_reported(tmp_path, write_video,
 
 
 def test_a_folder_without_videos_is_refused(tmp_path, monkeypatch) -> None:
-    with pytest.raises(UserError, match="holds no video"):
+    with pytest.raises(UserError, match="contains no videos"):
         run(monkeypatch, "--root", tmp_path, "--out", tmp_path / "out")
 
 

@@ -43,8 +43,8 @@ def test_all_senseless_values_are_reported_at_once():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--model.name", "noise_features"), "give --loss.inconsistency 0.*give --augment.flip 0"),
-        (("--train.bag", "4"), "train.bag averages features, which lipinc does not take; give --train.bag 1"),
+        (("--model.name", "noise_features"), "use --loss.inconsistency 0.*use --augment.flip 0"),
+        (("--train.bag", "4"), "train.bag averages features, which lipinc does not take; use --train.bag 1"),
         (("--data.conditions", "crf28", "crf99"), "'crf99' is not a condition"),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_config_file_that_is_not_there_is_named():
         (["--model.name", "lipinc_v3"], "there is no model 'lipinc_v3': did you mean lipinc_v2\\?"),
         (
             ["--model.name=noise"],
-            "there is no model 'noise': (did you mean noise_features|known are lipinc, lipinc_v2)",
+            "there is no model 'noise': (did you mean noise_features|choose one of lipinc, lipinc_v2)",
         ),
         (["--data.kind", "foldr"], "there is no data set 'foldr': did you mean folder\\?"),
     ],

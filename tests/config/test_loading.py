@@ -31,10 +31,10 @@ def test_shipped_configs_have_names_of_their_own():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("x = 1\n", "sets no `config`"),
-        ("config = 3\n", "sets no `config`"),
-        ("import nonsense_module\n", "does not run: ModuleNotFoundError"),
-        ("config = (\n", "does not run: SyntaxError"),
+        ("x = 1\n", "must define `config`"),
+        ("config = 3\n", "must define `config`"),
+        ("import nonsense_module\n", "cannot be imported: ModuleNotFoundError"),
+        ("config = (\n", "cannot be imported: SyntaxError"),
         ("from lipinc.config import Config\nconfig = Config(epochs=3)\n", "epochs"),
     ],
 )

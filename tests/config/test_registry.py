@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from lipinc.config import Config, ModelConfig
-from lipinc.config.registry import DATASETS, MODELS, Registry, nearest
+from lipinc.config.registry import DATASETS, MODELS, Registry, suggest
 from lipinc.datasets import Dataset, register_dataset
 from lipinc.errors import UserError
 
@@ -21,12 +21,12 @@ def test_those_that_come_with_the_package():
     [
         ("alhpa", ["alpha", "beta"], "did you mean alpha?"),
         ("ALPHA", ["alpha", "beta"], "did you mean alpha?"),
-        ("gamma rays", ["alpha", "beta"], "known are alpha, beta"),
-        ("x", [], "known are none"),
+        ("gamma rays", ["alpha", "beta"], "choose one of alpha, beta"),
+        ("x", [], "choose one of none"),
     ],
 )
 def test_the_nearest_name_or_all_of_them(name, known, hint):
-    assert nearest(name, known) == hint
+    assert suggest(name, known) == hint
 
 
 def test_unknown_names_and_options_are_named_with_the_nearest():
@@ -36,7 +36,7 @@ def test_unknown_names_and_options_are_named_with_the_nearest():
         DATASETS.get("cvs")
     with pytest.raises(UserError, match=r"model lipinc has no option 'droput': did you mean dropout\?"):
         Config(model=ModelConfig("lipinc", droput=0.3)).check()
-    with pytest.raises(UserError, match=r"model lipinc_v2 has no option 'colour': known are attention, hidden, "):
+    with pytest.raises(UserError, match=r"model lipinc_v2 has no option 'colour': choose one of attention, hidden, "):
         Config(model=ModelConfig("lipinc_v2", colour="mauve")).check()
 
 

@@ -99,7 +99,7 @@ def test_file_listed_for_two_people_is_refused(tmp_path: Path) -> None:
         (FAKE.replace(",wav2lip,", ",real,"), "row 3: method real contradicts"),
         (FAKE.replace(",C,", ",A,"), "row 3: method wav2lip contradicts category 'A'"),
         (FAKE.replace("id00076", "", 1), "row 3: the source or the file name is empty"),
-        (FAKE.replace("FakeAVCeleb_v1.2", ".."), r"row 3: the path .* holds '\.\.'"),
+        (FAKE.replace("FakeAVCeleb_v1.2", ".."), r"row 3: the path .* contains '\.\.'"),
         (FAKE.replace("FakeAVCeleb_v1.2", "/data/FakeAVCeleb_v1.2"), "row 3: the path .* is absolute"),
     ],
 )
@@ -122,7 +122,7 @@ def test_fake_methods_must_be_fake_methods(tmp_path: Path, method: str) -> None:
 
 
 def test_index_without_a_wanted_video_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="names no video to take"):
+    with pytest.raises(UserError, match="lists no usable video"):
         fakeavceleb(tmp_path, RTVC)
 
 

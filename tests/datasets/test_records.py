@@ -2,7 +2,7 @@
 
 import pytest
 
-from lipinc.datasets.records import as_key, seed_of
+from lipinc.datasets.records import as_key, seed_from_name
 from lipinc.errors import UserError
 
 
@@ -42,5 +42,5 @@ def test_unsafe_path_is_refused_with_its_row(path: str) -> None:
 
 
 def test_the_seed_of_a_video_follows_from_its_name() -> None:
-    assert seed_of("0 a.mp4") == seed_of("0 a.mp4")
-    assert len({seed_of(f"{number} {name}") for name in ("a.mp4", "b.mp4") for number in range(3)}) == 6
+    assert seed_from_name("0 a.mp4") == seed_from_name("0 a.mp4")
+    assert len({seed_from_name(f"{number} {name}") for name in ("a.mp4", "b.mp4") for number in range(3)}) == 6

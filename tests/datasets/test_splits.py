@@ -144,7 +144,7 @@ def test_folds_test_everybody_once_and_validate_on_the_next_fold() -> None:
         ({"train": 0.8}, r"must not be negative and sum to 1, not 0\.8 \+ 0\.1 \+ 0\.2"),
         ({"train": 0.8, "validation": 0.0}, "leaves validation without a real video"),
         ({"train": float("nan")}, "must not be negative"),
-        ({"folds": 2}, "3 folds or more"),
+        ({"folds": 2}, "at least 3 folds"),
         ({"folds": 5, "fold": 5}, "split.fold 5 of split.folds 5"),
         ({"folds": 5, "fold": -1}, "split.fold -1"),
         ({"folds": 5, "file": "splits.csv"}, "split.folds .* cannot be combined"),
@@ -227,8 +227,8 @@ def test_a_file_may_name_people_and_wins_over_the_column(tmp_path: Path, caplog:
     with caplog.at_level(logging.WARNING):
         splits = from_file(tmp_path, records, "identity,split", "a,train", "b,val", "c,test", "z,test", "y,test")
     assert [splits[f"fake/{person}.mp4"] for person in "abcd"] == ["train", "validation", "test", EXCLUDED]
-    assert "2 entries of " in caplog.text and "match no identity of the data set: ignored" in caplog.text
-    assert "does not name 2 of 8 videos: excluded" in caplog.text
+    assert "2 entries of " in caplog.text and "that match no identity of the data set" in caplog.text
+    assert "excluding 2 of 8 videos" in caplog.text
 
 
 def test_a_file_may_name_paths(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_file_may_name_paths(tmp_path: Path) -> None:
     [
         (["path,split", "real/p0.mp4,train", "fake/p0.mp4,test"], "puts p0 in train and in test"),
         (["identity,split", "p0,train", "p0,test"], "row 3: p0 is in test and in train"),
-        (["identity,split", "someone,train"], "names no identity of the data set"),
+        (["identity,split", "someone,train"], "contains no identity of the data set"),
         (["identity,split", "p0,trian"], r"row 2: unknown split 'trian': did you mean train\?"),
         (["identity,split", "p0,train", "p1,test"], "leaves validation without a real video"),
         (["name,split", "p0,train"], "has no column path; its columns are name, split"),

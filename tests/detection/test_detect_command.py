@@ -126,16 +126,16 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         (["--face", "x"], "face must be largest, all or a rank"),
         (["--checkpoint", "{folder}/nowhere.safetensors"], "no checkpoint"),
         (["--checkpoint", "{folder}/text.mp4"], "not a .safetensors checkpoint"),
-        (["--checkpoint", "{folder}/pickle.pt"], "pickled .pt/.pth files are not read"),
-        (["--checkpoint", "{folder}/torch.pt"], "pickled .pt/.pth files are not read"),
+        (["--checkpoint", "{folder}/pickle.pt"], "pickled .pt/.pth files are not supported"),
+        (["--checkpoint", "{folder}/torch.pt"], "pickled .pt/.pth files are not supported"),
         (["--checkpoint", "{folder}"], "no checkpoint"),
         (["--workers", "-1"], "--workers must be 0 or more"),
         (["--time-limit", "0"], "--time-limit must be more than 0"),
         (["--csv", "{folder}/no/such/folder/v.csv"], "there is no folder"),
         (["--json", "{folder}"], "cannot be written"),
         (["--report", "{folder}/text.mp4"], "cannot be written"),
-        (["{folder}/empty folder"], "holds no video"),
-        (["{folder}/*.mkv"], "nothing fits the pattern"),
+        (["{folder}/empty folder"], "contains no videos"),
+        (["{folder}/*.mkv"], "no file matches the pattern"),
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_status_2(run, tmp_path, text, words, message) -> None:
@@ -263,7 +263,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_others_go_on(run_apart, 
     assert status == 1  # for what took too long: a video that is too short was read
     verdicts = sorted(line.split()[3] for line in out.splitlines()[:-1])
     assert verdicts == ["time_limit:", "too_short:"]
-    assert f"time_limit: given up after 5 s  {endless}" in out
+    assert f"time_limit: not finished after 5 s  {endless}" in out
 
 
 @pytest.mark.slow

@@ -169,10 +169,10 @@ def pair(tmp_path_factory, write_video, talking) -> Path:
 def test_two_people_get_a_verdict_each(pair, checkpoint) -> None:
     verdict = Detector(checkpoint, face="all")(pair)
     assert [face.rank for face in verdict.faces] == [0, 1]
-    first, second = (face.judgement for face in verdict.faces)
+    first, second = (face.assessment for face in verdict.faces)
     assert first.probability is not None and second.probability is not None
     assert first.probability != second.probability
-    assert verdict.judgement is max(first, second, key=lambda judgement: judgement.probability)
+    assert verdict.assessment is max(first, second, key=lambda assessment: assessment.probability)
     picture = next(iter_frames(pair))
     for face, half in zip(verdict.faces, (picture[:, :336], picture[:, 336:]), strict=True):
         thumbnail = face.thumbnail
@@ -202,7 +202,7 @@ def test_who_is_silent_keeps_no_one_else_from_a_verdict(tmp_path, write_video, t
     silent = list(talking_frames(number=4, frames=40, silent=True))
     path = write_video(tmp_path / "v.mp4", beside(silent, talking))
     verdict = Detector(checkpoint, face="all")(path)
-    reasons = {face.judgement.reason for face in verdict.faces}
+    reasons = {face.assessment.reason for face in verdict.faces}
     assert reasons == {Reason.MOUTH_CLOSED, None}
     assert verdict.reason is None and verdict.probability is not None
     assert all(face.thumbnail.size for face in verdict.faces)
@@ -211,7 +211,7 @@ def test_who_is_silent_keeps_no_one_else_from_a_verdict(tmp_path, write_video, t
 def test_a_face_that_is_not_there_is_no_verdict(talk, checkpoint, followed) -> None:
     verdict = Detector(checkpoint, face="1")(talk)
     assert (verdict.decision, verdict.reason) == (Decision.NO_VERDICT, Reason.NO_FACE)
-    assert "face 1 was requested" in verdict.judgement.detail
+    assert "face 1 was requested" in verdict.assessment.detail
 
 
 @pytest.mark.parametrize("face", ["9", "-1", "x", "", "1.5"])
@@ -338,7 +338,7 @@ def test_what_cannot_be_judged_says_why(bad_file, judge, kind, reason, detail) -
     path = bad_file(kind)
     verdict = judge(path)
     assert (verdict.decision, verdict.reason, verdict.probability) == (Decision.NO_VERDICT, reason, None)
-    assert detail in verdict.judgement.detail and "\n" not in verdict.judgement.detail
+    assert detail in verdict.assessment.detail and "\n" not in verdict.assessment.detail
     assert (verdict.file, verdict.windows) == (str(path), 0)
     assert bool(verdict.sha256) == (kind not in ("absent", "folder", "pipe"))
 
@@ -349,7 +349,7 @@ def test_a_file_or_folder_without_permission_says_so(unprivileged, judge) -> Non
     folder.mkdir(mode=0)
     for path in (file, folder, folder / "below.mp4"):
         verdict = judge(path)
-        assert (verdict.reason, verdict.judgement.detail) == (Reason.UNREADABLE, "Permission denied"), path
+        assert (verdict.reason, verdict.assessment.detail) == (Reason.UNREADABLE, "Permission denied"), path
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_file_or_folder_without_permission_says_so(unprivileged, judge) -> Non
 )
 def test_any_container_and_pixel_format_is_judged(tmp_path, write_video, talking, judge, name, codec, pix_fmt) -> None:
     verdict = judge(write_video(tmp_path / name, talking, codec=codec, pix_fmt=pix_fmt))
-    assert verdict.probability is not None, verdict.judgement
+    assert verdict.probability is not None, verdict.assessment
     assert verdict.windows >= 4 and verdict.coverage == 1.0
     assert verdict.duration == pytest.approx(39 / 25, abs=2e-3)
 
@@ -426,7 +426,7 @@ def test_file_names_are_taken_as_they_are(tmp_path, judge, name) -> None:
     (tmp_path / name).write_text("no video")
     verdict = judge(tmp_path / name)
     assert verdict.reason is Reason.UNREADABLE and verdict.file == str(tmp_path / name)
-    assert verdict.judgement.detail == "not a video that FFmpeg can open"
+    assert verdict.assessment.detail == "not a video that FFmpeg can open"
 
 
 def test_a_name_of_no_encoding_is_refused_before_it_kills_the_program(tmp_path, talk, judge) -> None:
@@ -434,4 +434,4 @@ def test_a_name_of_no_encoding_is_refused_before_it_kills_the_program(tmp_path, 
     path.write_bytes(talk.read_bytes())
     verdict = judge(path)
     assert (verdict.reason, len(verdict.sha256)) == (Reason.UNREADABLE, 64)
-    assert "is not UTF-8; rename it" in verdict.judgement.detail
+    assert "is not UTF-8; rename it" in verdict.assessment.detail

@@ -14,7 +14,7 @@ import pytest
 
 from lipinc.detection.page import (
     MAX_BARS,
-    MEANING,
+    REASON_TEXTS,
     data_uri,
     face_timeline,
     heat_overlay,
@@ -27,7 +27,7 @@ from lipinc.detection.verdict import (
     Decision,
     Evidence,
     FaceVerdict,
-    Judgement,
+    Assessment,
     Source,
     Verdict,
     WindowScore,
@@ -89,8 +89,8 @@ def window(start, probability):
 
 def face(rank, decision, probabilities, exhibits=()):
     windows = tuple(window(0.4 * i, probability) for i, probability in enumerate(probabilities))
-    judgement = Judgement(decision, float(np.mean(probabilities)), len(windows), 0.9, None, "")
-    return FaceVerdict(rank, picture(96, 96, rank), judgement, windows, tuple(evidence(i, i) for i in exhibits))
+    assessment = Assessment(decision, float(np.mean(probabilities)), len(windows), 0.9, None, "")
+    return FaceVerdict(rank, picture(96, 96, rank), assessment, windows, tuple(evidence(i, i) for i in exhibits))
 
 
 def fake(file=HOSTILE):
@@ -99,12 +99,12 @@ def fake(file=HOSTILE):
         face(1, Decision.UNCERTAIN, [0.4]),
         face(2, Decision.REAL, [0.1, 0.05]),
     )
-    return Verdict(file, "a" * 64, 150, 6.0, faces[0].judgement, faces, SOURCE)
+    return Verdict(file, "a" * 64, 150, 6.0, faces[0].assessment, faces, SOURCE)
 
 
 def refused(file="silent.mp4", reason=Reason.MOUTH_CLOSED, detail="longest run 3 of 5 <frames>"):
-    judgement = Judgement(Decision.NO_VERDICT, None, 0, 0.25, reason, detail)
-    return Verdict(file, "b" * 64, 80, 3.2, judgement, (), SOURCE)
+    assessment = Assessment(Decision.NO_VERDICT, None, 0, 0.25, reason, detail)
+    return Verdict(file, "b" * 64, 80, 3.2, assessment, (), SOURCE)
 
 
 class Page(HTMLParser):
@@ -150,7 +150,7 @@ def test_page_shows_verdict_faces_timelines_and_evidence(tmp_path):
     assert "A: most suspicious window, 0.40 to 0.56 s, fake probability 0.995" in page.text
     assert "B: least suspicious window, 1.20 to 1.36 s, fake probability 0.200" in page.text
     assert "frame 10" in page.text and "frame 121" in page.text
-    for said in ("a" * 64, "c" * 64, "lipinc_v2", "torch 2.14.1", "global_frames", "no proof"):
+    for said in ("a" * 64, "c" * 64, "lipinc_v2", "torch 2.14.1", "global_frames", "not proof"):
         assert said in page.text
 
 
@@ -195,16 +195,16 @@ def test_nothing_is_loaded_and_only_the_sorting_may_run(tmp_path):
 def test_a_refused_video_says_why(tmp_path, reason):
     page = read(write_page(refused(reason=reason), tmp_path))
     assert page.all("span", **{"class": "badge"})[0]["class"].split() == ["badge", "no-verdict"]
-    for said in (MEANING[reason], reason.value, "longest run 3 of 5 <frames>"):
+    for said in (REASON_TEXTS[reason], reason.value, "longest run 3 of 5 <frames>"):
         assert said in page.text
     assert not page.all("img")
 
 
 def test_unread_file_and_face_without_verdict(tmp_path):
-    silent = FaceVerdict(1, picture(400, 300), refused().judgement, (), ())
+    silent = FaceVerdict(1, picture(400, 300), refused().assessment, (), ())
     verdict = dataclasses.replace(fake(), faces=(fake().faces[0], silent), sha256="")
     page = read(write_page(verdict, tmp_path))
-    assert "not read" in page.text and MEANING[Reason.MOUTH_CLOSED] in page.text
+    assert "not read" in page.text and REASON_TEXTS[Reason.MOUTH_CLOSED] in page.text
     assert len(page.all("svg", **{"class": "timeline"})) == 1
 
 
@@ -266,10 +266,10 @@ def test_long_video_keeps_a_light_timeline_that_hides_no_peak(tmp_path):
     (peak,) = [bar for bar in timeline.bars if bar.highest > 0.5]
     assert peak.start <= 2800 <= peak.end and peak.highest == 0.97
     assert peak.mean == pytest.approx(0.1 + 0.87 / peak.windows)
-    verdict = Verdict("long.mp4", "d" * 64, 180_000, 7200.0, long.judgement, (long,), SOURCE)
+    verdict = Verdict("long.mp4", "d" * 64, 180_000, 7200.0, long.assessment, (long,), SOURCE)
     path = write_page(verdict, tmp_path)
     assert path.stat().st_size < 400_000
-    assert "The 18000 windows are merged into 600 bars" in read(path).text
+    assert "The 18000 windows are merged by time into 600 bars" in read(path).text
 
 
 def test_timeline_of_an_image_or_a_video_without_times_has_a_length():

@@ -66,7 +66,7 @@ def test_people_not_trained_on_are_evaluated_under_each_condition(config, videos
     knows_nobody = checkpoint(config, tmp_path / "b" / "checkpoints" / "best.safetensors", seed=1)
     run(config, videos, knows_ann, knows_nobody)
     printed = capsys.readouterr().out
-    assert "2 people, 1 left out that it was trained on" in printed and "3 people, 0 left out" in printed
+    assert "2 people, without 1 that it was trained on" in printed and "3 people, without 0" in printed
     assert "pooled" not in printed  # two verdicts on one video are not one
     folder = Path(config.output, config.name, "evaluate")
     saved = {name: json.loads((folder / f"{name}_best" / "metrics.json").read_text()) for name in "ab"}

@@ -44,7 +44,7 @@ def test_spread_table():
     spread = {"alpha": {"raw": [0.8, 0.9], "crf28": [0.7, 0.7]}, "mean": {"raw": [0.5, 0.5]}}
     assert spread_table(spread) == "\n".join(
         [
-            "left out             raw           crf28",
+            "held out             raw           crf28",
             "alpha     0.850 +- 0.050  0.700 +- 0.000",
             "mean      0.500 +- 0.000               -",
         ]

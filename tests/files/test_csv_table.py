@@ -48,7 +48,7 @@ def test_table_reads_large_cells_and_leaves_the_limit_alone(tmp_path: Path) -> N
         (b"", "has no header"),
         (b"path,path\na,b\n", "column path more than once"),
         (b"path,label\na,b.mp4,real\n", "row 2 has 3 cells for 2 columns"),
-        (b'path\n"a.mp4\n', "is no valid CSV"),
+        (b'path\n"a.mp4\n', "is not valid CSV"),
     ],
 )
 def test_broken_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

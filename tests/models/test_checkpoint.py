@@ -58,8 +58,8 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, config):
         "text.safetensors": "not a .safetensors checkpoint",
         "empty.safetensors": "not a .safetensors checkpoint",
         "pickle.pt": "pickled",
-        "foreign.safetensors": "not those of a checkpoint of this project",
-        "other.safetensors": "does not fit the network",
+        "foreign.safetensors": "is not a checkpoint of lipinc",
+        "other.safetensors": "does not match the network",
         "newer.safetensors": "colour",
         "absent.safetensors": "no checkpoint",
         ".": "not a .safetensors checkpoint",
@@ -136,8 +136,8 @@ def test_tensors_that_are_not_the_networks_are_refused(tmp_path, config):
         "is none, not": {key: tensor for key, tensor in weights.items() if key != name},
         "'more' is": {**weights, "more": torch.zeros(2)},
         r"is \[2, 3\], not": {**weights, name: torch.zeros(2, 3)},
-        "no numbers": {**weights, name: torch.full_like(weights[name], float("nan"))},
-        "does not fit the network": {**weights, name: torch.zeros_like(weights[name], dtype=torch.int64)},
+        "not finite": {**weights, name: torch.full_like(weights[name], float("nan"))},
+        "does not match the network": {**weights, name: torch.zeros_like(weights[name], dtype=torch.int64)},
     }
     about = {"config": json.loads(to_json(config)), "epoch": 1, "calibration": asdict(CALIBRATION), "trained_on": []}
     for message, tensors in changed.items():
@@ -146,7 +146,7 @@ def test_tensors_that_are_not_the_networks_are_refused(tmp_path, config):
             load_checkpoint(tmp_path / "c.safetensors", CPU)
     for calibration in ({**asdict(CALIBRATION), "temperature": 0}, {"threshold": 0}, [], {"threshold": "x"}):
         save_file(weights, tmp_path / "c.safetensors", {"lipinc": json.dumps({**about, "calibration": calibration})})
-        with pytest.raises(UserError, match="not those of a checkpoint of this project"):
+        with pytest.raises(UserError, match="is not a checkpoint of lipinc"):
             load_checkpoint(tmp_path / "c.safetensors", CPU)
 
 
@@ -191,7 +191,7 @@ def test_a_checkpoint_is_not_tested_on_its_own_people_nor_on_other_clips(tmp_pat
     checkpoint = load_checkpoint(tmp_path / "c.safetensors", CPU)
     rows = make_cache(config, people=4)
     checkpoint.check_fits(config, rows[4:])
-    with pytest.raises(UserError, match="trained on 1 of the people it is to be tested on, id01 first"):
+    with pytest.raises(UserError, match="trained on 1 of the people in the test split, the first is id01"):
         checkpoint.check_fits(config, rows[2:])
     with pytest.raises(UserError, match="mouth.residue 'wrapped'; the cache has 'absolute'"):
         checkpoint.check_fits(replace(config, mouth=replace(config.mouth, residue="absolute")), rows[4:])

@@ -329,7 +329,7 @@ def with_shape(*shape: int):
     ("word", "change", "message"),
     [
         ("dense", with_shape(1024, 3), r"expected kernel \(1024, 2\) as weight 167, found dense_\d+/ker.* \(1024, 3\)"),
-        ("dense", lambda weights: weights[:1], r"expected bias \(2,\) as weight 168, found no more than 167"),
+        ("dense", lambda weights: weights[:1], r"expected bias \(2,\) as weight 168, found only 167 weights"),
         ("dense", lambda weights: [*weights, ("more:0", weights[1][1])], "expected 168 weights, found 169"),
         ("batch", lambda weights: weights[::-1], r"expected gamma \(128,\) as weight 159, found .*/moving_variance:0"),
         ("transformer", with_shape(1, 196, 128), r"expected position_embedding \(1, 144, 128\) as weight 68, found"),
@@ -338,13 +338,13 @@ def with_shape(*shape: int):
 )
 def test_names_the_first_weight_that_differs(word, change, message, layers_v2, tmp_path):
     file = write(tmp_path / "other.hdf5", replaced(listed(layers_v2), word, change))
-    with pytest.raises(UserError, match=f"other.hdf5 does not fit official_v2: {message}"):
+    with pytest.raises(UserError, match=f"other.hdf5 does not match official_v2: {message}"):
         convert(file)
 
 
 def test_convolutions_in_time_are_v1s(tmp_path):
     file = write(tmp_path / "other.hdf5", listed({"Res": Draw(0).dense(5, 3, 3, 3, 8)}))
-    with pytest.raises(UserError, match=r"fit official_v1: expected kernel \(3, 3, 3, 3, 8\) as weight 1, found Res/k"):
+    with pytest.raises(UserError, match=r"match official_v1: expected kernel \(3, 3, 3, 3, 8\) as weight 1, found Res/k"):
         convert(file)
 
 

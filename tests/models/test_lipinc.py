@@ -175,5 +175,5 @@ def test_built_from_a_config():
     assert (model.frame_branch.dropout.p, model.frame_branch.norm.momentum, model.input_scale) == (0.25, 0.1, 0.5)
     assert model.loss_features == "pooled"
     assert model(*clips(2)).shape == (2, 2)
-    with pytest.raises(UserError, match="lipinc cannot take 2 mouths of 14 x 21"):
+    with pytest.raises(UserError, match="lipinc does not support 2 mouths of 14 x 21"):
         build_model(config_of(options, local_frames=1, global_frames=1))

@@ -231,5 +231,5 @@ def test_built_from_a_config():
     assert isinstance(model, LIPINCV2)
     assert (size(model.fusion_attention), model.input_scale) == (1734, 0.5)
     assert model(*clips(2, height=32, width=72)).shape == (2, 2)
-    with pytest.raises(UserError, match="lipinc_v2 cannot take 5 mouths of 30 x 72"):
+    with pytest.raises(UserError, match="lipinc_v2 does not support 5 mouths of 30 x 72"):
         build_model(config_of(options, height=30, width=72))

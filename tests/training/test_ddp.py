@@ -177,7 +177,7 @@ def test_a_batch_too_small_for_all_processes_is_left_out(config):
 def test_a_batch_is_no_smaller_than_the_processes(config, monkeypatch):
     monkeypatch.setattr("lipinc.batches.loaders.world_size", lambda: 3)
     rows = rows_of(config)["train"]
-    with pytest.raises(UserError, match="train.batch_size 2 is shared by 3 processes"):
+    with pytest.raises(UserError, match="train.batch_size 2 is smaller than the number of processes, 3"):
         training_loader(ClipDataset(Cache.of(config), rows), TrainConfig(batch_size=2), pin=False)
 
 
@@ -186,7 +186,7 @@ def test_commands_that_cannot_share_their_work_refuse_torchrun(monkeypatch, caps
     with pytest.raises(SystemExit) as caught:
         run_command(lambda: pytest.fail("it ran"))
     assert caught.value.code == 2
-    assert "torchrun is for train_pipeline.py alone" in capsys.readouterr().err
+    assert "only train_pipeline.py supports torchrun" in capsys.readouterr().err
 
 
 def torchrun(config: Config, *flags: str) -> subprocess.Popen:
@@ -258,4 +258,4 @@ def test_the_error_of_one_process_is_printed_once(config):
     done = torchrun(config)
     _, errors = done.communicate(timeout=120)
     assert done.returncode != 0
-    assert errors.count("error: ") == 1 and f"error: {file} is damaged or gone" in errors, errors[-3000:]
+    assert errors.count("error: ") == 1 and f"error: {file} is damaged or missing" in errors, errors[-3000:]

@@ -217,7 +217,7 @@ def test_a_cache_that_vanishes_ends_the_run_which_goes_on_when_it_is_back(config
 
     tmp = Path(config.output).parent / "elsewhere"
     monkeypatch.setattr(training, "save_checkpoint", cache_goes)
-    with pytest.raises(UserError, match="is damaged or gone"):
+    with pytest.raises(UserError, match="is damaged or missing"):
         run_training(config)
     monkeypatch.setattr(training, "save_checkpoint", save)
     with pytest.raises(UserError, match="no cache in"):
@@ -258,7 +258,7 @@ def test_a_run_whose_files_are_damaged_is_not_continued_by_guessing(config):
     state = load_state_of(last, run.last)
     for key, value in (("model", {}), ("optimizer", {}), ("history", [])):
         save_state(run.last, {**state, key: value})
-        with pytest.raises(UserError, match="last.pt does not fit this network; delete it"):
+        with pytest.raises(UserError, match="last.pt does not match this network; delete it"):
             run_training(again, resume=True)
     run.last.write_bytes(last)
     run.best.write_bytes(best[:-100])
@@ -288,7 +288,7 @@ def test_results_are_made_whole_and_leftovers_go_when_a_run_is_continued(config)
 
 def test_a_run_is_neither_overwritten_nor_mixed(config):
     run_training(with_train(config, "mine", epochs=1))
-    with pytest.raises(UserError, match="holds a run already: continue it by --resume auto"):
+    with pytest.raises(UserError, match="already contains a run: resume it with --resume auto"):
         run_training(with_train(config, "mine", epochs=1))
     with pytest.raises(UserError, match="train.seed was 0 and is 1"):
         run_training(with_train(config, "mine", epochs=2, seed=1), resume=True)
@@ -310,7 +310,7 @@ def test_a_run_is_not_continued_on_other_people(config):
     config = replace(config, split=replace(config.split, file=str(make_split)))
     run_training(with_train(config, "people", epochs=1))
     write(test_person=6)
-    with pytest.raises(UserError, match="people it knows may now be tested on"):
+    with pytest.raises(UserError, match="training people may now be in the test split"):
         run_training(with_train(config, "people", epochs=2), resume=True)
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// The address says the order: #sort=file, or #sort=-file for the reverse. A heading is a link to its order.
+// The URL fragment sets the order: #sort=file, or #sort=-file for descending. Each heading links to its order.
 function sortTable() {
   const [, minus, name] = /^#sort=(-?)(\w+)$/.exec(location.hash) ?? [];
   const headings = [...document.querySelectorAll("th")];
@@ -10,7 +10,7 @@ function sortTable() {
   const key = (row) => row.cells[column].dataset.key;
   const compare = (a, b) => (numbers ? a - b : words.compare(a, b)) * (minus ? -1 : 1);
   const body = document.querySelector("tbody");
-  // What has no value comes last in either order.
+  // Rows without a value come last in both orders.
   const rows = [...body.rows].sort((a, b) => (key(a) === "") - (key(b) === "") || compare(key(a), key(b)));
   for (const row of rows) body.append(row);
   for (const heading of headings) heading.removeAttribute("aria-sort");
