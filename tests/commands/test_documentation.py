@@ -159,7 +159,7 @@ def test_the_documented_commands_run_in_order(checkout):
     assert re.fullmatch(r"NAME.safetensors: [\d,]+ kB", last_line[RELEASE])
     assert last_line[REENCODE].endswith("videos at CRF 28 in data/clips_crf28")
     assert re.match(r"logistic +[\d.]+ +[\d.]+$", last_line[SHORTCUTS])
-    assert re.match(r"\d+ clip files are what was written", last_line[VERIFY])
+    assert re.match(r"verified \d+ clip files: all checksums match", last_line[VERIFY])
 
 
 @pytest.mark.slow
