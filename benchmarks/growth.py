@@ -8,8 +8,7 @@ Writes growth.csv and growth.png to --out. The figure also has the curves of pre
 left its table there. Each size runs in a process of its own:
 
 start: from the manifest to the first batch, without imports;
-epoch: one epoch of training with its validation and checkpoints, and with the extraction of features that noise_features
-       needs before;
+epoch: one epoch of training with its validation and checkpoints; for noise_features, feature extraction too;
 peak: the largest resident memory of the process.
 
 The caches are synthetic: one clip of the published size per video, hard links to a hundred files (50 MB of disk).

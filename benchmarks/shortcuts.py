@@ -23,8 +23,7 @@ from tqdm import tqdm
 
 from lipinc.commands.runner import run_command
 from lipinc.config import Config, parse_command_line
-from lipinc.datasets.dataset import load_videos
-from lipinc.datasets.records import VideoRecord
+from lipinc.datasets import VideoRecord, check_present, load_videos
 from lipinc.datasets.splits import assign_splits
 from lipinc.evaluation.metrics import auc
 
@@ -40,6 +39,8 @@ def main(words: list[str]) -> None:
     prog = "python -m benchmarks.shortcuts"
     config = parse_command_line(Config, words, prog=prog, description=__doc__, sections=("data", "split"))
     records = [record for record in load_videos(config.data) if record.key == record.path]
+    missing = check_present(records, config.data)
+    records = [record for record in records if record.key not in missing]
     features = np.array([_features(Path(config.data.root, record.path)) for record in tqdm(records, unit="video")])
     labels = np.array([int(record.label) for record in records])
     fold = _folds(records, config)
