@@ -49,7 +49,7 @@ def run_training(config: Config, *, resume: bool = False) -> list[dict]:
     """Train as lipinc.experiment does, without any output; returns the history."""
     device = choose_device(config.train.device)
     if config.train.deterministic:
-        optimization.be_deterministic(device)
+        optimization.use_deterministic_kernels(device)
     cache = Cache.of(config)
     rows = select(cache, config.data, config.split, ("train", "validation")).rows
     run = Run.open(config, resume=resume)
