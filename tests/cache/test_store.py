@@ -21,7 +21,9 @@ def config(tmp_path):
 def test_a_cache_of_other_settings_is_refused_by_name(config):
     make_cache(config, people=1)
     other = replace(config, mouth=replace(config.mouth, residue="absolute", eye=(0.35, 0.4)))
-    with pytest.raises(UserError, match=r"mouth.eye is \[0.4, 0.4\] in the cache and \[0.35, 0.4\] in the config; mouth.residue is"):
+    with pytest.raises(
+        UserError, match=r"mouth.eye is \[0.4, 0.4\] in the cache and \[0.35, 0.4\] in the config; mouth.residue is"
+    ):
         Cache.of(other).prepare()
     with pytest.raises(UserError, match="sampling.windows"):
         Cache.of(replace(config, sampling=replace(config.sampling, windows=9))).check()

@@ -85,7 +85,7 @@ ELSEWHERE = (
     "lipinc detect",
     "lipinc --help",  # tests/commands/test_command_line_entry.py
     "python preprocess_extract_lips.py --config config.py --scheduler tcp://host:8786",  # needs a cluster: tests/cache
-    "python preprocess_extract_lips.py --config configs/own_clips.py --data.kind folder --data.root FOLDER",  # tests/cache
+    "python preprocess_extract_lips.py --config configs/own_clips.py --data.kind folder --data.root FOLDER",
     "python train_pipeline.py --config configs/own_clips.py --data.kind folder",
     "python detect.py VIDEO",  # tests/detection/test_detect_command.py
     "python detect.py FOLDER --report report/ --csv verdicts.csv --json verdicts.json",

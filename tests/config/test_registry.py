@@ -45,7 +45,8 @@ def test_two_files_cannot_take_one_name():
     classes = [UserError, Registry]  # of two files
     registry.add("mine", classes[0])
     registry.add("mine", classes[0])  # a file that is run again, as in every worker process
-    with pytest.raises(UserError, match="registry.py: the thing 'mine' is already defined in .*errors.py; choose another name"):
+    message = "registry.py: the thing 'mine' is already defined in .*errors.py; choose another name"
+    with pytest.raises(UserError, match=message):
         registry.add("mine", classes[1])
     assert registry.get("mine") is classes[0]
 

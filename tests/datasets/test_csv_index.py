@@ -59,7 +59,11 @@ def test_csv_merges_identical_rows(tmp_path: Path) -> None:
         (["path,label", "a.mp4,real"], {"identiy": "path"}, r"'identiy': did you mean identity\?"),
         (["file,label", "a.mp4,real"], {}, "no column path; its columns are file, label"),
         (["path,label"], {}, "lists no usable video"),
-        (["path,label", "a/B.mp4,real", "A/b.mp4,fake"], {}, "a/B.mp4 and A/b.mp4 would be one file on some file systems"),
+        (
+            ["path,label", "a/B.mp4,real", "A/b.mp4,fake"],
+            {},
+            "a/B.mp4 and A/b.mp4 would be one file on some file systems",
+        ),
         (["path,label", "\u00e9.mp4,real", "e\u0301.mp4,fake"], {}, "would be one file on some file systems"),
         (["path,label,identity", 'a.mp4,real,"a\nb"'], {}, r"row 2: the identity 'a\\nb' contains control characters"),
         (["path,label,generator", "a.mp4,fake,\x1b[2J"], {}, "row 2: the generator .* contains control characters"),

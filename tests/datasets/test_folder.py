@@ -60,7 +60,8 @@ def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "message"), [(["real/a.mp4"], "fake is not a folder"), (["real/a.mp4", "fake/a.txt"], "fake contains no videos")]
+    ("keys", "message"),
+    [(["real/a.mp4"], "fake is not a folder"), (["real/a.mp4", "fake/a.txt"], "fake contains no videos")],
 )
 def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str) -> None:
     touch(tmp_path, *keys)

@@ -24,10 +24,10 @@ from lipinc.detection.page import (
     write_page,
 )
 from lipinc.detection.verdict import (
+    Assessment,
     Decision,
     Evidence,
     FaceVerdict,
-    Assessment,
     Source,
     Verdict,
     WindowScore,

@@ -344,7 +344,9 @@ def test_names_the_first_weight_that_differs(word, change, message, layers_v2, t
 
 def test_convolutions_in_time_are_v1s(tmp_path):
     file = write(tmp_path / "other.hdf5", listed({"Res": Draw(0).dense(5, 3, 3, 3, 8)}))
-    with pytest.raises(UserError, match=r"match official_v1: expected kernel \(3, 3, 3, 3, 8\) as weight 1, found Res/k"):
+    with pytest.raises(
+        UserError, match=r"match official_v1: expected kernel \(3, 3, 3, 3, 8\) as weight 1, found Res/k"
+    ):
         convert(file)
 
 
