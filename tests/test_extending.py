@@ -67,12 +67,17 @@ def register(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("toy_model.py", "def forward", "def backward", r"lacks forward\(self, frames, residues\) -> logits \(B, 2\)"),
+        (
+            "toy_model.py",
+            "def forward",
+            "def backward",
+            r"must define forward\(self, frames, residues\) -> logits \(B, 2\)",
+        ),
         ("toy_model.py", '"clips"', '"pixels"', "input_kind must be 'clips' or 'features', not 'pixels'"),
-        ("toy_model.py", '"clips"', '"features"', r"lacks extract_features\(self, frames, residues\)"),
+        ("toy_model.py", '"clips"', '"features"', r"must define extract_features\(self, frames, residues\)"),
         ("toy_model.py", "Toy(MouthModel)", "Toy(nn.Module)", "must derive from lipinc.models.MouthModel"),
-        ("toy_model.py", "Options = ToyOptions", "Options = dict", "needs Options, a frozen dataclass"),
-        ("toy_dataset.py", "def load", "def read", r"lacks load\(self\) -> list\[VideoRecord\]"),
+        ("toy_model.py", "Options = ToyOptions", "Options = dict", "must define Options, a frozen dataclass"),
+        ("toy_dataset.py", "def load", "def read", r"must define load\(self\) -> list\[VideoRecord\]"),
         (
             "toy_dataset.py",
             "@dataclass(frozen=True)\nclass ToyDataset(Dataset)",

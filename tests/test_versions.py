@@ -4,11 +4,11 @@ from importlib import metadata
 
 import numpy as np
 
-from lipinc.versions import installed_versions
+from lipinc.versions import library_versions
 
 
 def test_a_package_that_is_not_installed_is_none():
-    found = installed_versions(("numpy", "no-such-package"))
+    found = library_versions(("numpy", "no-such-package"))
     assert found == {"numpy": np.__version__, "no-such-package": "none"}
 
 
@@ -19,4 +19,4 @@ def test_opencv_under_another_name(monkeypatch):
         return "4.11"
 
     monkeypatch.setattr(metadata, "version", only_headless)
-    assert installed_versions(("opencv-python", "mediapipe")) == {"opencv-python": "4.11", "mediapipe": "none"}
+    assert library_versions(("opencv-python", "mediapipe")) == {"opencv-python": "4.11", "mediapipe": "none"}

@@ -1,6 +1,4 @@
-"""`lipinc.commands.reencode` keeps relative paths, and reports the files that it cannot read."""
-
-import sys
+"""`lipinc reencode` keeps relative paths, and reports the files that it cannot read."""
 
 import numpy as np
 import pytest
@@ -9,30 +7,29 @@ from lipinc.commands import reencode
 from lipinc.errors import UserError
 
 
-def run(monkeypatch, *words: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["reencode", *map(str, words)])
-    reencode.main()
+def run(*words: object) -> None:
+    reencode.main([str(word) for word in words], "lipinc reencode")
 
 
-def test_paths_are_kept_and_unreadable_files_are_reported(tmp_path, write_video, monkeypatch, capsys) -> None:
+def test_paths_are_kept_and_unreadable_files_are_reported(tmp_path, write_video, capsys) -> None:
     frames = list(np.random.default_rng(0).integers(0, 255, (12, 64, 96, 3), dtype=np.uint8))
     (tmp_path / "in" / "real").mkdir(parents=True)
     write_video(tmp_path / "in" / "real" / "a b.mp4", frames)
     (tmp_path / "in" / "b.mp4").write_text("no video")
     (tmp_path / "in" / "dangling.mp4").symlink_to(tmp_path / "nowhere.mp4")
-    run(monkeypatch, "--root", tmp_path / "in", "--out", tmp_path / "out", "--workers", 1)
+    run("--root", tmp_path / "in", "--out", tmp_path / "out", "--workers", 1)
     written = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.mp4")]
     assert written == ["real/a b.mp4"]
     output = capsys.readouterr().out
     assert f"unreadable: {tmp_path}/in/b.mp4" in output and "1 videos at CRF 28" in output
 
 
-def test_a_folder_without_videos_is_refused(tmp_path, monkeypatch) -> None:
+def test_a_folder_without_videos_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="contains no videos"):
-        run(monkeypatch, "--root", tmp_path, "--out", tmp_path / "out")
+        run("--root", tmp_path, "--out", tmp_path / "out")
 
 
-def test_an_output_folder_inside_the_input_folder_is_refused(tmp_path, monkeypatch) -> None:
+def test_an_output_folder_inside_the_input_folder_is_refused(tmp_path) -> None:
     (tmp_path / "a.mp4").touch()
     with pytest.raises(UserError, match="lies in"):
-        run(monkeypatch, "--root", tmp_path, "--out", tmp_path / "out")
+        run("--root", tmp_path, "--out", tmp_path / "out")

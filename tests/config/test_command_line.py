@@ -44,7 +44,7 @@ def test_all_senseless_values_are_reported_at_once():
     ("flags", "message"),
     [
         (("--model.name", "noise_features"), "use --loss.inconsistency 0.*use --augment.flip 0"),
-        (("--train.bag", "4"), "train.bag averages features, which lipinc does not take; use --train.bag 1"),
+        (("--train.bag", "4"), "train.bag averages features, but lipinc takes clips; use --train.bag 1"),
         (("--data.conditions", "crf28", "crf99"), "'crf99' is not a condition"),
     ],
 )
@@ -57,7 +57,7 @@ def test_settings_that_do_not_go_together_are_refused(flags, message):
     "words", [["--config"], ["--config="], ["--config", "--train.epochs", "5"], ["--name", "x", "--config"]]
 )
 def test_config_without_a_value_is_an_error(words):
-    with pytest.raises(UserError, match="--config names no file; give one, such as --config config.py"):
+    with pytest.raises(UserError, match="--config needs a file, for example --config config.py"):
         parse_command_line(Config, words)
 
 
@@ -127,7 +127,7 @@ def test_help_shows_the_options_of_the_chosen_model_and_data_set_with_their_text
     assert "--model.attention" in shown and "--data.columns" in shown
     assert "--model.dropout" not in shown and "--data.fake-methods" not in shown
     words = " ".join(shown.replace("│", " ").split())
-    assert "learned projections and real heads" in words  # the docstring below the field
+    assert "with learned projections and several heads" in words  # the docstring below the field
 
 
 def test_sections_that_a_command_does_not_read_are_accepted_and_not_shown(capsys):

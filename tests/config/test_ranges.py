@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 
 from lipinc.config import AugmentConfig, Config, MouthConfig, SamplingConfig, TrainConfig
-from lipinc.config.ranges import Increasing, Range, Share, range_problems
+from lipinc.config.ranges import Increasing, Range, UnitInterval, range_problems
 from lipinc.datasets import FakeAVCeleb
 from lipinc.errors import UserError
 from tests.tiny import tiny_config
@@ -15,7 +15,7 @@ from tests.tiny import tiny_config
 
 @dataclass
 class Inner:
-    share: Share = 0.5
+    share: UnitInterval = 0.5
     pair: Annotated[tuple[float, float], Increasing()] = (1.0, 2.0)
 
 

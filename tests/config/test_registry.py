@@ -22,7 +22,7 @@ def test_those_that_come_with_the_package():
         ("alhpa", ["alpha", "beta"], "did you mean alpha?"),
         ("ALPHA", ["alpha", "beta"], "did you mean alpha?"),
         ("gamma rays", ["alpha", "beta"], "choose one of alpha, beta"),
-        ("x", [], "choose one of none"),
+        ("x", [], "there are none"),
     ],
 )
 def test_the_nearest_name_or_all_of_them(name, known, hint):
@@ -45,7 +45,9 @@ def test_two_files_cannot_take_one_name():
     classes = [UserError, Registry]  # of two files
     registry.add("mine", classes[0])
     registry.add("mine", classes[0])  # a file that is run again, as in every worker process
-    with pytest.raises(UserError, match="registry.py: the thing 'mine' is .*errors.py's; rename yours"):
+    with pytest.raises(
+        UserError, match="registry.py: the thing 'mine' is already defined in .*errors.py; choose another name"
+    ):
         registry.add("mine", classes[1])
     assert registry.get("mine") is classes[0]
 
@@ -54,13 +56,15 @@ def test_what_is_no_data_set_is_refused_where_it_is_defined():
     class Other:
         pass
 
-    with pytest.raises(UserError, match="test_registry.py: the data set 'x' must be a dataclass that derives from"):
+    with pytest.raises(
+        UserError, match="test_registry.py: the data set 'x' must be a dataclass derived from lipinc.datasets.Dataset"
+    ):
         register_dataset("x")(Other)
 
     @dataclass(frozen=True)
     class NoLoad(Dataset):
         pass
 
-    with pytest.raises(UserError, match=r"test_registry.py: the data set 'x' lacks load\(self\)"):
+    with pytest.raises(UserError, match=r"test_registry.py: the data set 'x' must define load\(self\)"):
         register_dataset("x")(NoLoad)
     assert "x" not in DATASETS.names()

@@ -57,13 +57,13 @@ def test_what_neither_version_knows_is_refused():
     for section in ("data", "mouth", "train", "loss"):
         values = version_1("demo")
         values[section]["colour"] = "mauve"
-        with pytest.raises(UserError, match="fields that this version does not know: 'colour'"):
+        with pytest.raises(UserError, match="the saved config has unknown fields: 'colour'; upgrade lipinc"):
             from_json(values)
     values = version_1("demo")
     values["model"]["colour"] = "mauve"
     with pytest.raises(UserError, match="model lipinc has no option 'colour'"):
         from_json(values).check()
-    with pytest.raises(UserError, match="written by a later version of lipinc; upgrade"):
+    with pytest.raises(UserError, match="written by a newer version of lipinc; upgrade lipinc"):
         from_json({**json.loads(to_json(Config())), "version": 3})
     values = json.loads(to_json(Config()))
     values["mouth"]["residue"] = "squared"

@@ -17,14 +17,14 @@ def test_a_verdict_is_shown_in_one_line():
 def test_a_verdict_without_an_answer_says_why():
     verdict = fake("a.mp4")
     said = replace(
-        verdict.judgement,
+        verdict.assessment,
         decision=Decision.NO_VERDICT,
         probability=None,
         windows=0,
         reason=Reason.NO_FACE,
         detail="0 faces",
     )
-    shown = repr(replace(verdict, judgement=said))
+    shown = repr(replace(verdict, assessment=said))
     assert shown == "<Verdict no verdict no_face: 0 faces, 0 windows, 'a.mp4'>"
 
 
