@@ -67,7 +67,7 @@ def test_what_neither_version_knows_is_refused():
         from_json({**json.loads(to_json(Config())), "version": 3})
     values = json.loads(to_json(Config()))
     values["mouth"]["residue"] = "squared"
-    with pytest.raises(UserError, match="a residue that this version does not know: 'squared'"):
+    with pytest.raises(UserError, match="an invalid residue: 'squared'"):
         from_json(values)
 
 
