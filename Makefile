@@ -35,11 +35,11 @@ bench: $(VENV)/.ready
 	$(RUN) -m benchmarks.steady_state
 	$(RUN) -m benchmarks.shortcuts --config configs/demo.py
 
-# At most six minutes on one CUDA device; exits with a message if there is none. Builds the demo cache if needed.
+# At most six minutes on one CUDA device; without one it says so and exits. Creates its own cache (26 MB) if absent.
 gpu-check: $(VENV)/.ready
-	$(RUN) -m benchmarks.gpu_check --probe
-	test -f cache/demo/manifest.csv \
-		|| ($(RUN) -m lipinc.demo --out data/demo && $(RUN) preprocess_extract_lips.py --config configs/demo.py)
+	$(RUN) -m benchmarks.gpu_check --probe True
+	test -f cache/gpu_check/manifest.csv || ($(RUN) -m lipinc demo --out data/demo \
+		&& $(RUN) preprocess_extract_lips.py --config benchmarks/gpu/experiment.py)
 	$(RUN) -m benchmarks.gpu_check
 
 # Your own videos: CLIPS=folder with a clips.csv (columns file, label, person). Trains V1 and V2 on the same splits.
@@ -63,4 +63,4 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	touch $@
 
 clean:
-	rm -rf data/demo cache/demo outputs/demo
+	rm -rf data/demo cache/demo cache/gpu_check outputs/demo outputs/gpu_check

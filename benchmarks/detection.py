@@ -1,10 +1,10 @@
-"""How long does detect.py take, beside its floor, and does its memory grow with the video?
+"""Detection: seconds per video, relative to decoding and FaceMesh alone, and whether memory grows with the video.
 
     python -m benchmarks.detection --video data/demo/RealVideo-RealAudio/*/*/*/00109.mp4
 
-Seconds of `detect.py --help`, of start-up (imports and checkpoint), and of a video after start-up, for each checkpoint
-in weights/; `floor` is decoding and FaceMesh alone on the same frames. Memory: peak of a process that judges the video,
-and of one that judges it many times over as one long video.
+Seconds of `detect.py --help`, of start-up (imports and checkpoint), and of a video after start-up, for each shipped
+checkpoint. `floor` is decoding and FaceMesh alone on the same frames. Memory is the peak of a process that classifies
+the video, and of one that classifies a video with the same content many times over.
 """
 
 import os
@@ -13,16 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-import tyro
 
+from benchmarks import REPOSITORY
+from benchmarks.command import run_benchmark
 from benchmarks.memory import peak_memory
-from lipinc.config import REPOSITORY, MouthConfig
+from lipinc.config import MouthConfig
 from lipinc.detection.detector import Detector
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
 from lipinc.video.reader import Frame, downscale, read_frames
@@ -31,11 +32,14 @@ from lipinc.video.writer import encode
 
 @dataclass(frozen=True)
 class Arguments:
+    """Time and memory of detection."""
+
     video: Path
+    """A short video."""
     repeats: int = 3
-    """Of each measurement; the table has the median."""
+    """Repeats of each measurement; the table has the median."""
     loops: int = 20
-    """How many times the long video shows the video."""
+    """How many times the long video repeats the video."""
 
 
 def main(arguments: Arguments) -> None:
@@ -61,11 +65,11 @@ def main(arguments: Arguments) -> None:
                 print(f"{name:44s}{pool.apply(_peak_memory, (video,)):8.0f} MB")
 
 
-def _median(repeats: int, measure, *arguments) -> float:
+def _median(repeats: int, measure: Callable[..., float], *arguments) -> float:
     return statistics.median(measure(*arguments) for _ in range(repeats))
 
 
-def _seconds(call, *arguments) -> float:
+def _seconds(call: Callable, *arguments) -> float:
     started = time.perf_counter()
     call(*arguments)
     return time.perf_counter() - started
@@ -94,10 +98,10 @@ def _looped(video: Path, loops: int) -> Iterator[Frame]:
 
 
 def _peak_memory(video: Path) -> float:
-    """Of this process, in MB, after it has judged a video."""
+    """Peak memory of this process in MB, after it has classified a video."""
     Detector()(video)
     return peak_memory()
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_benchmark(main, Arguments, __spec__.name, __doc__)

@@ -1,13 +1,17 @@
-"""What does extraction cost beside its floor, and do two workers do twice as much?
+"""Extraction: CPU time per frame relative to decoding and FaceMesh alone, and the gain of a second worker.
 
     python -m benchmarks.extraction --video data/demo/RealVideo-RealAudio/*/*/*/00109.mp4
 
-The video is shown at three sizes, to and fro until it has `--frames`. ms of processor time a frame, in one process:
-`decode` the file; `floor`, decoding and FaceMesh on the same frames; `extract`, a video to its clips; `HOG`, the face
-detector that the published extractor begins with, at its width of 800 px (where `pip install dlib-bin` was done): that
-one takes longer. Then frames a second through preprocessing with one worker and with two, beside them the same of the
-floor, which says what a second process is worth on this machine, and the peak memory of a process for a video, and for
-one ten times as long.
+The video is played forwards and backwards until it has `--frames` frames, at three sizes. Three tables:
+
+CPU milliseconds per frame in one process: `decode`; `floor`, decoding and FaceMesh; `extract`, from a video to its
+clips; `HOG`, the face detector that the published extraction starts with, at its width of 800 px. HOG needs
+`pip install dlib-bin` and is slow.
+
+Frames per second of preprocessing with one worker and with two, and the same ratio for the floor, which shows the gain
+that a second process has on this machine.
+
+Peak memory of a process, for the video and for one ten times as long.
 """
 
 import itertools
@@ -20,8 +24,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
-import tyro
 
+from benchmarks.command import run_benchmark
 from benchmarks.memory import peak_memory
 from lipinc.cache.build import build_cache
 from lipinc.config import CacheConfig, Config, MouthConfig, SamplingConfig
@@ -36,18 +40,21 @@ SIZES = {"224p": (224, 224), "480p": (480, 854), "1080p": (1080, 1920)}
 """Height and width in px; 224p is FakeAVCeleb's."""
 SAMPLING = SamplingConfig(windows=12, fallback="nearest")
 HOG_FRAMES = 20
-"""Frames the HOG detector is timed on: it is slow."""
+"""Frames on which HOG is timed."""
 
 
 @dataclass(frozen=True)
 class Arguments:
+    """Time and memory of extraction."""
+
     video: Path
+    """A video that shows a face."""
     frames: int = 250
-    """Of the video at each size."""
+    """Frames of the video at each size."""
     repeats: int = 3
-    """Of each measurement of processor time; the table has the least."""
+    """Repeats of each measurement of CPU time; the table has the minimum."""
     copies: int = 8
-    """Of the video, for the workers."""
+    """Copies of the video that the workers share."""
 
 
 def main(arguments: Arguments) -> None:
@@ -56,21 +63,21 @@ def main(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory() as folder, quiet_native_logs():
         videos = {name: Path(folder, f"{name}.mp4") for name in SIZES}
         for name, video in videos.items():
-            encode(_shown(arguments.video, arguments.frames, *SIZES[name]), video, crf=20, preset="veryfast")
+            encode(_resized(arguments.video, arguments.frames, *SIZES[name]), video, crf=20, preset="veryfast")
         hog = _hog()
         columns = f"{'decode':>8s}{'floor':>8s}{'extract':>9s}{'/ floor':>9s}{'HOG':>8s}{'HOG / extract':>15s}"
-        print(f"{'ms a frame':10s}{columns}")
+        print(f"{'ms/frame':10s}{columns}")
         for name, video in videos.items():
             decode, floor, ours = (
-                1000 * _processor_seconds(arguments.repeats, work, video) / arguments.frames
+                1000 * _cpu_seconds(arguments.repeats, work, video) / arguments.frames
                 for work in (_decode, _floor, _extract)
             )
             published = f"{'-':>8s}{'-':>15s}"
             if hog is not None:
-                milliseconds = 1000 * _processor_seconds(1, hog, video) / HOG_FRAMES
+                milliseconds = 1000 * _cpu_seconds(1, hog, video) / HOG_FRAMES
                 published = f"{milliseconds:8.1f}{milliseconds / ours:15.1f}"
             print(f"{name:10s}{decode:8.2f}{floor:8.2f}{ours:9.2f}{ours / floor:9.2f}{published}", flush=True)
-        print(f"\n{'frames/s':10s}{'1 worker':>10s}{'2 workers':>11s}{'ratio':>8s}{'of the floor':>14s}")
+        print(f"\n{'frames/s':10s}{'1 worker':>10s}{'2 workers':>11s}{'ratio':>8s}{'floor ratio':>14s}")
         for name, video in videos.items():
             one, two = (_frames_per_second(video, arguments, workers) for workers in (1, 2))
             floor_one, floor_two = (_floor_frames_per_second(video, arguments, workers) for workers in (1, 2))
@@ -78,13 +85,13 @@ def main(arguments: Arguments) -> None:
         print(f"\n{'peak MB':10s}{'once':>10s}{'10 x':>11s}")
         for name in SIZES:
             long = Path(folder, f"{name}_long.mp4")
-            encode(_shown(arguments.video, 10 * arguments.frames, *SIZES[name]), long, crf=20, preset="ultrafast")
+            encode(_resized(arguments.video, 10 * arguments.frames, *SIZES[name]), long, crf=20, preset="ultrafast")
             once, longer = (_peak_memory(video) for video in (videos[name], long))
             print(f"{name:10s}{once:10.0f}{longer:11.0f}", flush=True)
 
 
-def _shown(source: Path, count: int, height: int, width: int) -> Iterator[Frame]:
-    """A video to and fro, scaled to a height, its sides mirrored out to a width."""
+def _resized(source: Path, count: int, height: int, width: int) -> Iterator[Frame]:
+    """A video forwards and backwards, scaled to a height, its sides mirrored up to a width."""
     images = [frame.image for frame in read_frames(source)]
     for index, image in enumerate(itertools.islice(itertools.cycle(images + images[::-1]), count)):
         scale = height / image.shape[0]
@@ -94,7 +101,7 @@ def _shown(source: Path, count: int, height: int, width: int) -> Iterator[Frame]
         yield Frame(index, index / 25, image)
 
 
-def _processor_seconds(repeats: int, work: Callable[[Path], None], video: Path) -> float:
+def _cpu_seconds(repeats: int, work: Callable[[Path], None], video: Path) -> float:
     def once() -> float:
         started = time.process_time()
         work(video)
@@ -134,7 +141,7 @@ def _hog() -> Callable[[Path], None] | None:
 
 
 def _frames_per_second(video: Path, arguments: Arguments, workers: int) -> float:
-    """Between the first and the last row: start-up apart."""
+    """Frames per second of preprocessing, without start-up."""
     with tempfile.TemporaryDirectory() as folder:
         records = [
             VideoRecord(f"{number}.mp4", Label.REAL, str(number)) for number in range(arguments.copies + workers)
@@ -152,10 +159,10 @@ def _frames_per_second(video: Path, arguments: Arguments, workers: int) -> float
 
 
 def _floor_frames_per_second(video: Path, arguments: Arguments, workers: int) -> float:
-    """The same of decoding and FaceMesh alone."""
+    """The same for decoding and FaceMesh alone."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_quiet_floor, video) for _ in range(arguments.copies + workers)]
-        times = [time.perf_counter() for _ in as_completed(waiting)]
+        running = [pool.submit(_quiet_floor, video) for _ in range(arguments.copies + workers)]
+        times = [time.perf_counter() for _ in as_completed(running)]
     return _rate(times, workers, arguments.frames)
 
 
@@ -165,12 +172,12 @@ def _quiet_floor(video: Path) -> None:
 
 
 def _rate(times: list[float], workers: int, frames: int) -> float:
-    """Frames a second of videos done at some times, the first of each worker apart."""
+    """Frames per second, from the times at which videos were finished. Without the first video of each worker."""
     return (len(times) - workers) * frames / (times[-1] - times[workers - 1])
 
 
 def _peak_memory(video: Path) -> float:
-    """Of a process that extracts a video, in MB."""
+    """Peak memory of a process that extracts a video, in MB."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(_extract_and_measure, (video,))
 
@@ -181,4 +188,4 @@ def _extract_and_measure(video: Path) -> float:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_benchmark(main, Arguments, __spec__.name, __doc__)

@@ -1,113 +1,141 @@
-"""Is everything right on CUDA, and how fast is it? One prepared check of at most six minutes: `make gpu-check`.
+"""GPU check: correctness and speed on one CUDA device, in at most six minutes (`make gpu-check`).
 
     python -m benchmarks.gpu_check
     python -m benchmarks.gpu_check --only networks "inconsistency loss"
-    python -m benchmarks.gpu_check --probe
+    python -m benchmarks.gpu_check --probe True
 
-It compares CUDA with the CPU and with float64, trains on the demo corpus' cache, and measures training, loading and
-detection against what the card could do (benchmarks/gpu/, a file a question). Figures go to a JSON file after each
-section, so that a killed run leaves them; one table comes last. `--probe` only says whether the check can run here.
+Compares CUDA with the CPU and with float64, trains on a cache of the demo corpus, and measures training, loading and
+detection against what the device could do at best (benchmarks/gpu/). All figures are written to a JSON file after each
+section, so that an interrupted check leaves them; one table is printed last.
 
-Exit status: 0, 1 if a correctness check failed, 2 if the check cannot run here (no CUDA device, a missing package).
+Exit status: 0; 1 if a correctness check failed; 2 if the check cannot run here (no CUDA device, a missing package).
 
-It needs the demo corpus' cache for the sections that train on it (`make gpu-check` makes it; 175 MB; it can be copied
-to a machine that has no MediaPipe), and the packages below that are essential. A bare machine with torch, torchvision,
-numpy, opencv-python-headless, safetensors, scipy, matplotlib, tqdm and numba lacks three pure-Python wheels:
+Sections that train need the cache of benchmarks/gpu/experiment.py, which `make gpu-check` creates. It has 26 MB, so
+that it can be copied to a machine without MediaPipe:
+
+    python -m lipinc demo --out data/demo
+    python preprocess_extract_lips.py --config benchmarks/gpu/experiment.py
+
+A machine with torch, torchvision, numpy, opencv-python-headless, safetensors, scipy, matplotlib, tqdm and numba lacks
+three pure-Python wheels, which can be copied too:
 
     pip download --no-deps --only-binary=:all: -d wheels tyro==1.0.17 typeguard==4.6.1 docstring-parser==0.18.0
     pip install --no-index --no-deps --target site wheels/*.whl && export PYTHONPATH=site    # on that machine
 
-The same checks run on the CPU in tests/test_cuda.py, at small sizes; `pytest -m cuda` runs them on CUDA.
+The same checks run at small sizes on the CPU in tests/test_cuda.py; `pytest -m cuda` runs them on CUDA.
 """
 
-import argparse
 import os
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gpu import requirements
 
 SECONDS = 320.0
-"""Of all sections together; importing and the table come on top."""
+"""Time limit of all sections together, without imports and the table."""
 GRACE = 15.0
-"""Seconds after which a section that does not heed the deadline is ended with the process."""
+"""Seconds after the time limit before a section that hangs is ended together with the process."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the check; returns the exit status."""
-    options = _options(argv)
-    absent = requirements.missing()
-    for line in requirements.report(absent):
+@dataclass(frozen=True)
+class Arguments:
+    """Correctness and speed on one CUDA device."""
+
+    out: Path = Path("outputs/gpu_check/gpu_check.json")
+    """The JSON file with all figures."""
+    config: Path = Path("benchmarks/gpu/experiment.py")
+    """Experiment whose cache is trained on; its path is absolute or relative to the repository."""
+    seconds: float = SECONDS
+    """Time limit of all sections together."""
+    only: tuple[str, ...] = ()
+    """Run only these sections."""
+    probe: bool = False
+    """Only say whether the check can run here."""
+
+
+def check_packages() -> list[str]:
+    """Name each missing package in one line; returns their names. Exits with status 2 if one is essential."""
+    missing = requirements.missing()
+    for line in requirements.report(missing):
         print(line, file=sys.stderr)
-    essential = [name for name in absent if requirements.PACKAGES[name].essential]
+    essential = [name for name in missing if requirements.PACKAGES[name].essential]
     if essential:
-        print(f"error: the GPU check cannot run without {', '.join(essential)}: install or carry them", file=sys.stderr)
-        return 2
+        print(f"error: the GPU check cannot run without {', '.join(essential)}: install or copy them", file=sys.stderr)
+        sys.exit(2)
+    return missing
+
+
+def main(words: Sequence[str], missing: Sequence[str] = ()) -> int:
+    """Run the check; returns the exit status.
+
+    Args:
+        words: command line.
+        missing: packages that are not installed, none of them essential.
+    """
+    from lipinc.config.command_line import parse_arguments
+    from lipinc.errors import UserError
+
+    arguments = parse_arguments(Arguments, words, prog="python -m benchmarks.gpu_check", description=__doc__)
     device = find_device()
     if device is None:
-        print("error: the GPU check needs a CUDA device, and torch sees none", file=sys.stderr)
-        return 2
-    if options.probe:
+        raise UserError("the GPU check needs a CUDA device, and torch finds none")
+    if arguments.probe:
         print("the GPU check can run here")
         return 0
-    return _run(options, device, absent)
+    return run_check(arguments, device, list(missing))
 
 
 def find_device() -> "torch.device | None":  # noqa: F821 - torch may be missing
-    """The device that is checked; None without CUDA."""
+    """The device to check; None without CUDA."""
     import torch
 
     return torch.device("cuda", 0) if torch.cuda.is_available() else None
 
 
-def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("outputs/gpu_check/gpu_check.json"), help="the JSON file")
-    parser.add_argument("--config", type=Path, default=Path("configs/demo.py"), help="trained on its cache")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of all sections together")
-    parser.add_argument("--only", nargs="+", default=[], metavar="SECTION", help="these sections alone")
-    parser.add_argument("--probe", action="store_true", help="say whether the check can run here, and stop")
-    return parser.parse_args(argv)
-
-
-def _run(options: argparse.Namespace, device: "torch.device", absent: list[str]) -> int:  # noqa: F821
+def run_check(arguments: Arguments, device: "torch.device", missing: list[str]) -> int:  # noqa: F821
+    """Run the sections, write the figures, print the table; returns the exit status."""
     from benchmarks.gpu import plan, report
     from benchmarks.gpu.sections import run_sections
+    from lipinc.errors import UserError
 
-    about = report.about(device, absent)
-    shown = threading.Lock()
+    about = report.environment(device, missing)
+    results: list = []
+    printing = threading.Lock()
 
-    def end_in_vain() -> None:
-        """A section hangs in a call that no alarm reaches."""
-        with shown:
+    def save(found: list) -> None:
+        results[:] = found
+        report.write(arguments.out, about, found)
+
+    def end_process() -> None:
+        """A section hangs in a call that no signal interrupts."""
+        with printing:
             print(report.table(about, results), flush=True)
             os._exit(1)
 
-    results: list = []
-
-    def keep(found: list) -> None:
-        results[:] = found
-        report.write(options.out, about, found)
-
-    watchdog = threading.Timer(options.seconds + GRACE, end_in_vain)
+    watchdog = threading.Timer(arguments.seconds + GRACE, end_process)
     watchdog.daemon = True
-    watchdog.start()
     with tempfile.TemporaryDirectory() as folder:
-        sections = plan.sections(device, options.config, Path(folder), absent)
-        unknown = set(options.only) - {section.name for section in sections}
-        if unknown:
-            known = ", ".join(section.name for section in sections)
-            print(f"error: no section {', '.join(sorted(unknown))}; there are {known}", file=sys.stderr)
-            return 2
-        wanted = [section for section in sections if not options.only or section.name in options.only]
-        run_sections(wanted, seconds=options.seconds, keep=keep)
-    watchdog.cancel()
-    with shown:
-        print(f"\nfigures: {options.out}\n{report.table(about, results)}")
+        sections = plan.sections(device, arguments.config, Path(folder), missing)
+        names = [section.name for section in sections]
+        if unknown := sorted(set(arguments.only) - set(names)):
+            raise UserError(f"no section {', '.join(unknown)}; choose from {', '.join(names)}")
+        chosen = [section for section in sections if not arguments.only or section.name in arguments.only]
+        watchdog.start()
+        try:
+            run_sections(chosen, seconds=arguments.seconds, save=save)
+        finally:
+            watchdog.cancel()
+    with printing:
+        print(f"\nfigures: {arguments.out}\n{report.table(about, results)}")
     return 1 if any(result.failed for result in results) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    missing_packages = check_packages()
+    from lipinc.commands.runner import run_command
+
+    run_command(lambda: main(sys.argv[1:], missing_packages))

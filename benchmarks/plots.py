@@ -1,4 +1,4 @@
-"""Pictures of benchmarks."""
+"""Figures of the benchmarks."""
 
 from pathlib import Path
 
@@ -13,9 +13,13 @@ def plot_growth(
     title: str,
     note: str = "",
 ) -> None:
-    """Time at the left and memory at the right over the number of videos, a curve a step of the work: its name, and its
-    numbers of videos and values. Both axes of the times are logarithmic: beside each curve a dashed line shows what
-    growth in proportion would be."""
+    """Plot time (left) and memory (right) over the number of videos.
+
+    Times have logarithmic axes, and with each curve a dashed line shows proportional growth.
+
+    Args:
+        seconds, megabytes: for each curve, by its name, the numbers of videos and the values.
+    """
     figure, (times, memory) = new_figure(9.6, 4.4, columns=2)
     for colour, (name, (videos, values)) in zip((CURVE, SECOND_CURVE, REAL, FAKE), seconds.items(), strict=False):
         times.plot(videos, values, color=colour, lw=2, marker="o", ms=4, label=name)
@@ -40,8 +44,13 @@ def plot_steady_state(
     title: str,
     note: str = "",
 ) -> None:
-    """Memory of processes by name, open files and speed below each other over the number of videos done: `done` is that
-    of memory and files, `speed` has its own."""
+    """Plot memory, open files and speed, below each other, over the number of videos done.
+
+    Args:
+        done: numbers of videos at which memory and files were sampled.
+        megabytes: resident memory by name of the process.
+        speed: numbers of videos, and videos per second.
+    """
     figure, (memory_axes, files_axes, speed_axes) = new_figure(8, 8, rows=3)
     for colour, (name, values) in zip((CURVE, SECOND_CURVE, REAL, FAKE), megabytes.items(), strict=False):
         memory_axes.plot(done, values, color=colour, label=name)

@@ -1,122 +1,143 @@
-"""Does preprocessing stay as it begins? Memory, open files and speed over many videos.
+"""Steady state: memory, open files and speed of one long run of preprocessing.
 
     python -m benchmarks.steady_state --videos 10000
 
-One run of preprocess_extract_lips.py over that many short videos: hard links to a few rendered ones, half of them real.
-Prints the speed of the first and the last tenth and what the processes held; draws all of it, and keeps it as a table.
+Runs preprocess_extract_lips.py over that many short videos, hard links to four rendered ones, half of them real.
+Prints the speed of the first and the last tenth and what the processes held; writes steady_state.csv and
+steady_state.png to --out.
 """
 
-import csv
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import psutil
-import tyro
 
-from lipinc.config import REPOSITORY
+from benchmarks import REPOSITORY
+from benchmarks.command import run_benchmark
+from benchmarks.plots import plot_steady_state
 from lipinc.demo.videos import render_video
-from lipinc.evaluation import plots
+from lipinc.errors import UserError
+from lipinc.files.csv_table import write_table
 
-LOOKS = "steady_state.csv"
-"""Name of the table: a row a look."""
-DIFFERENT = 4
-"""Videos that are rendered; all others are links to them."""
+SAMPLES_FILE = "steady_state.csv"
+"""Name of the table, one row per sample."""
+RENDERED = 4
+"""Videos that are rendered; all others are hard links to them."""
 
 
 @dataclass(frozen=True)
 class Arguments:
+    """Memory, open files and speed over many videos."""
+
     videos: int = 10000
+    """Number of videos."""
     frames: int = 32
-    """Of each video."""
+    """Frames of each video."""
     workers: int = 0
-    """Processes; 0: one for each core."""
+    """Worker processes; 0: one per core."""
     interval: float = 1.0
-    """Seconds between two looks."""
+    """Seconds between two samples."""
     folder: Path | None = None
-    """Where videos and cache go (200 KB a video); a temporary one otherwise."""
+    """Folder for the videos and the cache (200 KB per video); by default that for temporary files."""
     out: Path = Path("outputs/benchmarks")
-    """Where the picture goes, and what it is drawn from."""
+    """Folder of the table and the figure."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """At the run and all its processes, while videos are read."""
+class Sample:
+    """State of the run and all its processes at one time."""
 
     seconds: float
-    done: int
-    """Videos in the journal."""
-    main: float
-    """Resident memory of the script, in MB."""
-    worker: float
-    """Of the largest of its workers."""
-    files: int
-    """Open in all of them."""
+    """Since the start."""
+    videos_done: int
+    """Rows of the manifest or of its journal."""
+    script_mb: float
+    """Resident memory of the script."""
+    worker_mb: float
+    """Resident memory of the largest worker."""
+    open_files: int
+    """Open files of all processes."""
 
 
 def main(arguments: Arguments) -> None:
-    """Run, print the table, draw the picture."""
+    """Run, print the table, write it and plot it."""
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        _link_videos(Path(folder, "videos"), arguments)
-        looks = _watch(Path(folder), arguments)
+        link_videos(Path(folder, "videos"), arguments)
+        samples = watch_preprocessing(Path(folder), arguments)
+    if not samples:
+        raise UserError("the run ended before it could be observed; give more --videos or a smaller --interval")
     tenth = max(1, arguments.videos // 10)
-    first, last = _rate(looks, 0, tenth), _rate(looks, arguments.videos - tenth, arguments.videos)
-    print(f"{arguments.videos} videos of {arguments.frames} frames, {os.cpu_count()} cores, {looks[-1].seconds:.0f} s")
+    first, last = _rate(samples, 0, tenth), _rate(samples, arguments.videos - tenth, arguments.videos)
+    total = samples[-1].seconds
+    print(f"{arguments.videos} videos of {arguments.frames} frames, {os.cpu_count()} cores, {total:.0f} s")
     print(f"{'':24s} {'first tenth':>12s} {'last tenth':>12s} {'peak':>8s}")
     print(f"{'videos/s':24s} {first:12.2f} {last:12.2f} {'':8s} {last / first:6.2f} x")
-    for name, unit in (("main", "MB"), ("worker", "MB"), ("files", "")):
-        early = max((getattr(look, name) for look in looks if look.done <= tenth), default=0)
-        late = max((getattr(look, name) for look in looks if look.done >= arguments.videos - tenth), default=0)
-        peak = max(getattr(look, name) for look in looks)
-        title = {"main": "memory, script", "worker": "memory, largest worker", "files": "open files"}[name]
+    for column, title in (
+        ("script_mb", "memory of the script"),
+        ("worker_mb", "largest worker"),
+        ("open_files", "open files"),
+    ):
+        values = [(sample.videos_done, getattr(sample, column)) for sample in samples]
+        early = max((value for done, value in values if done <= tenth), default=0)
+        late = max((value for done, value in values if done >= arguments.videos - tenth), default=0)
+        peak, unit = max(value for _, value in values), "MB" if column.endswith("mb") else ""
         print(f"{title:24s} {early:12.0f} {late:12.0f} {peak:8.0f} {unit}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / LOOKS).open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow([field.name for field in fields(Look)])
-        writer.writerows(astuple(look) for look in looks)
-    _draw(looks, arguments.out / "steady_state.png")
+    columns = [field.name for field in fields(Sample)]
+    write_table(arguments.out / SAMPLES_FILE, columns, map(asdict, samples))
+    plot(samples, arguments.out / "steady_state.png")
 
 
-def _link_videos(root: Path, arguments: Arguments) -> None:
-    different = [root / ("fake" if number % 2 else "real") / f"{number}.mp4" for number in range(DIFFERENT)]
-    for number, file in enumerate(different):
+def link_videos(root: Path, arguments: Arguments) -> None:
+    """Render a few videos, and link the others to them."""
+    rendered = [root / ("fake" if number % 2 else "real") / f"{number}.mp4" for number in range(RENDERED)]
+    for number, file in enumerate(rendered):
         render_video(file, number=number, frames=arguments.frames, forged="mouth" if number % 2 else None)
-    for number in range(DIFFERENT, arguments.videos):
-        file = different[number % DIFFERENT]
+    for number in range(RENDERED, arguments.videos):
+        file = rendered[number % RENDERED]
         os.link(file, file.with_name(f"{number}.mp4"))
 
 
-def _watch(folder: Path, arguments: Arguments) -> list[Look]:
+def watch_preprocessing(folder: Path, arguments: Arguments) -> list[Sample]:
+    """Run preprocessing and sample it while it has workers: neither imports nor the contact sheet count.
+
+    Raises:
+        UserError: preprocessing failed.
+    """
     command = [
         *(sys.executable, str(REPOSITORY / "preprocess_extract_lips.py"), "--data.kind", "folder"),
         *("--data.root", str(folder / "videos"), "--cache.path", str(folder / "cache")),
         *("--cache.workers", str(arguments.workers)),
     ]
-    looks: list[Look] = []
+    journal, manifest = folder / "cache" / "manifest.unfinished.csv", folder / "cache" / "manifest.csv"
+    samples: list[Sample] = []
     started = time.monotonic()
-    script = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while script.poll() is None:
-        time.sleep(arguments.interval)
-        done = _lines(folder / "cache" / "manifest.unfinished.csv") or _lines(folder / "cache" / "manifest.csv")
-        main, *workers = [_memory_and_files(process) for process in _family(script.pid)] or [(0, 0)]
-        if workers:  # neither imports nor the contact sheet, which come before and after
-            files = sum(files for _, files in (main, *workers))
-            largest = max(memory for memory, _ in workers)
-            looks.append(Look(time.monotonic() - started, done, main[0], largest, files))
-    if script.returncode:
-        sys.exit(f"error: {' '.join(command)} ends with status {script.returncode}")
-    if looks:  # the last videos come between two looks
-        seconds, done = time.monotonic() - started, _lines(folder / "cache" / "manifest.csv")
-        looks.append(replace(looks[-1], seconds=seconds, done=done))
-    return looks
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        script = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        while script.poll() is None:
+            time.sleep(arguments.interval)
+            done = _rows(journal) or _rows(manifest)
+            main, *workers = [_memory_and_files(process) for process in _processes(script.pid)] or [(0, 0)]
+            if workers:
+                files = sum(files for _, files in (main, *workers))
+                largest = max(memory for memory, _ in workers)
+                samples.append(Sample(time.monotonic() - started, done, main[0], largest, files))
+        if script.returncode:
+            errors.seek(0)
+            reason = " ".join(errors.read().split())[-400:]
+            raise UserError(f"{' '.join(command)} ended with status {script.returncode}: {reason}")
+    if samples:  # the last videos end between two samples
+        seconds = time.monotonic() - started
+        samples.append(replace(samples[-1], seconds=seconds, videos_done=_rows(manifest)))
+    return samples
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def _processes(pid: int) -> list[psutil.Process]:
+    """The script and everything that it started."""
     try:
         script = psutil.Process(pid)
         return [script, *script.children(recursive=True)]
@@ -131,30 +152,35 @@ def _memory_and_files(process: psutil.Process) -> tuple[float, int]:
         return 0, 0
 
 
-def _lines(file: Path) -> int:
+def _rows(file: Path) -> int:
+    """Rows of a table to which another process may be appending."""
     try:
-        return sum(1 for _ in csv.reader(file.open())) - 1
+        return max(0, file.read_bytes().count(b"\n") - 1)
     except FileNotFoundError:
         return 0
 
 
-def _rate(looks: list[Look], start: int, stop: int) -> float:
-    """Videos a second between two counts of videos; nan where they passed faster than two looks."""
-    inside = [look for look in looks if start <= look.done <= stop]
-    if len(inside) < 2:
+def _rate(samples: list[Sample], start: int, stop: int) -> float:
+    """Videos per second between two numbers of videos; nan if less than two samples lie between."""
+    between = [sample for sample in samples if start <= sample.videos_done <= stop]
+    if len(between) < 2:
         return float("nan")
-    return (inside[-1].done - inside[0].done) / (inside[-1].seconds - inside[0].seconds)
+    return (between[-1].videos_done - between[0].videos_done) / (between[-1].seconds - between[0].seconds)
 
 
-def _draw(looks: list[Look], file: Path) -> None:
-    window = max(1, len(looks) // 50)
-    pairs = list(zip(looks, looks[window:], strict=False))
-    speed = [(after.done - before.done) / (after.seconds - before.seconds) for before, after in pairs]
-    plots.plot_steady_state(
-        [look.done for look in looks],
-        {"script": [look.main for look in looks], "largest worker": [look.worker for look in looks]},
-        [look.files for look in looks],
-        ([after.done for _, after in pairs], speed),
+def plot(samples: list[Sample], file: Path) -> None:
+    """Plot memory, open files and speed over the number of videos; print the name of the file."""
+    window = max(1, len(samples) // 50)
+    pairs = list(zip(samples, samples[window:], strict=False))
+    speed = [(after.videos_done - before.videos_done) / (after.seconds - before.seconds) for before, after in pairs]
+    plot_steady_state(
+        [sample.videos_done for sample in samples],
+        {
+            "script": [sample.script_mb for sample in samples],
+            "largest worker": [sample.worker_mb for sample in samples],
+        },
+        [sample.open_files for sample in samples],
+        ([after.videos_done for _, after in pairs], speed),
         file,
         title="One run of preprocess_extract_lips.py",
     )
@@ -162,4 +188,4 @@ def _draw(looks: list[Look], file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_benchmark(main, Arguments, __spec__.name, __doc__)

@@ -39,7 +39,7 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
     """
     device = choose_device(config.train.device)
     if config.train.deterministic:
-        use_deterministic_kernels()
+        use_deterministic_kernels(device)
 
     has_test_split = bool(config.split.test or config.split.folds or config.split.file)
     selection = _select(config, needed=SPLITS if has_test_split else ("train", "validation"))

@@ -67,12 +67,7 @@ def register(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        (
-            "toy_model.py",
-            "def forward",
-            "def backward",
-            r"must define forward\(self, frames, residues\) -> logits \(B, 2\)",
-        ),
+        ("toy_model.py", "def forward", "def backward", r"must define forward\(self, frames, residues\) -> logits"),
         ("toy_model.py", '"clips"', '"pixels"', "input_kind must be 'clips' or 'features', not 'pixels'"),
         ("toy_model.py", '"clips"', '"features"', r"must define extract_features\(self, frames, residues\)"),
         ("toy_model.py", "Toy(MouthModel)", "Toy(nn.Module)", "must derive from lipinc.models.MouthModel"),

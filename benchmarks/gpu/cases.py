@@ -1,62 +1,96 @@
-"""Networks, clips and training loops that the sections of the GPU check share."""
+"""Models, clips and helpers that the sections of the GPU check share."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from benchmarks.plain_ssim import similar_maps
-from lipinc import training
+from lipinc.batches.batch import ClipBatch
 from lipinc.config import Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
-from lipinc.data.dataset import Batch
+from lipinc.evaluation import scoring
+from lipinc.losses.total import LossInputs, total_loss
+from lipinc.training import loop
 
 NETWORKS = ("lipinc", "lipinc_v2")
 FRAMES = 8
+"""Mouths per clip."""
 
 
-def experiment(
+@dataclass(frozen=True)
+class Size:
+    """Sizes of mouths and networks; the defaults are the published ones."""
+
+    height: int = 64
+    """Of a mouth, in px."""
+    width: int = 144
+    hidden: int = 0
+    """Width of the dense layers; 0: as published."""
+
+
+PUBLISHED = Size()
+
+
+def network_config(
     network: str,
+    size: Size = PUBLISHED,
     *,
-    height: int = 64,
-    width: int = 144,
-    hidden: int = 0,
     inconsistency: bool = True,
-    dropout: float = 0.5,
-    train: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
+    train: TrainConfig = TrainConfig(amp=False),  # noqa: B008 - frozen
 ) -> Config:
-    """The published network and loss, on input of unit range.
-
-    Args:
-        height, width: of a mouth in px.
-        hidden: width of the dense layers; 0: as published.
-        inconsistency: with the inconsistency loss, on full maps, or without.
-    """
+    """A published network on input of unit range. inconsistency: with the inconsistency loss, on full maps."""
+    options = {"hidden": size.hidden} if size.hidden else {}
     return Config(
-        mouth=MouthConfig(height=height, width=width),
-        model=ModelConfig(name=network, hidden=hidden, dropout=dropout, input_scale=1 / 255, batch_norm_momentum=0.1),
+        mouth=MouthConfig(height=size.height, width=size.width),
+        model=ModelConfig(network, input_scale=1 / 255, batch_norm_momentum=0.1, **options),
         loss=LossConfig(inconsistency=5.0 if inconsistency else 0.0),
         train=train,
     )
 
 
-def random_clips(clips: int, *, height: int = 64, width: int = 144, seed: int = 0) -> Batch:
-    """Clips on the CPU whose frames share a picture, each with its own noise; half of them are labelled fake."""
+def random_clips(clips: int, size: Size = PUBLISHED, *, seed: int = 0) -> ClipBatch:
+    """Clips on the CPU whose frames share a picture, each with noise of its own. Every other one is labelled fake."""
     different = min(clips, 32)
-    frames = 255 * similar_maps(different, FRAMES, 3, height, width, seed=seed).permute(0, 1, 3, 4, 2)
+    frames = 255 * similar_maps(different, FRAMES, 3, size.height, size.width, seed=seed).permute(0, 1, 3, 4, 2)
     frames = frames.to(torch.uint8).repeat(-(-clips // different), 1, 1, 1, 1)[:clips]
     labels = torch.arange(clips) % 2
-    return Batch(frames, frames[:, 1:] - frames[:, :-1], labels, torch.zeros(clips, dtype=torch.int64))
+    return ClipBatch(labels, torch.zeros_like(labels), frames, frames[:, 1:] - frames[:, :-1])
+
+
+def loaded_clips(clips: int, size: Size, device: torch.device) -> ClipBatch:
+    """`random_clips` as a data loader returns them: on the host, pinned for CUDA."""
+    batch = random_clips(clips, size)
+    return batch.pin_memory() if device.type == "cuda" else batch
+
+
+def training_loss(model: nn.Module, batch: ClipBatch, config: Config) -> torch.Tensor:
+    """Forward pass and total loss, as in training."""
+    with loop._autocast(config.train, batch.frames.device):
+        logits, maps = loop._forward(model, batch.inputs, config.loss)
+    return total_loss(LossInputs(logits, maps, batch.labels, config.loss))["total"]
+
+
+def switch_off_randomness(model: nn.Module) -> nn.Module:
+    """Set dropout and input noise of a model to 0, in place; returns the model."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+        if hasattr(layer, "input_noise"):
+            layer.input_noise = 0.0
+    return model
 
 
 class RepeatedBatch:
-    """A loader whose batches are one batch, over and over: the step alone is measured."""
+    """A data loader that returns the same batch again and again, to measure the training step alone."""
 
-    def __init__(self, batch: Batch, steps: int):
+    def __init__(self, batch: ClipBatch, steps: int):
         self._batch, self._steps = batch, steps
         self.batch_sampler = SimpleNamespace(sampler=range(steps * len(batch.labels)))
         self.dataset = SimpleNamespace(rows=[SimpleNamespace(record=SimpleNamespace(key="synthetic"))])
@@ -64,52 +98,52 @@ class RepeatedBatch:
     def __len__(self) -> int:
         return self._steps
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[ClipBatch]:
         for _ in range(self._steps):
             yield self._batch
 
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """float32 without TF32, which rounds the operands of products to 10 bits."""
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [place.allow_tf32 for place in places]
+    """float32 without TF32, which rounds the factors of products to 10 bits."""
+    settings = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [setting.allow_tf32 for setting in settings]
     try:
-        for place in places:
-            place.allow_tf32 = False
+        for setting in settings:
+            setting.allow_tf32 = False
         yield
     finally:
-        for place, allowed in zip(places, before, strict=True):
-            place.allow_tf32 = allowed
+        for setting, allowed in zip(settings, before, strict=True):
+            setting.allow_tf32 = allowed
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Training without progress bars and log lines."""
+    """Train and predict without progress bars and log lines."""
     log = logging.getLogger("lipinc")
-    level = log.level
 
     def hidden(items: Any, **options: Any) -> tqdm:
         return tqdm(items, **{**options, "disable": True})
 
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(training, "tqdm", hidden))
-        stack.callback(log.setLevel, level)
+        for module in (loop, scoring):
+            stack.enter_context(mock.patch.object(module, "tqdm", hidden))
+        stack.callback(log.setLevel, log.level)
         log.setLevel(logging.WARNING)
         yield
 
 
 @contextmanager
-def warnings_of_training() -> Iterator[list[str]]:
-    """The warnings that lipinc.training logs in the block: where torch.compile falls back, it says so there."""
+def training_warnings() -> Iterator[list[str]]:
+    """Collect the warnings that the training loop logs in the block, such as a failure of torch.compile."""
     found: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: found.append(record.getMessage())
-    training.log.addHandler(handler)
+    loop.log.addHandler(handler)
     try:
         yield found
     finally:
-        training.log.removeHandler(handler)
+        loop.log.removeHandler(handler)
 
 
 def synchronize(device: torch.device) -> None:
@@ -118,7 +152,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def relative(mine: torch.Tensor, reference: torch.Tensor, *, least: float = 1e-12) -> float:
-    """Norm of the difference over the norm of the reference, or over `least` where that is larger."""
-    mine, reference = mine.detach().double().cpu(), reference.detach().double().cpu()
-    return ((mine - reference).norm() / max(reference.norm().item(), least)).item()
+def relative_error(found: torch.Tensor, reference: torch.Tensor, *, min_norm: float = 1e-12) -> float:
+    """Norm of the difference, divided by the norm of the reference or by `min_norm` if that is larger."""
+    found, reference = found.detach().double().cpu(), reference.detach().double().cpu()
+    return ((found - reference).norm() / max(reference.norm().item(), min_norm)).item()

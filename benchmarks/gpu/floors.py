@@ -1,8 +1,8 @@
-"""How fast could a step be on this device? Two floors: operations over the matrix rate, bytes over the copy rate.
+"""Floors: how fast could a step be on this device? Operations over the matrix rate, and bytes over the copy rate.
 
-Operations are counted by torch while a step runs, forward and backward. Bytes are what the step as written must move
-at least once: the clips in, weights, gradients and both moments of Adam read and written, and every tensor that
-autograd keeps written in the forward pass and read in the backward pass. Rates are measured on the device.
+torch counts the operations while a step runs, forward and backward. The bytes are those that a step must move at least
+once: it reads the clips, reads and writes weights, gradients and both moments of Adam, and writes every tensor that
+autograd keeps in the forward pass and reads it in the backward pass. The rates are measured on the device.
 """
 
 import time
@@ -13,56 +13,54 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.gpu.cases import random_clips, synchronize
-from benchmarks.gpu.outcomes import Measurement
-from lipinc import training
-from lipinc.checkpoint import model_for
+from benchmarks.gpu.cases import Size, random_clips, synchronize, training_loss
+from benchmarks.gpu.sections import Measurement
+from lipinc.batches.batch import ClipBatch
 from lipinc.config import Config
-from lipinc.data.dataset import Batch
-from lipinc.losses import total_loss
+from lipinc.models.registry import MouthModel, build_model
 
 OPTIMIZER_PASSES = 8
-"""float32 values moved for a weight: gradient, weight and Adam's two moments, each read once and written once."""
+"""float32 values moved per weight: gradient, weight and Adam's two moments, each read once and written once."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a device does at best."""
+    """The best rates of a device."""
 
     float32: float
-    """Of a large matrix product, in FLOP/s; so are the next two."""
+    """FLOP/s of a large matrix product; likewise the next two."""
     tf32: float
     bf16: float
     copy: float
-    """Bytes read and written by a copy on the device, a second."""
+    """Bytes per second, read and written, of a copy on the device."""
     upload: float
-    """Bytes a second from pinned host memory to the device."""
+    """Bytes per second from pinned host memory to the device."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a training step has to do, of `clips` clips: fixed + clips x of a clip."""
+    """Operations and bytes of a step: a fixed part, and one per clip."""
 
     products: float
-    """FLOP of matrix products, of a clip."""
+    """FLOP of matrix products, per clip."""
     convolutions: float
-    """FLOP of convolutions, of a clip."""
+    """FLOP of convolutions, per clip."""
     fixed_bytes: float
     clip_bytes: float
 
     def seconds_of_operations(self, rates: Rates, clips: int, *, bf16: bool) -> float:
-        """At the matrix rate. In float32, torch convolves in TF32 and multiplies matrices in float32."""
+        """Seconds of a step at the matrix rate. In float32, torch convolves in TF32 but multiplies without it."""
         if bf16:
             return clips * (self.products + self.convolutions) / rates.bf16
         return clips * (self.products / rates.float32 + self.convolutions / rates.tf32)
 
     def seconds_of_bytes(self, rates: Rates, clips: int) -> float:
-        """At the copy rate."""
+        """Seconds of a step at the copy rate."""
         return (self.fixed_bytes + clips * self.clip_bytes) / rates.copy
 
 
 def measure_rates(device: torch.device, *, side: int = 8192, megabytes: int = 1024) -> Rates:
-    """Best of several matrix products of side x side, and of several copies."""
+    """The best of several matrix products of side x side, and of several copies."""
     found = {}
     for name, dtype, tf32 in (
         ("float32", torch.float32, False),
@@ -87,13 +85,13 @@ def measure_rates(device: torch.device, *, side: int = 8192, megabytes: int = 10
 
 
 def rates_measurement(rates: Rates) -> Iterator[Measurement]:
-    """The rates as figures."""
+    """The rates for the table."""
     tera = {f"{name} TFLOP/s": value / 1e12 for name, value in asdict(rates).items() if name not in ("copy", "upload")}
     yield Measurement("device rates", {**tera, "copy GB/s": rates.copy / 1e9, "upload GB/s": rates.upload / 1e9})
 
 
 def best_seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    """The shortest of some repeats, after one that is not counted."""
+    """The shortest of several repeats, after one that does not count."""
     seconds = []
     for _ in range(repeats + 1):
         synchronize(device)
@@ -105,30 +103,29 @@ def best_seconds(work: Callable[[], object], device: torch.device, repeats: int 
 
 
 def work_of_training(config: Config, device: torch.device) -> Work:
-    """Of a training step of a config: counted with two and with four clips."""
+    """Work of a training step, counted with two and with four clips."""
     torch.manual_seed(0)
-    model = model_for(config).to(device).train()
-    small, large = (
-        random_clips(clips, height=config.mouth.height, width=config.mouth.width).to(device) for clips in (2, 4)
-    )
+    model = build_model(config).to(device).train()
+    size = Size(config.mouth.height, config.mouth.width)
+    small, large = (random_clips(clips, size).to(device) for clips in (2, 4))
     counted = _operations(model, config, large)
     convolutions = sum(count for name, count in counted.items() if "convolution" in name)
     kept = [_kept_bytes(model, config, batch) for batch in (small, large)]
-    of_clip = (kept[1] - kept[0]) / 2
+    per_clip = (kept[1] - kept[0]) / 2
     weights = sum(parameter.numel() for parameter in model.parameters())
     pixels = (small.frames.numel() + small.residues.numel()) / 2
     return Work(
         products=(sum(counted.values()) - convolutions) / 4,
         convolutions=convolutions / 4,
-        fixed_bytes=4 * OPTIMIZER_PASSES * weights + 2 * max(0.0, kept[0] - 2 * of_clip),
-        clip_bytes=pixels + 2 * of_clip,
+        fixed_bytes=4 * OPTIMIZER_PASSES * weights + 2 * max(0.0, kept[0] - 2 * per_clip),
+        clip_bytes=pixels + 2 * per_clip,
     )
 
 
-def work_of_detection(model: torch.nn.Module, frames: torch.Tensor, residues: torch.Tensor) -> Work:
-    """Of scoring clips in one pass: the clips and the weights are read once, and nothing is kept."""
+def work_of_detection(model: MouthModel, frames: torch.Tensor, residues: torch.Tensor) -> Work:
+    """Work of scoring clips in one pass: clips and weights are read once, and nothing is kept."""
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(frames, residues)
+        model.score_clips(frames, residues)
     counted = {str(name): count for name, count in counter.get_flop_counts()["Global"].items()}
     convolutions = sum(count for name, count in counted.items() if "convolution" in name)
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
@@ -141,22 +138,15 @@ def work_of_detection(model: torch.nn.Module, frames: torch.Tensor, residues: to
     )
 
 
-def _loss(model: torch.nn.Module, config: Config, batch: Batch) -> torch.Tensor:
-    """Forward and loss, as in training."""
-    with training._autocast(config.train, batch.frames.device):
-        logits, maps = training._forward(model, batch, config.loss)
-    return total_loss(logits, maps, batch.labels, config.loss).total
-
-
-def _operations(model: torch.nn.Module, config: Config, batch: Batch) -> dict[str, int]:
-    """FLOP by operation, forward and backward. Attention is taken apart, so that all devices count it alike."""
+def _operations(model: torch.nn.Module, config: Config, batch: ClipBatch) -> dict[str, int]:
+    """FLOP by operation, forward and backward. Attention is split up, so that it counts the same on all devices."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        _loss(model, config, batch).backward()
+        training_loss(model, batch, config).backward()
     return {str(name): count for name, count in counter.get_flop_counts()["Global"].items()}
 
 
-def _kept_bytes(model: torch.nn.Module, config: Config, batch: Batch) -> int:
-    """Bytes of all that autograd keeps for the backward pass, weights aside."""
+def _kept_bytes(model: torch.nn.Module, config: Config, batch: ClipBatch) -> int:
+    """Bytes that autograd keeps for the backward pass, without the weights."""
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -167,6 +157,6 @@ def _kept_bytes(model: torch.nn.Module, config: Config, batch: Batch) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = _loss(model, config, batch)
+        loss = training_loss(model, batch, config)
     del loss
     return sum(kept.values())

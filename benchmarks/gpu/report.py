@@ -1,4 +1,4 @@
-"""What the GPU check leaves: a JSON file with all figures, and a table."""
+"""The results of the GPU check: a JSON file with all figures, and a table."""
 
 import json
 import math
@@ -13,15 +13,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.outcomes import Check, Outcome
-from benchmarks.gpu.sections import Result
-from lipinc.files import write_atomically
-from lipinc.run import PACKAGES
-from lipinc.versions import installed_versions
+from benchmarks.gpu.sections import Check, Outcome, Result
+from lipinc.files.atomic import write_atomically
+from lipinc.versions import LIBRARIES, library_versions
 
 
-def about(device: torch.device, missing: list[str]) -> dict[str, Any]:
-    """Card, versions, date and command."""
+def environment(device: torch.device, missing: list[str]) -> dict[str, Any]:
+    """Card, versions, date and command. missing: distributions that are not installed."""
     card: dict[str, Any] = {"device": "cpu"}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -37,7 +35,7 @@ def about(device: torch.device, missing: list[str]) -> dict[str, Any]:
         "cudnn": torch.backends.cudnn.version(),
         "nccl": ".".join(map(str, torch.cuda.nccl.version())) if device.type == "cuda" else None,
         "python": platform.python_version(),
-        "versions": installed_versions((*PACKAGES, "numba", "triton")),
+        "versions": library_versions((*LIBRARIES, "numba", "triton")),
         "missing": missing,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "benchmarks.gpu_check", *sys.argv[1:]]),
@@ -45,30 +43,26 @@ def about(device: torch.device, missing: list[str]) -> dict[str, Any]:
 
 
 def _driver() -> str:
-    """Its version, or "unknown" where nvidia-smi is absent."""
+    """Version of the driver, or "unknown" if nvidia-smi is absent."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.split("\n")[0] or "unknown"
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
 
 
 def write(file: Path, about: dict[str, Any], results: list[Result]) -> None:
-    """All figures, atomically. Numbers that JSON does not have (NaN, infinity) are null."""
+    """Write all figures, atomically. NaN and infinity, which JSON lacks, are null. about: from `environment`."""
     sections = [
         {
             "section": result.section,
             "status": result.status,
             "seconds": round(result.seconds, 1),
-            "outcomes": [_plain(outcome) for outcome in result.outcomes],
+            "outcomes": [_finite(asdict(outcome) | {"status": outcome.status}) for outcome in result.outcomes],
         }
         for result in results
     ]
     write_atomically(file, json.dumps({**about, "sections": sections}, indent=1, allow_nan=False).encode() + b"\n")
-
-
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    return _finite({**asdict(outcome), "status": outcome.status})
 
 
 def _finite(value: Any) -> Any:
@@ -78,7 +72,7 @@ def _finite(value: Any) -> Any:
 
 
 def table(about: dict[str, Any], results: list[Result]) -> str:
-    """One row for each outcome, and for each section that is not done; what failed is counted below."""
+    """One row per outcome and per incomplete section; the last line counts failures."""
     rows = []
     for result in results:
         rows += [(outcome.status, result.section, outcome.name, outcome.text()) for outcome in result.outcomes]
@@ -90,9 +84,10 @@ def table(about: dict[str, Any], results: list[Result]) -> str:
         "  ".join([*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3]]).rstrip()
         for row in rows
     ]
-    checks = [outcome for result in results for outcome in result.outcomes if isinstance(outcome, Check)]
-    failed, open_ = sum(result.failed for result in results), sum(not result.complete for result in results)
+    outcomes: list[Outcome] = [outcome for result in results for outcome in result.outcomes]
+    checks = [outcome for outcome in outcomes if isinstance(outcome, Check)]
+    failed, incomplete = sum(result.failed for result in results), sum(not result.complete for result in results)
     passed = sum(check.passed for check in checks)
     head = f"{about['device']}, torch {about['versions']['torch']}, CUDA {about['cuda']}, {about['date']}"
-    foot = f"{passed} of {len(checks)} checks passed; sections: {failed} failed, {open_} of {len(results)} not complete"
-    return "\n".join([head, *lines, foot])
+    counts = f"{failed} failed, {incomplete} of {len(results)} incomplete"
+    return "\n".join([head, *lines, f"{passed} of {len(checks)} checks passed; sections: {counts}"])

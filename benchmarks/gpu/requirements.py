@@ -1,36 +1,35 @@
-"""Which packages of requirements.txt this machine has. Imports nothing but the standard library."""
+"""Which packages of requirements.txt are missing. Imports only the standard library."""
 
 import importlib
 import importlib.util
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
+from benchmarks import REPOSITORY
 
 
 @dataclass(frozen=True)
 class Package:
-    """A distribution, as the GPU check sees it."""
+    """Use of a distribution in the GPU check."""
 
     module: str
-    """What is imported."""
+    """Name of its module."""
     needed_by: str
     essential: bool = False
-    """Without it nothing of the GPU check runs."""
+    """Whether the GPU check cannot run without it."""
 
 
 PACKAGES = {
     "torch": Package("torch", "everything", essential=True),
-    "torchvision": Package("torchvision", "augmentation, which everything that trains imports", essential=True),
+    "torchvision": Package("torchvision", "augmentation", essential=True),
     "numpy": Package("numpy", "everything", essential=True),
-    "opencv-python": Package("cv2", "residues, which everything that trains imports", essential=True),
+    "opencv-python": Package("cv2", "residues", essential=True),
     "safetensors": Package("safetensors", "caches and checkpoints", essential=True),
-    "scipy": Package("scipy", "calibration, which everything that trains imports", essential=True),
-    "matplotlib": Package("matplotlib", "plots, which train_pipeline.py imports", essential=True),
-    "tqdm": Package("tqdm", "progress bars, which everything that trains imports", essential=True),
-    "tyro": Package("tyro", "configs (with typeguard and docstring-parser)", essential=True),
-    "numba": Package("numba", "the inconsistency loss on the CPU, which CUDA is compared with"),
+    "scipy": Package("scipy", "calibration", essential=True),
+    "matplotlib": Package("matplotlib", "plots", essential=True),
+    "tqdm": Package("tqdm", "progress bars", essential=True),
+    "tyro": Package("tyro", "configs; it needs typeguard and docstring-parser", essential=True),
+    "numba": Package("numba", "the inconsistency loss on the CPU"),
     "pytest": Package("pytest", "pytest -m cuda"),
     "pytest-xdist": Package("xdist", "make test"),
     "hypothesis": Package("hypothesis", "make test"),
@@ -39,7 +38,7 @@ PACKAGES = {
     "mediapipe": Package("mediapipe", "extraction, and detection on video files; not this check"),
     "av": Package("av", "the demo corpus and re-encoding; not this check"),
     "dask": Package("dask", "extraction; not this check"),
-    "h5py": Package("h5py", "the authors' weight files; not this check"),
+    "h5py": Package("h5py", "weight files of the authors; not this check"),
     "scikit-learn": Package("sklearn", "benchmarks/shortcuts.py; not this check"),
     "jinja2": Package("jinja2", "detect.py --report; not this check"),
     "psutil": Package("psutil", "extraction and detect.py; not this check"),
@@ -47,14 +46,14 @@ PACKAGES = {
 
 
 def required() -> list[str]:
-    """The distributions of requirements.txt, each once."""
-    lines = [line.partition("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines()]
+    """The distributions of requirements.txt, without repetitions."""
+    lines = [line.partition("#")[0].strip() for line in (REPOSITORY / "requirements.txt").read_text().splitlines()]
     return list(dict.fromkeys(re.split(r"[\[=<>~; ]", line)[0] for line in lines if line))
 
 
 def missing() -> list[str]:
-    """Those that cannot be imported. Essential ones are imported to find out, the others are only looked for."""
-    return [name for name in required() if not _is_there(PACKAGES[name])]
+    """Required distributions that cannot be imported. Only essential ones are really imported."""
+    return [name for name in required() if not _is_installed(PACKAGES[name])]
 
 
 def report(names: list[str]) -> list[str]:
@@ -62,11 +61,11 @@ def report(names: list[str]) -> list[str]:
     return [f"missing: {name} (needed by: {PACKAGES[name].needed_by})" for name in names]
 
 
-def _is_there(package: Package) -> bool:
+def _is_installed(package: Package) -> bool:
     try:
         if package.essential:
             importlib.import_module(package.module)
             return True
         return importlib.util.find_spec(package.module) is not None
-    except (ImportError, OSError):  # OSError: a library of the system that it loads is absent
+    except (ImportError, OSError):  # OSError: a system library is missing
         return False

@@ -1,4 +1,4 @@
-"""Does the host wait for the device in a training step, and does the device wait for the host?"""
+"""Waiting: host synchronisations in a training step, and the share of time in which the device works."""
 
 import json
 import linecache
@@ -14,49 +14,54 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.gpu.cases import NETWORKS, random_clips
-from benchmarks.gpu.outcomes import Check, Measurement, Outcome
-from benchmarks.gpu.speed import Precision, Trainer, release, trainer
-from lipinc import training
-from lipinc.data.dataset import Batch
+from benchmarks.gpu.cases import NETWORKS, PUBLISHED, Size, loaded_clips
+from benchmarks.gpu.sections import Check, Measurement, Outcome
+from benchmarks.gpu.speed import Precision, Trainer, make_trainer, release
+from lipinc.batches.batch import ClipBatch
+from lipinc.training import loop
 
 DEVICE_WORK = ("kernel", "gpu_memcpy", "gpu_memset")
-"""Categories of the profiler's events that occupy a CUDA device."""
+"""Categories of profiler events that occupy a CUDA device."""
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
 
 def host_waits(
-    device: torch.device, *, networks: Sequence[str] = NETWORKS, clips: int = 32, steps: int = 6, **size: int
+    device: torch.device,
+    size: Size = PUBLISHED,
+    *,
+    networks: Sequence[str] = NETWORKS,
+    clips: int = 32,
+    steps: int = 6,
 ) -> Iterator[Check]:
-    """Synchronisations of a training step, apart from those that show the loss every tenth step.
+    """Host synchronisations in a training step, other than those that display the loss every tenth step.
 
-    As many steps and twice as many, each showing the loss at the first and at the last one alone: what the longer run
-    has more, its steps have.
+    Compares a run with one of twice as many steps. Both display the loss only at the first and at the last step, so
+    additional synchronisations of the longer run come from its steps.
     """
     for network in networks:
-        one = trainer(network, device, inconsistency=True, precision="bf16", **size)
-        batch = _batch(clips, device, size)
-        one.seconds(batch, 2)
-        with mock.patch.object(training, "REPORT_EVERY", 10**6):
-            few, many = (_waits(one, batch, count) for count in (steps, 2 * steps))
+        trainer = make_trainer(network, device, size, inconsistency=True, precision="bf16")
+        batch = loaded_clips(clips, size, device)
+        trainer.seconds(batch, 2)
+        with mock.patch.object(loop, "REPORT_EVERY", 10**6):
+            few, many = (_waits(trainer, batch, count) for count in (steps, 2 * steps))
         more = {place: (many[place] - few[place]) / steps for place in many if many[place] != few[place]}
         note = "; ".join(f"{count:g} x {place}" for place, count in more.items())
         yield Check(f"{network}: host synchronisations in a step", sum(more.values()), 0, note, dict(many))
-        del one
+        del trainer
         release(device)
 
 
-def _waits(one: Trainer, batch: Batch, steps: int) -> Counter[str]:
-    with _recorded_waits(one.device) as places:
-        one.seconds(batch, steps)
+def _waits(trainer: Trainer, batch: ClipBatch, steps: int) -> Counter[str]:
+    with _recorded_waits(trainer.device) as places:
+        trainer.seconds(batch, steps)
     return places
 
 
 @contextmanager
 def _recorded_waits(device: torch.device) -> Iterator[Counter[str]]:
-    """Where in the code the host waits for the device: file, line and what stands there.
+    """Count the places in the code where the host waits for the device: file, line number and text of the line.
 
-    On CUDA torch warns of each; elsewhere the reads of a value are counted, which would be one there.
+    On CUDA torch warns about each. On a CPU, reads of a value are counted, which would be synchronisations on CUDA.
     """
     places: Counter[str] = Counter()
     if device.type != "cuda":
@@ -72,10 +77,10 @@ def _recorded_waits(device: torch.device) -> Iterator[Counter[str]]:
             yield places
         finally:
             torch.cuda.set_sync_debug_mode(before)
-    for one in caught:
-        if "synchronizing CUDA operation" in str(one.message):
-            line = linecache.getline(one.filename, one.lineno).strip()
-            places[f"{Path(one.filename).name}:{one.lineno} {line}"] += 1
+    for warning in caught:
+        if "synchronizing CUDA operation" in str(warning.message):
+            line = linecache.getline(warning.filename, warning.lineno).strip()
+            places[f"{Path(warning.filename).name}:{warning.lineno} {line}"] += 1
 
 
 class _CountReads(TorchDispatchMode):
@@ -91,39 +96,39 @@ class _CountReads(TorchDispatchMode):
 
 def busy_share(
     device: torch.device,
+    size: Size = PUBLISHED,
     *,
     networks: Sequence[str] = NETWORKS,
     precisions: Sequence[Precision] = ("bf16", "float32"),
     batches: Sequence[int] = (32, 256),
     steps: int = 10,
-    **size: int,
 ) -> Iterator[Outcome]:
-    """Share of the time in which the device works, and what the profiler counts of a step.
+    """Share of time in which the device works, and what the profiler counts in a step.
 
-    The device's work is taken from a profiled run, the time from one that is not: profiling slows the host.
+    The work of the device is from a profiled run, the time from a run without the profiler, which slows the host.
     """
     for network in networks:
         for precision in precisions:
-            one = trainer(network, device, inconsistency=True, precision=precision, **size)
+            trainer = make_trainer(network, device, size, inconsistency=True, precision=precision)
             for clips in batches:
-                batch = _batch(clips, device, size)
-                one.seconds(batch, 3)
-                wall = one.seconds(batch, steps)
-                events = _profiled(one, batch, steps)
+                batch = loaded_clips(clips, size, device)
+                trainer.seconds(batch, 3)
+                wall = trainer.seconds(batch, steps)
+                events = _profiled(trainer, batch, steps)
                 if not _work(events, device):
                     raise RuntimeError("the profiler recorded no work of the device")
                 yield Measurement(
                     f"{network}, {precision}, batch {clips}", figures_of(events, device, wall=wall, steps=steps)
                 )
-            del one
+            del trainer
             release(device)
 
 
-def _profiled(one: Trainer, batch: Batch, steps: int) -> list[dict]:
-    """The events of some steps, as the profiler's trace has them."""
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if one.device.type == "cuda" else [])]
+def _profiled(trainer: Trainer, batch: ClipBatch, steps: int) -> list[dict]:
+    """The events of some steps in the profiler's trace."""
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if trainer.device.type == "cuda" else [])]
     with profile(activities=activities) as recorded:
-        one.seconds(batch, steps)
+        trainer.seconds(batch, steps)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "trace.json")
         recorded.export_chrome_trace(str(file))
@@ -131,7 +136,7 @@ def _profiled(one: Trainer, batch: Batch, steps: int) -> list[dict]:
 
 
 def figures_of(events: list[dict], device: torch.device, *, wall: float, steps: int) -> dict[str, float | str]:
-    """Busy share, and counts a step. wall: seconds of the same steps without the profiler."""
+    """Busy share, and counts per step. wall: seconds of the same steps without the profiler."""
     work = _work(events, device)
     longest = Counter()
     for event in work:
@@ -141,9 +146,9 @@ def figures_of(events: list[dict], device: torch.device, *, wall: float, steps: 
     to_host = sum(count for name, count in names.items() if "Memcpy DtoH" in name)
     return {
         "busy share": min(1.0, busy / wall),
-        "operations a step": len(work) / steps,
-        "waits a step": sum(names[name] for name in WAITS) / steps,
-        "copies to the host a step": to_host / steps,
+        "operations per step": len(work) / steps,
+        "waits per step": sum(names[name] for name in WAITS) / steps,
+        "copies to the host per step": to_host / steps,
         "longest": ", ".join(f"{name[:60]} {time / busy / 1e6:.0%}" for name, time in longest.most_common(3)),
     }
 
@@ -160,8 +165,3 @@ def covered(spans: list[tuple[float, float]]) -> float:
         total += max(0.0, last - max(first, end))
         end = max(end, last)
     return total
-
-
-def _batch(clips: int, device: torch.device, size: dict[str, int]) -> Batch:
-    batch = random_clips(clips, **{name: value for name, value in size.items() if name != "hidden"})
-    return batch.pin_memory() if device.type == "cuda" else batch

@@ -127,7 +127,7 @@ def test_help_shows_the_options_of_the_chosen_model_and_data_set_with_their_text
     assert "--model.attention" in shown and "--data.columns" in shown
     assert "--model.dropout" not in shown and "--data.fake-methods" not in shown
     words = " ".join(shown.replace("│", " ").split())
-    assert "with learned projections and several heads" in words  # the docstring below the field
+    assert "learned projections and several heads" in words  # the docstring below the field
 
 
 def test_sections_that_a_command_does_not_read_are_accepted_and_not_shown(capsys):

@@ -138,9 +138,8 @@ def test_names_that_a_term_cannot_have(name):
 
 def test_a_weight_of_no_term_is_named_with_the_nearest():
     config = LossConfig(other=(("clasification", 1.0),))
-    with pytest.raises(
-        UserError, match=r"loss.other names the unknown loss term 'clasification': did you mean classification\?"
-    ):
+    message = r"loss.other names the unknown loss term 'clasification': did you mean classification\?"
+    with pytest.raises(UserError, match=message):
         total_loss(LossInputs(LOGITS, None, LABELS, config))
 
 
