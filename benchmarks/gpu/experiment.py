@@ -1,7 +1,7 @@
 """What the GPU check trains: the demo experiment on a cache of its own, small enough to be copied to another machine.
 
-    python -m lipinc demo --out data/demo
-    python preprocess_extract_lips.py --config benchmarks/gpu/experiment.py
+python -m lipinc demo --out data/demo
+python preprocess_extract_lips.py --config benchmarks/gpu/experiment.py
 """
 
 from dataclasses import replace

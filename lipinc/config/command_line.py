@@ -27,7 +27,10 @@ def parse_arguments(kind: type[Plain], argv: Sequence[str], *, prog: str, descri
         prog: command name shown by --help.
         description: description shown by --help.
     """
-    return tyro.cli(with_help(kind), prog=prog, args=argv, config=FLAGS_TAKE_VALUES, description=description.strip())
+    shown = with_help(kind)
+    parsed = tyro.cli(shown, prog=prog, args=argv, config=FLAGS_TAKE_VALUES, description=description.strip())
+    # Instances of a class made at run time cannot be pickled for worker processes.
+    return kind(**{field.name: getattr(parsed, field.name) for field in dataclasses.fields(kind)})
 
 
 def parse_command_line(

@@ -1,4 +1,4 @@
-"""`lipinc.commands.reencode` keeps relative paths, and reports the files that it cannot read."""
+"""`lipinc reencode` keeps relative paths, and reports the files that it cannot read."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from lipinc.errors import UserError
 
 
 def run(*words: object) -> None:
-    reencode.main(list(map(str, words)), "lipinc reencode")
+    reencode.main([str(word) for word in words], "lipinc reencode")
 
 
 def test_paths_are_kept_and_unreadable_files_are_reported(tmp_path, write_video, capsys) -> None:

@@ -35,7 +35,7 @@ def file_of(demo: corpus.CorpusSummary, row: dict[str, str]) -> Path:
 
 def test_the_index_has_the_format_of_fakeavceleb(demo, index):
     text = (demo.root / corpus.INDEX).read_bytes()
-    assert text.count(b"\n") == len(index) + 1 and b"\r" not in text  # the dialect of all tables
+    assert text.count(b"\n") == len(index) + 1 and b"\r" not in text  # our dialect; FakeAVCeleb's own has CRLF
     assert all(all(row.values()) for row in index)
     assert len({(row["path"], row["filename"]) for row in index}) == len(index) == demo.videos
     people = {row["source"] for row in index}

@@ -30,10 +30,10 @@ from tqdm import tqdm
 from lipinc.cache.manifest import OK
 from lipinc.cache.store import Cache
 from lipinc.cache.workers import extract_to_cache
-from lipinc.config import DEFAULT_CHECKPOINT
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.demo.videos import talking_frames
 from lipinc.detection.batch import Settings, classify_video, load
+from lipinc.models.checkpoint import DEFAULT_CHECKPOINT
 from lipinc.video.rejection import Reason
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
 
