@@ -420,6 +420,7 @@ def test_the_command_without_cuda_says_so_in_one_line():
     assert lines == ["error: the GPU check needs a CUDA device, and torch finds none"]
 
 
+@pytest.mark.slow
 def test_the_command_without_a_package_names_it(tmp_path):
     (tmp_path / "tyro.py").write_text("raise ModuleNotFoundError(name='tyro')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -453,6 +454,7 @@ def test_the_plan(config, tmp_path):
     assert {"networks", "inconsistency loss", "resume"} <= blocked and "training" not in blocked
 
 
+@pytest.mark.slow
 def test_the_command_runs_sections_writes_figures_and_prints_the_table_last(config, tmp_path, monkeypatch, capsys):
     """All of the command but the device, which is the CPU here."""
     monkeypatch.setattr(gpu_check, "find_device", lambda: CPU)
