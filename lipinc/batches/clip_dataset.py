@@ -52,16 +52,16 @@ class ClipDataset(Dataset):
         Raises:
             UserError: a clip file is damaged; the message names it.
         """
-        frames = torch.empty((len(draws), *self._shape), dtype=torch.uint8)
-        residue = torch.empty((len(draws), self._shape[0] - 1, *self._shape[1:]), dtype=torch.uint8)
+        frames = np.empty((len(draws), *self._shape), dtype=np.uint8)
+        residue = np.empty((len(draws), self._shape[0] - 1, *self._shape[1:]), dtype=np.uint8)
         for draw, clip_frames, clip_residues in zip(draws, frames, residue, strict=True):
             self._load(draw, clip_frames, clip_residues)
         clips = [draw.clip for draw in draws]
         return ClipBatch(
             labels=torch.from_numpy(self.labels[clips]),
             videos=torch.tensor([self.clips[clip][0] for clip in clips]),
-            frames=frames,
-            residues=residue,
+            frames=torch.from_numpy(frames),
+            residues=torch.from_numpy(residue),
         )
 
     def read_windows(self, video: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -80,15 +80,16 @@ class ClipDataset(Dataset):
         clips = read_clips(self._files[video])
         return [tuple(map(torch.from_numpy, clips.window(number))) for number in range(len(clips.frames))]
 
-    def _load(self, draw: Draw, frames: torch.Tensor, residue: torch.Tensor) -> None:
+    def _load(self, draw: Draw, frames: np.ndarray, residue: np.ndarray) -> None:
         """Load one clip into its slices of a batch."""
         video, window = self.clips[draw.clip]
         file, known = self._files[video], self._offsets.get(video)
         if known is None:
             check_clips(file, self.rows[video])  # only once per file, because it reads the whole file
-        stored = None if self._augmentation is not None else residue.numpy()
-        offsets = self._offsets[video] = read_window(file, window, frames.numpy(), stored, known)
+        stored = residue if self._augmentation is None else None
+        offsets = self._offsets[video] = read_window(file, window, frames, stored, known)
         if self._augmentation is not None:
-            frames.copy_(augment(frames, self._augmentation, np.random.default_rng(draw.seed)))
+            random = np.random.default_rng(draw.seed)
+            frames[:] = augment(torch.from_numpy(frames), self._augmentation, random).numpy()
         if stored is None or offsets.residues is None:
-            residue.numpy()[:] = residues(frames.numpy(), self._residue_mode)
+            residues(frames, self._residue_mode, out=residue)

@@ -168,18 +168,19 @@ def crop_to_common_size(mouths: list[np.ndarray]) -> np.ndarray:
     )
 
 
-def residues(frames: np.ndarray, mode: str) -> np.ndarray:
+def residues(frames: np.ndarray, mode: str, out: np.ndarray | None = None) -> np.ndarray:
     """Differences of consecutive mouths: (..., N, H, W, 3) uint8 -> (..., N - 1, H, W, 3) uint8.
 
     The difference between the last local and the first global frame is included, as published.
 
     Args:
         mode: `wrapped`: (later - earlier) modulo 256; `absolute`: |later - earlier|.
+        out: where the result is written and returned; None: a new array.
     """
     later, earlier = frames[..., 1:, :, :, :], frames[..., :-1, :, :, :]
     if mode == "wrapped":
-        return later - earlier
-    return np.maximum(later, earlier) - np.minimum(later, earlier)
+        return np.subtract(later, earlier, out=out)
+    return np.subtract(np.maximum(later, earlier), np.minimum(later, earlier), out=out)
 
 
 def _apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
