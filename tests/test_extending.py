@@ -57,7 +57,7 @@ def test_the_page_trains_evaluates_and_detects_with_a_model_a_data_set_and_a_los
     without = run(tmp_path, detect.partition(" --plugin")[0])
     assert without.returncode == 2
     assert without.stderr.strip().splitlines()[-1].startswith("error: ")
-    assert "'toy_model.py': give that file by --plugin" in without.stderr and "Traceback" not in without.stderr
+    assert "'toy_model.py': give this file with --plugin" in without.stderr and "Traceback" not in without.stderr
 
 
 def register(text: str) -> None:

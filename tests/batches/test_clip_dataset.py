@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lipinc.batches.clip_dataset import ClipDataset, Draw
-from lipinc.batches.loaders import TrainingSampler, evaluation_loader, training_loader
+from lipinc.batches.loaders import evaluation_loader
 from lipinc.cache.clip_file import read_clips, read_window, write_clips
 from lipinc.cache.manifest import OK
 from lipinc.cache.store import Cache
@@ -50,64 +50,11 @@ def test_residues_fit_the_augmented_frames(tmp_path, mode):
     assert not any(torch.equal(one, other) for one, other in zip(batch.frames, plain, strict=True))
 
 
-def test_batches_do_not_depend_on_the_number_of_loader_processes(config, rows):
-    def load(workers: int) -> list:
-        train = replace(config.train, loader_workers=workers)
-        loader = training_loader(ClipDataset(Cache.of(config), rows, config.augment), train, pin=False)
-        loader.batch_sampler.set_epoch(3)
-        return list(loader)
-
-    for alone, parallel in zip(load(0), load(2), strict=True):
-        for name in ("frames", "residues", "labels", "videos"):
-            assert torch.equal(getattr(alone, name), getattr(parallel, name))
-
-
-def test_balanced_draws_of_few_reals_and_many_fakes():
-    labels = np.array([0] * 5 + [1] * 95)
-    sampler = TrainingSampler(labels, clips=100, balanced=True, seed=0)
-    drawn = np.array([draw.clip for draw in sampler])
-    assert (labels[drawn] == 0).sum() == (labels[drawn] == 1).sum() == 50
-    assert np.bincount(drawn, minlength=100)[:5].tolist() == [10] * 5  # each real equally often
-    assert np.bincount(drawn)[5:].max() == 1  # no fake twice before all have come
-    assert len({draw.seed for draw in sampler}) == 100
-
-
-def test_pseudo_fakes_are_drawn_as_often_as_other_fakes():
-    groups = np.array([0] * 10 + [1] * 5 + [2] * 80)
-    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=81, balanced=True, seed=0)])
-    assert np.bincount(groups[drawn]).tolist() == [41, 20, 20]
-    groups = np.array([0] * 10 + [2] * 80)  # and alone where there are no others
-    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=20, balanced=True, seed=0)])
-    assert np.bincount(groups[drawn], minlength=3).tolist() == [10, 0, 10]
-
-
 def test_groups_follow_labels_and_versions(config, rows):
     forged = [replace(row, record=row.record.forged(0)) for row in rows if row.record.label == 0]
     dataset = ClipDataset(Cache.of(config), [*rows, *forged])
     assert dataset.groups.tolist() == [0, 0, 0, 1, 1, 1] * 4 + [2] * 12
     assert dataset.labels.tolist() == [min(group, 1) for group in dataset.groups]
-
-
-def test_unbalanced_draws_are_a_permutation():
-    sampler = TrainingSampler(np.array([0, 1, 1, 1]), clips=4, balanced=False, seed=0)
-    assert sorted(draw.clip for draw in sampler) == [0, 1, 2, 3]
-
-
-def test_draws_depend_on_seed_and_epoch_alone():
-    def draws(seed: int, epoch: int) -> list[Draw]:
-        sampler = TrainingSampler(np.array([0, 1] * 50), clips=100, balanced=True, seed=seed)
-        sampler.set_epoch(epoch)
-        return list(sampler)
-
-    assert draws(0, 1) == draws(0, 1)
-    assert draws(0, 1) != draws(0, 2)
-    assert draws(0, 1) != draws(1, 1)
-
-
-def test_a_last_batch_of_one_clip_is_dropped(config, rows):
-    train = replace(config.train, batch_size=8, clips_per_epoch=17)
-    sizes = [len(batch.labels) for batch in training_loader(ClipDataset(Cache.of(config), rows), train, pin=False)]
-    assert sizes == [8, 8]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

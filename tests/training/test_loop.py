@@ -8,7 +8,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,16 +16,15 @@ from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
-from lipinc.config import Config, TrainConfig
+from lipinc.config import Config
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
 from lipinc.models.checkpoint import load_checkpoint, load_state, save_state
-from lipinc.models.device import choose_device
 from lipinc.models.registry import build_model
 from lipinc.training import loop as training
 from lipinc.training.loop import best_epoch, fit
-from lipinc.training.optimization import learning_rate, make_optimizer, seed_torch
+from lipinc.training.optimization import seed_torch
 from lipinc.training.run_folder import Run
 from tests.tiny import tiny_config
 
@@ -273,90 +271,6 @@ def test_a_run_whose_files_are_damaged_is_not_continued_by_guessing(config):
 def load_state_of(content: bytes, file: Path) -> dict:
     file.write_bytes(content)
     return load_state(file)
-
-
-def test_results_are_made_whole_and_leftovers_go_when_a_run_is_continued(config):
-    run_training(with_train(config, "left", epochs=2))
-    run = Run(Path(config.output, "left"))
-    whole = (run.folder / "results.csv").read_text()
-    (run.folder / "results.csv").write_text(whole[: len(whole) // 2])
-    (run.folder / "checkpoints" / "best.safetensors.123.tmp").write_bytes(b"half")
-    run_training(with_train(config, "left", epochs=2), resume=True)
-    assert (run.folder / "results.csv").read_text() == whole
-    assert not list(run.folder.rglob("*.tmp"))
-
-
-def test_a_run_is_neither_overwritten_nor_mixed(config):
-    run_training(with_train(config, "mine", epochs=1))
-    with pytest.raises(UserError, match="already contains a run: resume it with --resume auto"):
-        run_training(with_train(config, "mine", epochs=1))
-    with pytest.raises(UserError, match="train.seed was 0 and is 1"):
-        run_training(with_train(config, "mine", epochs=2, seed=1), resume=True)
-    cosine = with_train(config, "cosine", epochs=2, schedule="cosine")
-    run_training(cosine)
-    with pytest.raises(UserError, match="train.epochs was 2 and is 3"):
-        run_training(with_train(cosine, "cosine", epochs=3), resume=True)
-
-
-def test_a_run_is_not_continued_on_other_people(config):
-    make_split = Path(config.output).parent / "split.csv"
-
-    def write(test_person: int) -> None:
-        names = {0: "validation", test_person: "test"}
-        lines = [f"id{person:02d},{names.get(person, 'train')}" for person in range(10)]
-        make_split.write_text("identity,split\n" + "\n".join(lines) + "\n")
-
-    write(test_person=5)
-    config = replace(config, split=replace(config.split, file=str(make_split)))
-    run_training(with_train(config, "people", epochs=1))
-    write(test_person=6)
-    with pytest.raises(UserError, match="training people may now be in the test split"):
-        run_training(with_train(config, "people", epochs=2), resume=True)
-
-
-def test_a_finished_run_resumed_trains_no_more(config):
-    first = run_training(with_train(config, "done", epochs=2))
-    before = Run(Path(config.output, "done")).best.read_bytes()
-    assert run_training(with_train(config, "done", epochs=2), resume=True) == first
-    assert Run(Path(config.output, "done")).best.read_bytes() == before
-
-
-def test_the_run_folder_tells_what_was_decided(config):
-    run_training(with_train(config, "folder", epochs=1))
-    folder = Path(config.output, "folder")
-    assert {path.name for path in folder.iterdir()} == {"config.json", "environment.txt", "results.csv", "checkpoints"}
-    assert "torch: " in (folder / "environment.txt").read_text()
-    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.safetensors", "last.pt"}
-
-
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_optimizers_take_their_settings(config, name):
-    settings = TrainConfig(optimizer=name, learning_rate=0.5, adam_epsilon=0.25, weight_decay=0.125)
-    optimizer = make_optimizer(torch.nn.Linear(2, 2), settings)
-    group = optimizer.param_groups[0]
-    assert (group["lr"], group["eps"]) == (0.5, 0.25)
-    assert group["weight_decay"] == (0.125 if name == "adamw" else 0)
-
-
-def test_learning_rate_schedule():
-    constant = TrainConfig(learning_rate=1.0)
-    assert learning_rate(constant, 12345, 10) == 1.0
-    cosine = TrainConfig(learning_rate=1.0, schedule="cosine", epochs=4, warmup=1)
-    rates = [learning_rate(cosine, step, 10) for step in range(40)]
-    np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
-    assert rates[10] == 1.0
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
-    assert rates[25] == pytest.approx(0.5)
-    assert 0 < rates[-1] < 0.01
-
-
-def test_asking_for_cuda_where_there_is_none():
-    if torch.cuda.is_available():
-        assert choose_device("cuda").type == "cuda"
-    else:
-        with pytest.raises(UserError, match="no CUDA device"):
-            choose_device("cuda")
-    assert choose_device("cpu").type == "cpu"
 
 
 @pytest.mark.slow

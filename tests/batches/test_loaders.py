@@ -1,0 +1,76 @@
+"""Loaders: which clips an epoch draws, and that batches depend on nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lipinc.batches.clip_dataset import ClipDataset, Draw
+from lipinc.batches.loaders import TrainingSampler, training_loader
+from lipinc.cache.store import Cache
+from lipinc.demo.synthetic_cache import make_cache
+from tests.tiny import tiny_config
+
+
+@pytest.fixture
+def config(tmp_path):
+    return tiny_config(tmp_path)
+
+
+@pytest.fixture
+def rows(config):
+    return make_cache(config, people=4)
+
+
+def test_batches_do_not_depend_on_the_number_of_loader_processes(config, rows):
+    def load(workers: int) -> list:
+        train = replace(config.train, loader_workers=workers)
+        loader = training_loader(ClipDataset(Cache.of(config), rows, config.augment), train, pin=False)
+        loader.batch_sampler.set_epoch(3)
+        return list(loader)
+
+    for alone, parallel in zip(load(0), load(2), strict=True):
+        for name in ("frames", "residues", "labels", "videos"):
+            assert torch.equal(getattr(alone, name), getattr(parallel, name))
+
+
+def test_balanced_draws_of_few_reals_and_many_fakes():
+    labels = np.array([0] * 5 + [1] * 95)
+    sampler = TrainingSampler(labels, clips=100, balanced=True, seed=0)
+    drawn = np.array([draw.clip for draw in sampler])
+    assert (labels[drawn] == 0).sum() == (labels[drawn] == 1).sum() == 50
+    assert np.bincount(drawn, minlength=100)[:5].tolist() == [10] * 5  # each real equally often
+    assert np.bincount(drawn)[5:].max() == 1  # no fake twice before all have come
+    assert len({draw.seed for draw in sampler}) == 100
+
+
+def test_pseudo_fakes_are_drawn_as_often_as_other_fakes():
+    groups = np.array([0] * 10 + [1] * 5 + [2] * 80)
+    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=81, balanced=True, seed=0)])
+    assert np.bincount(groups[drawn]).tolist() == [41, 20, 20]
+    groups = np.array([0] * 10 + [2] * 80)  # and alone where there are no others
+    drawn = np.array([draw.clip for draw in TrainingSampler(groups, clips=20, balanced=True, seed=0)])
+    assert np.bincount(groups[drawn], minlength=3).tolist() == [10, 0, 10]
+
+
+def test_unbalanced_draws_are_a_permutation():
+    sampler = TrainingSampler(np.array([0, 1, 1, 1]), clips=4, balanced=False, seed=0)
+    assert sorted(draw.clip for draw in sampler) == [0, 1, 2, 3]
+
+
+def test_draws_depend_on_seed_and_epoch_alone():
+    def draws(seed: int, epoch: int) -> list[Draw]:
+        sampler = TrainingSampler(np.array([0, 1] * 50), clips=100, balanced=True, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert draws(0, 1) == draws(0, 1)
+    assert draws(0, 1) != draws(0, 2)
+    assert draws(0, 1) != draws(1, 1)
+
+
+def test_a_last_batch_of_one_clip_is_dropped(config, rows):
+    train = replace(config.train, batch_size=8, clips_per_epoch=17)
+    sizes = [len(batch.labels) for batch in training_loader(ClipDataset(Cache.of(config), rows), train, pin=False)]
+    assert sizes == [8, 8]
