@@ -78,7 +78,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     rows, recipes = [], []
     for job, result in zip(jobs, made, strict=True):
         if isinstance(result, str):
-            print(f"left out, unreadable: {job.key}: {result}")
+            print(f"skipped, unreadable: {job.key}: {result}")
             continue
         rows.append(_row(job, "real", "A", job.file("A")))
         for number, recipe in enumerate(result):
