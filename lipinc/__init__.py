@@ -6,6 +6,14 @@
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lipinc.config import Config
+    from lipinc.detection.detector import Detector, detect
+    from lipinc.detection.verdict import Verdict
+    from lipinc.models import build_model
+    from lipinc.models.checkpoint import load_checkpoint
 
 __version__ = "0.2.0"
 
@@ -17,7 +25,7 @@ _MODULES = {
     "detect": "lipinc.detection.detector",
     "load_checkpoint": "lipinc.models.checkpoint",
 }
-__all__ = ["__version__", *_MODULES]
+__all__ = ["Config", "Detector", "Verdict", "__version__", "build_model", "detect", "load_checkpoint"]
 
 
 def __getattr__(name):

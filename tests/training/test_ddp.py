@@ -112,7 +112,8 @@ def test_the_losses_of_several_processes_are_those_of_one_and_either_goes_on_wit
     """The last batch of an epoch, of five clips, falls to two processes unevenly."""
 
     def named(name: str, epochs: int = 3) -> Config:
-        return with_train(config, name, epochs=epochs, clips_per_epoch=37, select="last")
+        # With an epsilon of 1e-8, Adam makes whole steps of gradients that are rounding errors, whose sign is chance.
+        return with_train(config, name, epochs=epochs, clips_per_epoch=37, select="last", adam_epsilon=1e-4)
 
     one = curve(run_training(named("one")))
     two, other = in_processes(2, run_training, named("two"))
