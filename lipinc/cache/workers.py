@@ -233,5 +233,5 @@ def _cluster(scheduler: str) -> Iterator[Workers]:
         try:
             client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)
         except TimeoutError as error:
-            raise UserError(f"{scheduler} has no workers; start some, see docs/cluster.md") from error
+            raise UserError(f"{scheduler} has no workers; start some, see docs/guide.md") from error
         yield Workers(client.get_executor(pure=False), sum(client.nthreads().values()), lost_errors=(KilledWorker,))

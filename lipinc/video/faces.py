@@ -156,7 +156,7 @@ def _track(
                 if pose is None:
                     continue
                 if config.cut == "native":
-                    # From the frame at full size: half as many pixels carry much less evidence (docs/experiments.md).
+                    # From the frame at full size: half as many pixels carry much less evidence (docs/results.md).
                     mouth = crop_native(frame.image, lips * (frame.image.shape[1] // image.shape[1]), config.margin)
                 else:
                     mouth = crop_mouth(image, pose)
