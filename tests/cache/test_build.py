@@ -235,6 +235,7 @@ def _fail_on_bob(record, video, file, mouth, sampling, settings, **options):
 _extract_to_cache = workers.extract_to_cache
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_its_video_alone(videos, built, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "extract_to_cache", _die_on_bob)
     config = config_of(videos, tmp_path / "cache")

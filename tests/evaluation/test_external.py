@@ -88,6 +88,7 @@ def test_people_not_trained_on_are_evaluated_under_each_condition(config, videos
         assert (row["pair"] != "" and row["pair"] + condition in keys) == (row["label"] == "1")
 
 
+@pytest.mark.slow
 def test_folds_are_pooled(config, videos, tmp_path, capsys) -> None:
     people = ("ann", "bob", "cid")
     folds = [
