@@ -25,6 +25,7 @@ from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 
 DEFAULT_CHECKPOINT = "noise_features"
+"""As in lipinc/models/checkpoint.py, which imports torch; --help and a wrong flag must not wait for that."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class Arguments:
     """Files, folders or quoted glob patterns."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A checkpoint file, or the name of a shipped checkpoint: noise_features, lipinc_v2."""
-    plugin: tuple[Path, ...] = ()
+    plugin: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...")] = ()
     """Python files that define the model of the checkpoint, if it is a plug-in."""
-    json: Path | None = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """JSON file for all results, including the scores of all windows."""
-    csv: Path | None = None
+    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """CSV file with one row per video."""
-    report: Path | None = None
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder for an HTML page per video and an index.html."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     face: str = "largest"

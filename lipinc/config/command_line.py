@@ -30,7 +30,7 @@ def parse_arguments(kind: type[Plain], argv: Sequence[str], *, prog: str, descri
     shown = with_help(kind)
     parsed = tyro.cli(shown, prog=prog, args=argv, config=FLAGS_TAKE_VALUES, description=description.strip())
     # Instances of a class made at run time cannot be pickled for worker processes.
-    return kind(**{field.name: getattr(parsed, field.name) for field in dataclasses.fields(kind)})
+    return _converted(parsed, kind)
 
 
 def parse_command_line(
@@ -78,13 +78,12 @@ def parse_command_line(
     )
     for name, value in values.items():
         if dataclasses.is_dataclass(value):
-            section = getattr(parsed, name)
-            values[name] = type(value)(**{f.name: getattr(section, f.name) for f in dataclasses.fields(value)})
+            values[name] = _converted(getattr(parsed, name), type(value))
         elif name != "model":
             values[name] = getattr(parsed, name)
     if with_model:
-        options = {f.name: getattr(parsed.model, f.name) for f in dataclasses.fields(values["model"].options)}
-        values["model"] = ModelConfig(values["model"].name, **options)
+        options = _converted(parsed.model, type(values["model"].options))
+        values["model"] = ModelConfig(values["model"].name, **vars(options))
     own = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(kind) if f.name not in values}
     arguments = kind(**values, **own)
     arguments.check(with_model=with_model)
@@ -104,7 +103,7 @@ def _parser(kind: type, values: dict[str, Any], shown: Sequence[str], with_model
             section, value = _with_choice(with_help(type(value)), value, "kind", DATASETS, value.kind)
         elif dataclasses.is_dataclass(value):
             section = with_help(type(value))
-            value = section(**{f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+            value = _converted(value, section)
         else:
             section = Annotated[str, tyro.conf.arg(help=field_docs(Config)[name])]
         section = section if name in shown else tyro.conf.Suppress[section]
@@ -114,7 +113,7 @@ def _parser(kind: type, values: dict[str, Any], shown: Sequence[str], with_model
 
 def experiment(arguments: Config) -> Config:
     """Return the config part of a command's arguments, without the command's own fields."""
-    return Config(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Config)})
+    return _converted(arguments, Config)
 
 
 def _take_config_file(argv: list[str]) -> tuple[str, list[str]]:
@@ -142,8 +141,7 @@ def _flag_value(flag: str, argv: Sequence[str], default: str) -> str:
 def _with_kind(data: DataConfig, kind: str) -> DataConfig:
     """Switch to another data set, keeping the options that both have."""
     dataset = DATASETS.get(kind)
-    shared = {field.name for field in dataclasses.fields(dataset)} & {field.name for field in dataclasses.fields(data)}
-    return data if type(data) is dataset else dataset(**{name: getattr(data, name) for name in shared})
+    return data if type(data) is dataset else _converted(data, dataset)
 
 
 def _with_name(model: ModelConfig, name: str) -> ModelConfig:
@@ -162,4 +160,10 @@ def _with_choice(kind: type, options: Any, choice: str, registry: Registry, chos
     kind = dataclasses.make_dataclass(
         kind.__name__, fields, bases=(kind,), frozen=True, namespace={"__doc__": kind.__doc__}
     )
-    return kind, kind(**{f.name: getattr(options, f.name) for f in dataclasses.fields(options)})
+    return kind, _converted(options, kind)
+
+
+def _converted(settings: Any, kind: type[Plain]) -> Plain:
+    """Copy the fields that a dataclass instance shares with another dataclass; the other fields get their defaults."""
+    names = {field.name for field in dataclasses.fields(settings)} & {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: getattr(settings, name) for name in names})

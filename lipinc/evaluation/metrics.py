@@ -212,18 +212,30 @@ def break_down(
         area = _intervals(chosen, {"auc": auc}, bootstrap, seed)["auc"]
         labels, scores = chosen.label, chosen.score
         values = {name: metric(labels, scores) for name, metric in _metrics(chosen, threshold).items()}
-        rows.append(
-            {
-                "group": group,
-                "real": int(np.sum(labels == 0)),
-                "fake": int(np.sum(labels == 1)),
-                "within_pairs": float("nan"),  # default for groups without pairs
-                **values,
-                "auc_low": area.low,
-                "auc_high": area.high,
-            }
-        )
+        rows.append(group_row(group, chosen, values, area))
     return rows
+
+
+def group_row(
+    group: str, predictions: Predictions, values: dict[str, float], area: Interval
+) -> dict[str, str | int | float]:
+    """Return one row of a break-down.
+
+    Args:
+        group: its name.
+        predictions: its videos.
+        values: its metrics, as `compute_metrics` names them.
+        area: its AUC with the interval.
+    """
+    return {
+        "group": group,
+        "real": int(np.sum(predictions.label == 0)),
+        "fake": int(np.sum(predictions.label == 1)),
+        "within_pairs": float("nan"),  # default for groups without pairs
+        **values,
+        "auc_low": area.low,
+        "auc_high": area.high,
+    }
 
 
 def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[..., float]]:

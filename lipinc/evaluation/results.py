@@ -15,7 +15,7 @@ from lipinc.cache.store import Cache
 from lipinc.config import Config, EvaluateConfig
 from lipinc.datasets.records import GROUP_COLUMNS
 from lipinc.evaluation import plots
-from lipinc.evaluation.metrics import Interval, break_down, compute_metrics
+from lipinc.evaluation.metrics import Interval, break_down, compute_metrics, group_row
 from lipinc.evaluation.predictions import Predictions
 from lipinc.evaluation.scoring import predict
 from lipinc.evaluation.tables import break_down_table, metrics_json, metrics_table
@@ -86,26 +86,16 @@ def evaluate_predictions(predictions: Predictions, calibration: Calibration, con
     if len(order) == 1:
         break_downs = {by: break_down(predictions, by=by, **options) for by in GROUP_COLUMNS}
     else:
-        rows = [_condition_row(condition, parts[condition], conditions[condition]) for condition in order]
+        rows = [
+            group_row(condition, parts[condition], {name: one.value for name, one in metrics.items()}, metrics["auc"])
+            for condition, metrics in conditions.items()
+        ]
         break_downs = {"condition": rows}
         for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
             break_downs |= {
                 f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS
             }
     return Evaluation(predictions, calibration, conditions, break_downs)
-
-
-def _condition_row(condition: str, part: Predictions, metrics: dict[str, Interval]) -> dict[str, Any]:
-    """Return the metrics under a condition as a row of a break-down."""
-    return {
-        "group": condition,
-        "real": int(np.sum(part.label == 0)),
-        "fake": int(np.sum(part.label == 1)),
-        "within_pairs": float("nan"),  # default without pairs
-        **{name: interval.value for name, interval in metrics.items()},
-        "auc_low": metrics["auc"].low,
-        "auc_high": metrics["auc"].high,
-    }
 
 
 def pool(results: list[Evaluation]) -> Predictions:
@@ -127,7 +117,6 @@ def write_evaluation(result: Evaluation, folder: Path, *, title: str, about: dic
         about: additional fields of metrics.json.
     """
     plot_folder = folder / "plots"
-    plot_folder.mkdir(parents=True, exist_ok=True)
     threshold, temperature = result.calibration.threshold, result.calibration.temperature
     values = {
         **about,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lipinc.commands import release
+from lipinc.commands import detect, release
 from lipinc.config import to_json
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
@@ -59,4 +59,5 @@ def test_the_shipped_checkpoints_are_small_calibrated_and_have_their_model_card(
 
 
 def test_the_default_checkpoint_is_shipped():
+    assert DEFAULT_CHECKPOINT.stem == detect.DEFAULT_CHECKPOINT
     assert DEFAULT_CHECKPOINT.is_file()
