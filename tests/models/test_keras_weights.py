@@ -276,6 +276,7 @@ def test_v1_answers_as_the_original(tmp_path, capsys):
     check_checkpoint(out, 1, layers, tolerance=1e-4)
 
 
+@pytest.mark.slow
 def test_v2_answers_as_the_original_from_the_command_line(file_v2, layers_v2, tmp_path):
     out = tmp_path / "new folder" / "v2.safetensors"
     command = [sys.executable, "-m", "lipinc", "convert", str(file_v2), "--out", str(out)]
