@@ -67,17 +67,20 @@ def read_clips(file: Path) -> Clips:
             if "residues" not in arrays:
                 arrays["residues"] = residues(arrays["frames"], metadata["mouth"]["residue"])
         summary = metadata["summary"]
-        return Clips(**arrays, video_frames=summary["frames"], face_frames=summary["face_frames"])
+        counts = {"video_frames": summary["frames"], "face_frames": summary["face_frames"]}
+        return Clips(**arrays, **counts, repeats=summary["repeats"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _damaged_error(file, error) from error
 
 
 def clips_summary(clips: Clips, size: int) -> dict[str, int]:
-    """Return the manifest values of a video with clips: size, frames, face_frames, windows, nearest_windows."""
+    """Return the manifest values of a video with clips: size, frames, face_frames, repeats, windows,
+    nearest_windows."""
     return {
         "size": size,
         "frames": clips.video_frames,
         "face_frames": clips.face_frames,
+        "repeats": clips.repeats,
         "windows": len(clips.frames),
         "nearest_windows": int(clips.nearest.sum()),
     }

@@ -28,6 +28,8 @@ class ManifestRow:
     """Number of decoded frames."""
     face_frames: int = 0
     """Number of frames with a usable mouth."""
+    repeats: int = 0
+    """Number of decoded frames that repeat the picture before them and were left out."""
     windows: int = 0
     """Number of windows, K."""
     nearest_windows: int = 0

@@ -175,7 +175,8 @@ def extract_to_cache(
         if _size(video) != size:  # otherwise a partial read would count as the whole video
             return ManifestRow(record, Reason.MISSING.value, "it disappeared or changed while it was read", size)
         if isinstance(clips, Rejection):
-            return ManifestRow(record, clips.reason.value, clips.detail, size, clips.frames, clips.face_frames)
+            counts = (clips.frames, clips.face_frames, clips.repeats)
+            return ManifestRow(record, clips.reason.value, clips.detail, size, *counts)
         summary = write_clips(file, clips, settings, record.key, size, with_residues=with_residues)
         return ManifestRow(record, OK, **summary)
     except Exception as error:

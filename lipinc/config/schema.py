@@ -68,6 +68,9 @@ class MouthConfig:
     refine_landmarks: bool = True
     """Use MediaPipe's attention mesh: more accurate lips for 10 to 40 % more time per frame. Kept: the plain mesh is
     faster on very large data sets."""
+    repeats: Literal["skip", "keep"] = "skip"
+    """skip: frames that repeat the picture before them, exactly or but for the noise of a codec, do not count
+    (lipinc/video/repeats.py). keep (published): every decoded frame is a new picture."""
     cut: Literal["aligned", "native"] = "aligned"
     """aligned (published): the face is rotated upright by the eyes, and the mouth is scaled to height x width. native:
     the original pixels in a box around the lips, never resampled; the box has one size per window. Interpolation blurs
@@ -113,6 +116,10 @@ class SamplingConfig:
     min_openness: float = 0.01
     """Minimum height of the lip opening for an open mouth, as a fraction of the face height (published). Kept: for
     ablations of the papers' sampling rule."""
+    min_movement: Annotated[float, Range(0)] = 0.015
+    """Minimum movement of the lips in a video: the range of the lip opening, without its lowest and highest 5 %, as a
+    fraction of the face height. A mouth that moves less does not speak: a photograph, even if it is shaken or zoomed.
+    Published: 0."""
     tolerance: Annotated[int, Range(0)] = 3
     """Maximum difference of each pose ratio between a global frame and the last local frame, in whole percent
     (published). Kept: for ablations of the papers' sampling rule."""

@@ -127,4 +127,5 @@ def _clips(random: np.random.Generator, frames: np.ndarray, config: Config) -> C
         faces=np.zeros(windows, dtype=np.int32),
         video_frames=100,
         face_frames=100,
+        repeats=0,
     )

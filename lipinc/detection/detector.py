@@ -125,7 +125,7 @@ class Detector:
 
     def _assess_face(self, sampled: SampledFace, video: TrackedVideo, evidence: bool) -> FaceVerdict:
         face, windows = sampled.face, sampled.windows
-        coverage = len(face.frame_ids) / video.frames
+        coverage = len(face.frame_ids) / video.pictures
         if isinstance(windows, Rejection):
             return FaceVerdict(sampled.rank, face.thumbnail, _no_verdict(windows, coverage), (), ())
         scores = np.concatenate([self._score(frames, residue) for frames, residue in self._clips(sampled, windows)])
@@ -185,7 +185,8 @@ class Detector:
         return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
 
     def _reject(self, path: Path, rejection: Rejection, digest: str = "", duration: float = 0.0) -> Verdict:
-        coverage = rejection.face_frames / rejection.frames if rejection.frames else 0.0
+        pictures = rejection.frames - rejection.repeats
+        coverage = rejection.face_frames / pictures if pictures else 0.0
         assessment = _no_verdict(rejection, coverage)
         return Verdict(str(path), digest, rejection.frames, duration, assessment, (), self._source)
 

@@ -11,7 +11,10 @@ from lipinc.video.faces import Face, TrackedVideo, track_faces
 from lipinc.video.mouth import residues
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.sampling import Window, sample_windows
+from lipinc.video.sampling import Window, lip_movement, sample_windows
+
+STILL = 0.1
+"""A video of which at most this fraction of the frames show a new picture is a still picture."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Clips:
     """Number of decoded frames."""
     face_frames: int
     """Number of these frames with a usable mouth of the requested face (of the largest one, if several)."""
+    repeats: int
+    """Number of these frames that repeat the picture before them."""
 
     def window(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Frames (N, h, w, 3) and residues (N - 1, h, w, 3) of one window, at its own size."""
@@ -91,14 +96,31 @@ def extract(
 def sample_faces(video: TrackedVideo, mouth: MouthConfig, sampling: SamplingConfig) -> list[SampledFace] | Rejection:
     """Sample the windows of each face requested by `mouth.face`. Returns a Rejection if the video has no such face."""
     frames = "1 frame" if video.frames == 1 else f"{video.frames} frames"
-    if video.frames < sampling.min_frames:
-        return Rejection(Reason.TOO_SHORT, f"{frames}, {sampling.min_frames} are needed", video.frames)
+    if video.repeats:
+        frames += f" ({video.repeats} of them repeat the one before)"
+    counts = {"frames": video.frames, "repeats": video.repeats}
+    if video.pictures <= STILL * video.frames and video.frames >= sampling.min_frames:
+        return Rejection(Reason.NO_MOVEMENT, f"{frames}: nothing moves", **counts)
+    if video.pictures < sampling.min_frames:
+        return Rejection(Reason.TOO_SHORT, f"{frames}, {sampling.min_frames} are needed", **counts)
     ranks = {"largest": [0], "all": list(range(mouth.max_faces))}.get(mouth.face) or [int(mouth.face)]
     requested = [(rank, video.faces[rank]) for rank in ranks if rank < len(video.faces)]
     if not requested:
         wanted = "" if ranks[0] == 0 else f", face {ranks[0]} was requested"
-        return Rejection(Reason.NO_FACE, f"{len(video.faces)} faces in {frames}{wanted}", video.frames)
-    return [SampledFace(rank, face, sample_windows(face.frame_ids, face.ratios, sampling)) for rank, face in requested]
+        return Rejection(Reason.NO_FACE, f"{len(video.faces)} faces in {frames}{wanted}", **counts)
+    return [SampledFace(rank, face, _sample_face(face, sampling)) for rank, face in requested]
+
+
+def _sample_face(face: Face, sampling: SamplingConfig) -> list[Window] | Rejection:
+    shown = len(face.pictures)
+    if shown < sampling.min_frames <= shown + face.repeats:
+        detail = f"the face is in {shown + face.repeats} frames, but its mouth moves in {shown} of them only"
+        return Rejection(Reason.NO_MOVEMENT, detail)
+    windows = sample_windows(face.pictures, face.ratios, sampling)
+    if isinstance(windows, list) and (moved := lip_movement(face.ratios)) < sampling.min_movement:
+        detail = f"the lips move by {moved:.1%} of the face height, {sampling.min_movement:.1%} are needed"
+        return Rejection(Reason.NO_MOVEMENT, detail)
+    return windows
 
 
 def _crop_clips(video: TrackedVideo, sampled: list[SampledFace], mouth: MouthConfig) -> Clips | Rejection:
@@ -106,7 +128,7 @@ def _crop_clips(video: TrackedVideo, sampled: list[SampledFace], mouth: MouthCon
     chosen = [(one, window) for one in sampled if not isinstance(one.windows, Rejection) for window in one.windows]
     if not chosen:
         rejection = sampled[0].windows
-        return Rejection(rejection.reason, rejection.detail, video.frames, face_frames)
+        return Rejection(rejection.reason, rejection.detail, video.frames, face_frames, video.repeats)
     frames, sizes = _pad_to_common_size([one.face.mouths(window.positions, mouth) for one, window in chosen])
     return Clips(
         frames=frames,
@@ -119,6 +141,7 @@ def _crop_clips(video: TrackedVideo, sampled: list[SampledFace], mouth: MouthCon
         faces=np.array([one.rank for one, _ in chosen], dtype=np.int32),
         video_frames=video.frames,
         face_frames=face_frames,
+        repeats=video.repeats,
     )
 
 

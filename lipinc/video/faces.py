@@ -4,15 +4,16 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 
 from lipinc.config import MouthConfig
+from lipinc.video.face_finding import FaceFinder
 from lipinc.video.face_tracking import FaceTracks
-from lipinc.video.landmarks import FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
+from lipinc.video.landmarks import lip_outline, quiet_native_logs, to_68
 from lipinc.video.mouth import (
     POSE_RATIOS,
     crop_mouth,
@@ -23,10 +24,12 @@ from lipinc.video.mouth import (
     resize_mouth,
 )
 from lipinc.video.reader import downscale, read_frames
+from lipinc.video.repeats import RepeatFilter
+from lipinc.video.upright import TurnVote, turn
 
-FACE_COUNT_INTERVAL = 12
-"""Frames between two checks for additional faces: about half a second. Tracking several faces doubles the cost of a
-frame, so it is done only if there are several."""
+CHECK_INTERVAL = 12
+"""Pictures between two checks for additional faces and for faces on their head: about half a second. Tracking several
+faces doubles the cost of a frame, so it is done only if there are several."""
 MAX_MOUTH_BYTES_IN_MEMORY = 16 << 20
 """Above this, the mouths of a video go to a temporary file."""
 THUMBNAIL_SIDE = 96
@@ -35,6 +38,7 @@ THUMBNAIL_SIDE = 96
 _OBSERVATION = np.dtype(
     [
         ("frame", "i8"),
+        ("picture", "i8"),
         ("time", "f8"),
         ("ratios", "f8", len(POSE_RATIOS)),
         ("offset", "i8"),  # of the mouth's pixels in the temporary file
@@ -50,13 +54,21 @@ class Face:
 
     thumbnail: np.ndarray
     """(H, W, 3) uint8 BGR: the face in the first frame with a usable mouth."""
+    repeats: int
+    """Number of frames that show its mouth as in the frame before, although something else moves."""
     _observations: np.ndarray
     _mouth_file: BinaryIO
 
     @property
     def frame_ids(self) -> np.ndarray:
-        """(F,) int64: indices of the frames that show its mouth, from 0."""
+        """(F,) int64: indices in the file of the frames that show its mouth, from 0."""
         return self._observations["frame"]
+
+    @property
+    def pictures(self) -> np.ndarray:
+        """(F,) int64, increasing: numbers of the pictures that these frames show, from 0. Two frames show adjacent
+        pictures if their numbers are adjacent, although repeats of the first one may lie between them."""
+        return self._observations["picture"]
 
     @property
     def times(self) -> np.ndarray:
@@ -95,10 +107,19 @@ class TrackedVideo:
 
     frames: int
     """Number of decoded frames."""
+    repeats: int
+    """Number of these frames that repeat the picture before them (video/repeats.py). No face is searched in them."""
+    turned: int
+    """Degrees by which the pictures were turned counter-clockwise to stand faces upright: 0, 90, 180 or 270."""
     duration: float
     """Presentation time of the last frame, in s."""
     faces: list[Face]
     """Sorted by area summed over the video, largest first."""
+
+    @property
+    def pictures(self) -> int:
+        """Number of frames that show a new picture."""
+        return self.frames - self.repeats
 
 
 @contextmanager
@@ -108,7 +129,7 @@ def track_faces(
     """Decode a video once and track its faces. The result depends only on the arguments and the content of the file.
 
     Frames are streamed and mouths go to a temporary file: memory does not grow with the length of the video, except
-    for some 64 bytes per face and frame.
+    for some 72 bytes per face and frame.
 
     Args:
         perturb: Changes each frame, given its index and image, before face detection.
@@ -117,13 +138,21 @@ def track_faces(
         reader.Unreadable: no frame of the file can be decoded.
     """
     with tempfile.SpooledTemporaryFile(MAX_MOUTH_BYTES_IN_MEMORY) as mouth_file:
-        video = None
         with quiet_native_logs():
-            if config.face == "largest":
-                video = _track(path, config, mouth_file, perturb, several=False)
-            if video is None:
-                video = _track(path, config, mouth_file, perturb, several=True)
-        yield video
+            result = _Plan(several=config.face != "largest")
+            while isinstance(result, _Plan):
+                result = _track(path, config, mouth_file, perturb, result)
+        yield result
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a video is tracked. What its first pictures show may call for another plan."""
+
+    several: bool
+    """Track up to mouth.max_faces faces instead of one, which takes twice as long."""
+    quarter_turns: int | None = None
+    """Quarter turns, counter-clockwise, that stand the faces upright; None: to be found out."""
 
 
 def _track(
@@ -131,25 +160,30 @@ def _track(
     config: MouthConfig,
     mouth_file: BinaryIO,
     perturb: Callable[[int, np.ndarray], np.ndarray] | None,
-    *,
-    several: bool,
-) -> TrackedVideo | None:
-    """Track up to config.max_faces faces if `several`; otherwise one, and return None once a second face appears."""
-    tracks = FaceTracks()
-    frames, duration = 0, 0.0
+    plan: _Plan,
+) -> TrackedVideo | _Plan:
+    """Track the faces of a video by a plan. Returns a better plan as soon as the pictures call for one."""
+    tracks, repeats, vote = FaceTracks(), RepeatFilter(), TurnVote()
+    frames, pictures, duration = 0, 0, 0.0
     mouth_file.seek(0)
-    with (
-        FaceMesh(max_faces=config.max_faces if several else 1, refine=config.refine_landmarks) as mesh,
-        FaceCounter() as count_faces,
-    ):
+    with FaceFinder(config, several=plan.several) as finder:
         for frame in read_frames(path, perturb=perturb):
-            image = downscale(frame.image, config.working_width)
-            if not several and frame.index % FACE_COUNT_INTERVAL == 0 and count_faces(image) > 1:
-                return None
+            original = turn(frame.image, plan.quarter_turns or 0)
+            image = downscale(original, config.working_width)
             frames, duration = frames + 1, frame.time
-            faces = mesh(image)
+            if config.repeats == "skip" and repeats.is_repeat(image):
+                continue
+            number, pictures = pictures, pictures + 1
+            faces = finder(original, image)
+            if number % CHECK_INTERVAL == 0:
+                if not plan.several and finder.count_faces(original, image) > 1:
+                    return replace(plan, several=True)
+                if plan.quarter_turns is None and not vote.is_decided:
+                    vote.add(finder.scores_of_turns(original, image), faces)
+                    if vote.quarter_turns:
+                        return replace(plan, quarter_turns=vote.quarter_turns)
             boxes = np.array([np.concatenate([face.min(axis=0), face.max(axis=0)]) for face in faces])
-            for face, box, track in zip(faces, boxes, tracks.assign(frame.index, boxes), strict=True):
+            for face, box, track in zip(faces, boxes, tracks.assign(number, boxes), strict=True):
                 face = face.astype(np.float64)
                 lips = lip_outline(face)
                 pose = estimate_pose(to_68(face), lips, config) if is_inside_image(lips, image) else None
@@ -157,22 +191,27 @@ def _track(
                     continue
                 if config.cut == "native":
                     # From the frame at full size: half as many pixels carry much less evidence (docs/results.md).
-                    mouth = crop_native(frame.image, lips * (frame.image.shape[1] // image.shape[1]), config.margin)
+                    mouth = crop_native(original, lips * (original.shape[1] // image.shape[1]), config.margin)
                 else:
                     mouth = crop_mouth(image, pose)
                 if mouth is None:
                     continue
                 if track.thumbnail is None:
                     track.thumbnail = _thumbnail(image, box)
-                observation = (frame.index, frame.time, pose.ratios, mouth_file.tell(), *mouth.shape[:2])
+                picture = number
+                if config.repeats == "skip":
+                    picture = track.mouth_pictures.number(number, frame.time, image, lips)
+                    if picture is None:
+                        continue
+                observation = (frame.index, picture, frame.time, pose.ratios, mouth_file.tell(), *mouth.shape[:2])
                 track.observations += np.array(observation, dtype=_OBSERVATION).tobytes()
                 mouth_file.write(mouth.tobytes())
-    faces = [
-        Face(track.thumbnail, np.frombuffer(track.observations, dtype=_OBSERVATION), mouth_file)
-        for track in tracks.sorted_by_area()
-        if track.thumbnail is not None
-    ]
-    return TrackedVideo(frames, duration, faces)
+    found = []
+    for track in tracks.sorted_by_area():
+        if track.observations:
+            observations = np.frombuffer(track.observations, dtype=_OBSERVATION)
+            found.append(Face(track.thumbnail, track.mouth_pictures.repeats, observations, mouth_file))
+    return TrackedVideo(frames, frames - pictures, 90 * (plan.quarter_turns or 0), duration, found)
 
 
 def _thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:

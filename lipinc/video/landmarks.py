@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -107,19 +108,43 @@ class FaceMesh:
         self._mesh.close()
 
 
-class FaceCounter:
-    """Counts the faces of a frame: a cheap check for additional faces, by the detector that FaceMesh starts from."""
+@dataclass(frozen=True)
+class Detection:
+    """A face found by a face detector."""
 
-    def __init__(self) -> None:
+    score: float
+    """0..1, at least 0.5."""
+    box: np.ndarray
+    """(4,) float: left, top, right, bottom in px."""
+
+
+class FaceDetector:
+    """Finds the boxes of the faces of single images: cheaper than FaceMesh, and able to find smaller faces."""
+
+    def __init__(self, *, full_range: bool = False):
+        """
+        Args:
+            full_range: Find faces up to five metres from the camera instead of two. Three times as slow.
+        """
         import mediapipe
 
-        self._detector = mediapipe.solutions.face_detection.FaceDetection(model_selection=0)
+        self._detector = mediapipe.solutions.face_detection.FaceDetection(model_selection=int(full_range))
 
-    def __call__(self, image: np.ndarray) -> int:
-        """The number of faces in an image (H, W, 3) uint8 BGR."""
-        return len(self._detector.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).detections or [])
+    def __call__(self, image: np.ndarray) -> list[Detection]:
+        """Detect the faces of an image (H, W, 3) uint8 BGR."""
+        height, width = image.shape[:2]
+        found = self._detector.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).detections or []
+        boxes = [detection.location_data.relative_bounding_box for detection in found]
+        return [
+            Detection(
+                detection.score[0],
+                np.array([box.xmin, box.ymin, box.xmin + box.width, box.ymin + box.height])
+                * (width, height, width, height),
+            )
+            for detection, box in zip(found, boxes, strict=True)
+        ]
 
-    def __enter__(self) -> "FaceCounter":
+    def __enter__(self) -> "FaceDetector":
         return self
 
     def __exit__(self, *_: object) -> None:

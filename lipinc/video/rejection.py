@@ -11,6 +11,7 @@ class Reason(str, Enum):
     UNREADABLE = "unreadable"  # it cannot be opened as a video, or no frame can be decoded
     TOO_SHORT = "too_short"  # fewer frames than sampling.min_frames
     NO_FACE = "no_face"  # too few frames show the requested face
+    NO_MOVEMENT = "no_movement"  # nothing moves, or the lips do not: a photograph
     MOUTH_CLOSED = "mouth_closed"  # no run of adjacent frames with an open mouth
     NO_SIMILAR_POSE = "no_similar_pose"  # open mouths, but too few other frames with a similar pose
     TIME_LIMIT = "time_limit"  # processing took longer than cache.time_limit
@@ -29,3 +30,5 @@ class Rejection:
     """Number of decoded frames."""
     face_frames: int = 0
     """Number of these frames that show the requested face."""
+    repeats: int = 0
+    """Number of decoded frames that repeat the picture before them."""

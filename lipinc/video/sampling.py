@@ -29,7 +29,7 @@ class Window:
     """Fewer than G frames were within the tolerance, so the nearest poses were taken."""
 
 
-def sample_windows(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[Window] | Rejection:
+def sample_windows(pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[Window] | Rejection:
     """Sample up to `config.windows` windows of one face, spread over the video.
 
     The runs of local frames, disjoint and in order, are split into as many segments as windows are requested. Each
@@ -37,22 +37,22 @@ def sample_windows(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingCo
     video, as published.
 
     Args:
-        frame_ids: (F,) int, increasing: the frames that show the face.
+        pictures: (F,) int, increasing: numbers of the pictures that show the face.
         ratios: (F, 4) in the order of mouth.POSE_RATIOS.
 
     Returns:
         At least one window, or the reason why there is none.
     """
-    if len(frame_ids) < config.min_frames:
-        detail = f"the face is in {len(frame_ids)} frames, {config.min_frames} are needed"
+    if len(pictures) < config.min_frames:
+        detail = f"the face is in {len(pictures)} frames, {config.min_frames} are needed"
         return Rejection(Reason.NO_FACE, detail)
-    runs = find_local_runs(frame_ids, ratios, config)
+    runs = find_local_runs(pictures, ratios, config)
     if not runs:
         detail = f"no {config.local_frames} adjacent frames with the mouth open by {config.min_openness:.1%}"
         return Rejection(Reason.MOUTH_CLOSED, detail)
     windows = []
     for segment in np.array_split(np.array(runs), min(config.windows, len(runs))):
-        window = _first_window(segment, frame_ids, ratios, config)
+        window = _first_window(segment, pictures, ratios, config)
         if window is not None:
             windows.append(window)
     if not windows:
@@ -61,7 +61,13 @@ def sample_windows(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingCo
     return windows
 
 
-def find_local_runs(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[np.ndarray]:
+def lip_movement(ratios: np.ndarray) -> float:
+    """The range of the lip opening, without its lowest and highest 5 %, of pose ratios (F, 4): see min_movement."""
+    low, high = np.quantile(ratios[:, OPENNESS], (0.05, 0.95))
+    return float(high - low)
+
+
+def find_local_runs(pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[np.ndarray]:
     """Find disjoint runs of L adjacent frames with an open mouth, greedily from the start.
 
     Returns:
@@ -69,11 +75,11 @@ def find_local_runs(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingC
     """
     runs, start = [], 0
     is_open = ratios[:, OPENNESS] >= config.min_openness
-    for position in range(len(frame_ids)):
+    for position in range(len(pictures)):
         if not is_open[position]:
             start = position + 1
             continue
-        gap = position > start and frame_ids[position] != frame_ids[position - 1] + 1
+        gap = position > start and pictures[position] != pictures[position - 1] + 1
         if gap and not config.published_quirks:
             start = position
         if position - start + 1 == config.local_frames:
@@ -83,7 +89,7 @@ def find_local_runs(frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingC
 
 
 def find_global_frames(
-    local: np.ndarray, frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig, *, any_distance: bool = False
+    local: np.ndarray, pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig, *, any_distance: bool = False
 ) -> np.ndarray | None:
     """Find G global frames, whose pose is similar to the pose of the last local frame.
 
@@ -92,7 +98,7 @@ def find_global_frames(
 
     Args:
         local: (L,) indices of the local frames.
-        frame_ids: (F,) int, increasing.
+        pictures: (F,) int, increasing: numbers of the pictures that show the face.
         ratios: (F, 4) in the order of mouth.POSE_RATIOS.
         any_distance: Ignore the tolerance of the pose.
 
@@ -102,36 +108,34 @@ def find_global_frames(
     if config.published_quirks:
         return _published_global_frames(local, ratios, config)
     percent = np.rint(100 * ratios)
-    candidate = (frame_ids <= frame_ids[local[0]] - config.min_gap) | (
-        frame_ids >= frame_ids[local[-1]] + config.min_gap
-    )
+    candidate = (pictures <= pictures[local[0]] - config.min_gap) | (pictures >= pictures[local[-1]] + config.min_gap)
     if not any_distance:
         candidate &= (np.abs(percent - percent[local[-1]]) <= config.tolerance).all(axis=1)
     earliest_first = np.flatnonzero(candidate)
     distance = np.abs(ratios[earliest_first] - ratios[local[-1]]).max(axis=1, initial=0)
     nearest_first = earliest_first[np.argsort(distance, kind="stable")]
     for order in (nearest_first, earliest_first):
-        chosen = _choose_spaced(order, frame_ids, config.min_gap, config.global_frames)
+        chosen = _choose_spaced(order, pictures, config.min_gap, config.global_frames)
         if len(chosen) == config.global_frames:
             return np.sort(chosen)
     return None
 
 
-def _first_window(runs: np.ndarray, frame_ids: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> Window | None:
+def _first_window(runs: np.ndarray, pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> Window | None:
     for nearest in (False, True) if config.fallback == "nearest" else (False,):
         for local in runs:
-            found = find_global_frames(local, frame_ids, ratios, config, any_distance=nearest)
+            found = find_global_frames(local, pictures, ratios, config, any_distance=nearest)
             if found is not None:
                 return Window(np.concatenate([local, found]), nearest)
     return None
 
 
-def _choose_spaced(order: np.ndarray, frame_ids: np.ndarray, gap: int, count: int) -> list[int]:
+def _choose_spaced(order: np.ndarray, pictures: np.ndarray, gap: int, count: int) -> list[int]:
     chosen: list[int] = []
     for position in order:
         if len(chosen) == count:
             break
-        if all(abs(frame_ids[position] - frame_ids[other]) >= gap for other in chosen):
+        if all(abs(pictures[position] - pictures[other]) >= gap for other in chosen):
             chosen.append(int(position))
     return chosen
 

@@ -92,8 +92,9 @@ def test_several_windows_are_stacked(talk) -> None:
     assert len(np.unique(local)) == local.size
 
 
-def test_a_still_portrait_has_a_constant_mouth(tmp_path, write_video, astronaut) -> None:
-    clips = extract_clips(write_video(tmp_path / "v.mp4", [astronaut] * 40), replace(MOUTH, residue="absolute"))
+def test_a_repeated_picture_of_a_still_portrait_has_a_constant_mouth(tmp_path, write_video, astronaut) -> None:
+    every_frame, any_mouth = replace(MOUTH, residue="absolute", repeats="keep"), replace(SAMPLING, min_movement=0)
+    clips = extract_clips(write_video(tmp_path / "v.mp4", [astronaut] * 40), every_frame, any_mouth)
     assert clips.residues.mean() < 6  # landmarks jitter even if nothing moves
     assert np.ptp(clips.pose_ratios[0], axis=0).max() < 0.01
 
@@ -103,7 +104,6 @@ def test_a_still_portrait_has_a_constant_mouth(tmp_path, write_video, astronaut)
 
 def test_reasons(tmp_path, write_video, astronaut, hopper) -> None:
     small = cv2.resize(hopper, (224, 224), interpolation=cv2.INTER_AREA)
-    landscape = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
 
     missing = extract_rejection(tmp_path / "nowhere.mp4")
     assert (missing.reason, missing.frames) == (Reason.MISSING, 0)
@@ -116,16 +116,20 @@ def test_reasons(tmp_path, write_video, astronaut, hopper) -> None:
     short = extract_rejection(write_video(tmp_path / "short.mp4", [astronaut] * 30))
     assert (short.reason, short.frames) == (Reason.TOO_SHORT, 30)
 
-    no_face = extract_rejection(write_video(tmp_path / "no_face.mp4", [landscape] * 40))
+    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), dtype=np.uint8)
+    no_face = extract_rejection(write_video(tmp_path / "no_face.mp4", noise))
     assert (no_face.reason, no_face.frames, no_face.face_frames) == (Reason.NO_FACE, 40, 0)
 
-    rare = extract_rejection(write_video(tmp_path / "rare.mp4", [small] * 20 + [small * 0] * 20))
+    shaken = handheld_frames(small, 40, side=224, seed=0)
+    without = [cv2.resize(image, (224, 224)) for image in noise[:20]]
+    rare = extract_rejection(write_video(tmp_path / "rare.mp4", [*shaken[:20], *without]))
     assert (rare.reason, rare.frames) == (Reason.NO_FACE, 40) and 15 <= rare.face_frames <= 25
 
-    closed = extract_rejection(write_video(tmp_path / "closed.mp4", [small] * 40))
+    closed = extract_rejection(write_video(tmp_path / "closed.mp4", shaken))
     assert (closed.reason, closed.frames, closed.face_frames) == (Reason.MOUTH_CLOSED, 40, 40)
 
-    no_pose = extract_rejection(tmp_path / "closed.mp4", sampling=replace(SAMPLING, min_openness=0, global_frames=20))
+    strict = replace(SAMPLING, min_openness=0, global_frames=20)
+    no_pose = extract_rejection(tmp_path / "closed.mp4", sampling=strict)
     assert no_pose.reason is Reason.NO_SIMILAR_POSE
 
     assert all(r.detail for r in (missing, short, no_face, rare, closed, no_pose))
@@ -155,15 +159,16 @@ def pair(tmp_path_factory, write_video, astronaut, hopper) -> Path:
 
 
 def test_faces_are_selected_by_rank_or_all(pair) -> None:
-    by_index = [extract(pair, replace(MOUTH, face=str(rank)), SAMPLING) for rank in range(3)]
+    photographs = replace(SAMPLING, min_movement=0)
+    by_index = [extract(pair, replace(MOUTH, face=str(rank)), photographs) for rank in range(3)]
     closed, smiling = (0, 1) if isinstance(by_index[0], Rejection) else (1, 0)
     assert by_index[closed].reason is Reason.MOUTH_CLOSED and by_index[closed].face_frames == 45
     assert by_index[smiling].faces.tolist() == [smiling] and by_index[smiling].face_frames == 45
     assert by_index[2].reason is Reason.NO_FACE and "face 2" in by_index[2].detail
-    every_face = extract_clips(pair, replace(MOUTH, face="all"))
+    every_face = extract_clips(pair, replace(MOUTH, face="all"), photographs)
     assert every_face.faces.tolist() == [smiling]
     assert np.array_equal(every_face.frames, by_index[smiling].frames)
-    largest = extract(pair, MOUTH, SAMPLING)
+    largest = extract(pair, MOUTH, photographs)
     assert (largest.reason is Reason.MOUTH_CLOSED) if closed == 0 else (largest.faces.tolist() == [0])
 
 
@@ -224,7 +229,7 @@ def decoded(path: Path) -> list[np.ndarray]:
 def test_mouths_of_a_real_clip_come_from_the_frames_in_frame_ids(clips_root, name, side, working_width) -> None:
     images = decoded(clips_root / name)
     assert images[0].shape[1] == side
-    mouth = replace(MOUTH, working_width=working_width)
+    mouth = replace(MOUTH, working_width=working_width, repeats="keep")
     clips = extract_clips(clips_root / name, mouth, replace(SAMPLING, windows=2))
     assert clips.frames.shape[1:] == (8, 64, 144, 3) and clips.residues.shape[1:] == (7, 64, 144, 3)
     assert clips.video_frames == clips.face_frames == len(images)

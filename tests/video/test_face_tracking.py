@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipinc.video.face_tracking import MAX_MISSED_FRAMES, FaceTracks, iou
+from lipinc.video.face_tracking import MAX_MISSED_PICTURES, FaceTracks, iou
 
 
 def box(x: float, y: float, side: float = 100) -> np.ndarray:
@@ -38,9 +38,9 @@ def test_a_face_that_is_missing_for_up_to_a_second_keeps_its_track() -> None:
     tracks = FaceTracks()
     (one,) = tracks.assign(0, np.array([box(0, 0)]))
     assert tracks.assign(1, np.array([])) == []
-    assert tracks.assign(MAX_MISSED_FRAMES, np.array([box(20, 5)])) == [one]
-    assert tracks.assign(2 * MAX_MISSED_FRAMES, np.array([box(30, 5)])) == [one]
-    (other,) = tracks.assign(3 * MAX_MISSED_FRAMES + 1, np.array([box(30, 5)]))
+    assert tracks.assign(MAX_MISSED_PICTURES, np.array([box(20, 5)])) == [one]
+    assert tracks.assign(2 * MAX_MISSED_PICTURES, np.array([box(30, 5)])) == [one]
+    (other,) = tracks.assign(3 * MAX_MISSED_PICTURES + 1, np.array([box(30, 5)]))
     assert other is not one
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipinc.video.landmarks import MESH_POINTS_OF_68, FaceCounter, FaceMesh, lip_outline, quiet_native_logs, to_68
+from lipinc.video.landmarks import MESH_POINTS_OF_68, FaceDetector, FaceMesh, lip_outline, quiet_native_logs, to_68
 
 MIRRORED = np.array(
     [
@@ -87,11 +87,16 @@ def test_number_of_points_and_of_faces(astronaut, hopper) -> None:
     assert detect_meshes(np.full_like(astronaut, 128), static=True) == [[]]
 
 
-def test_faces_are_counted(astronaut, hopper) -> None:
-    with quiet_native_logs(), FaceCounter() as count:
-        assert count(np.full_like(astronaut, 128)) == 0
-        assert count(astronaut) == 1
-        assert count(np.hstack([astronaut, hopper[:320, :320]])) == 2
+def test_faces_are_detected(astronaut, hopper) -> None:
+    with quiet_native_logs(), FaceDetector() as detect:
+        (face,) = detect(astronaut)
+        assert detect(np.full_like(astronaut, 128)) == []
+        assert len(detect(np.hstack([astronaut, hopper[:320, :320]]))) == 2
+    left, top, right, bottom = face.box
+    mesh = detect_meshes(astronaut, static=True)[0][0]
+    assert 0.5 <= face.score <= 1
+    assert left < mesh[:, 0].mean() < right and top < mesh[:, 1].mean() < bottom
+    assert 0.5 < (right - left) / np.ptp(mesh[:, 0]) < 1.5
 
 
 def test_native_logs_are_discarded_in_the_block_only(capfd) -> None:
