@@ -1,12 +1,13 @@
 """Verdict data types: decision, evidence and provenance for one video."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from lipinc.video.rejection import Reason
+from lipinc.video.streams import StreamInfo
 
 
 class Decision(str, Enum):
@@ -124,6 +125,8 @@ class Verdict:
     faces: tuple[FaceVerdict, ...]
     """The selected faces, largest first."""
     source: Source
+    stream: StreamInfo | None = None
+    """The video stream that was read, and how; None if nothing could be read."""
 
     def __repr__(self) -> str:
         found = self.assessment
@@ -169,6 +172,7 @@ class Verdict:
             "frames": self.frames,
             "duration_s": round(self.duration, 3),
             "sha256": self.sha256,
+            "stream": None if self.stream is None else {**asdict(self.stream), "notes": list(self.stream.notes)},
             "faces": [
                 {
                     "rank": face.rank,

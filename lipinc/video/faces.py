@@ -22,7 +22,8 @@ from lipinc.video.mouth import (
     is_inside_image,
     resize_mouth,
 )
-from lipinc.video.reader import downscale, read_frames
+from lipinc.video.reader import VideoReader, downscale
+from lipinc.video.streams import StreamInfo
 
 FACE_COUNT_INTERVAL = 12
 """Frames between two checks for additional faces: about half a second. Tracking several faces doubles the cost of a
@@ -99,6 +100,8 @@ class TrackedVideo:
     """Presentation time of the last frame, in s."""
     faces: list[Face]
     """Sorted by area summed over the video, largest first."""
+    stream: StreamInfo
+    """What was read, and how."""
 
 
 @contextmanager
@@ -141,8 +144,9 @@ def _track(
     with (
         FaceMesh(max_faces=config.max_faces if several else 1, refine=config.refine_landmarks) as mesh,
         FaceCounter() as count_faces,
+        VideoReader(path, perturb=perturb) as video,
     ):
-        for frame in read_frames(path, perturb=perturb):
+        for frame in video:
             image = downscale(frame.image, config.working_width)
             if not several and frame.index % FACE_COUNT_INTERVAL == 0 and count_faces(image) > 1:
                 return None
@@ -172,7 +176,7 @@ def _track(
         for track in tracks.sorted_by_area()
         if track.thumbnail is not None
     ]
-    return TrackedVideo(frames, duration, faces)
+    return TrackedVideo(frames, duration, faces, video.stream)
 
 
 def _thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:
