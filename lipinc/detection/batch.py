@@ -78,7 +78,7 @@ def find_videos(words: Sequence[str]) -> list[Path]:
             files = list(_videos_below(path))
             if not files:
                 raise UserError(
-                    f"{path} contains no videos (suffixes such as .mp4) or numbered pictures; name a file to try it anyway"
+                    f"{path} contains no videos (such as .mp4 files or numbered pictures); name a file to try it anyway"
                 )
         elif not os.path.exists(path) and glob.has_magic(word):
             files = [

@@ -97,7 +97,8 @@ def to_linear(code: np.ndarray, transfer: int) -> np.ndarray:
 def to_bt709(light: np.ndarray, white: float) -> np.ndarray:
     """Map linear BT.2020 RGB (..., 3) in cd/m^2 to BT.709 R'G'B' for a BT.1886 display, 0..1."""
     light = np.maximum(light / white @ BT2020_TO_BT709.T, 0)
-    compressed = 1 - (1 - KNEE) * np.exp(-(np.maximum(light, KNEE) - KNEE) / (1 - KNEE))  # smooth at the knee
+    excess = np.maximum(light - KNEE, 0)
+    compressed = KNEE + excess / (1 + excess / (1 - KNEE))  # smooth at the knee, never above 1
     return np.where(light < KNEE, light, compressed) ** (1 / 2.4)
 
 

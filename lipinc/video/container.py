@@ -12,6 +12,7 @@ from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 
 from lipinc.video.colors import TRANSFERS, BgrConverter
+from lipinc.video.frame_folders import is_picture
 from lipinc.video.orientation import Orientation, nearest_orientation
 from lipinc.video.rejection import Unreadable
 from lipinc.video.streams import StreamInfo, choose_stream, describe
@@ -48,7 +49,8 @@ class ContainerFile:
         try:
             self._container = av.open(f"file:{name}", container_options=OPTIONS)
         except av.FFmpegError as error:
-            raise Unreadable("not a video that FFmpeg can open") from error
+            kind = "a picture, not a video" if is_picture(path.name) else "not a video that FFmpeg can open"
+            raise Unreadable(kind) from error
         try:
             self._stream, videos = choose_stream(self._container)
         except Unreadable:
@@ -59,8 +61,8 @@ class ContainerFile:
         self._clock = _Clock(self._container, float(self._stream.average_rate or 0) or 25.0)
         self._to_bgr = BgrConverter(context)
         self._orientation = Orientation()
-        self._damaged = 0
-        self._resized = ""
+        self._count = self._damaged = 0
+        self._size = self._resized = ""
         self._info = StreamInfo(
             container=self._container.format.name,
             codec=context.codec.canonical_name,
@@ -87,41 +89,45 @@ class ContainerFile:
         Raises:
             Unreadable: no frame can be decoded.
         """
-        first = None
-        for number, (frame, image) in enumerate(self._decode()):
-            size = f"{frame.width}x{frame.height}"
-            if first is None:
-                first, transfer = size, self._stream.codec_context.color_trc
-                self._info = replace(self._info, transfer=TRANSFERS.get(transfer, ""), pixel_format=frame.format.name)
-            elif size != first and not self._resized:
-                self._resized = f"the picture changes its size from {first} to {size} at frame {number}"
-            yield self._clock(number, frame), image
-        if first is None:
+        yield from filter(None, map(self._show, self._frames()))
+        if self._count == 0:
             codec = self._stream.codec_context.codec
             raise Unreadable(f"it opens as a video, but no frame of its codec {codec.canonical_name} can be decoded")
 
-    def _decode(self) -> Iterator[tuple[av.VideoFrame, np.ndarray]]:
+    def _frames(self) -> Iterator[av.VideoFrame]:
         packets = self._container.demux(self._stream)
         while True:
             try:
-                frames = next(packets).decode()
+                yield from next(packets).decode()
             except StopIteration:
                 return
             except av.FFmpegError as error:  # demuxing: the generator has ended; decoding: the next packet may be whole
-                _raise_out_of_memory(error)
-                self._damaged += 1
-                continue
-            for frame in frames:
-                try:
-                    image = self._to_bgr(frame)
-                except av.FFmpegError as error:
-                    _raise_out_of_memory(error)
-                    self._damaged += 1
-                    continue
-                matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-                if matrix is not None:
-                    self._orientation = nearest_orientation(bytes(matrix))
-                yield frame, self._orientation.apply(image)
+                self._count_damage(error)
+
+    def _show(self, frame: av.VideoFrame) -> tuple[float, np.ndarray] | None:
+        """Time and upright picture of a frame; None if it is damaged."""
+        try:
+            image = self._to_bgr(frame)
+        except av.FFmpegError as error:
+            self._count_damage(error)
+            return None
+        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+        if matrix is not None:
+            self._orientation = nearest_orientation(bytes(matrix))
+        size = f"{frame.width}x{frame.height}"
+        if self._count == 0:
+            self._size, transfer = size, TRANSFERS.get(self._stream.codec_context.color_trc, "")
+            self._info = replace(self._info, transfer=transfer, pixel_format=frame.format.name)
+        elif size != self._size and not self._resized:
+            self._resized = f"the picture changes its size from {self._size} to {size} at frame {self._count}"
+        time = self._clock(self._count, frame)
+        self._count += 1
+        return time, self._orientation.apply(image)
+
+    def _count_damage(self, error: av.FFmpegError) -> None:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
+        self._damaged += 1
 
     @property
     def info(self) -> StreamInfo:
@@ -159,22 +165,25 @@ class _Clock:
         self._max_gap = MAX_GAP if container.format.flags & Flags.ts_discont.value else float("inf")
         self._interval = 1 / frame_rate
         self._time: float | None = None
-        self._offset = 0.0
+        self._offset: float | None = None
 
     def __call__(self, number: int, frame: av.VideoFrame) -> float:
         stamp = frame.dts if self._decoding_order else frame.pts
-        stamp = None if stamp is None else float(stamp * frame.time_base)
-        if self._time is None:
-            self._time, self._offset = 0.0, -(stamp or 0.0)
-            return 0.0
-        step = self._interval if stamp is None else stamp + self._offset - self._time
+        expected = 0.0 if self._time is None else self._time + self._interval
+        if stamp is None:  # at the end of an AVI, and in raw streams
+            self._time = expected
+            return expected
+        stamp = float(stamp * frame.time_base)
+        if self._offset is None:
+            self._offset = expected - stamp
+        time = stamp + self._offset
+        step = time - (self._time or 0.0)
         if step > self._max_gap or step < -2 * self._interval:
             self.note = self.note or f"the clock of the file is reset at frame {number}; times go on from there"
-            self._offset += self._interval - step
-            step = self._interval
+            time, self._offset = expected, expected - stamp
         elif step > 0:
             self._interval = step
-        self._time += max(step, 0.0)  # pictures in the wrong order by one or two: a time is repeated
+        self._time = max(time, self._time or 0.0)  # pictures in a wrong order repeat a time
         return self._time
 
 
@@ -184,8 +193,3 @@ def _first_bytes(name: str) -> bytes:
             return file.read(max(map(len, PLAYLIST_SIGNATURES)))
     except OSError as error:
         raise Unreadable(error.strerror) from error
-
-
-def _raise_out_of_memory(error: av.FFmpegError) -> None:
-    if error.errno == errno.ENOMEM:
-        raise MemoryError from error
