@@ -11,7 +11,7 @@ from av.format import Flags
 from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 
-from lipinc.video.colors import TRANSFERS, BgrConverter
+from lipinc.video.colors import ONE_THREAD, TRANSFERS, BgrConverter
 from lipinc.video.frame_folders import is_picture
 from lipinc.video.orientation import Orientation, nearest_orientation
 from lipinc.video.rejection import Unreadable
@@ -109,20 +109,25 @@ class ContainerFile:
         try:
             image = self._to_bgr(frame)
         except av.FFmpegError as error:
-            self._count_damage(error)
-            return None
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-        if matrix is not None:
-            self._orientation = nearest_orientation(bytes(matrix))
+            return self._count_damage(error)
         size = f"{frame.width}x{frame.height}"
-        if self._count == 0:
-            self._size, transfer = size, TRANSFERS.get(self._stream.codec_context.color_trc, "")
-            self._info = replace(self._info, transfer=transfer, pixel_format=frame.format.name)
-        elif size != self._size and not self._resized:
-            self._resized = f"the picture changes its size from {self._size} to {size} at frame {self._count}"
+        if size != self._size:  # the first frame, or that of another recording
+            # Of a small copy: PyAV's side data form a reference cycle, which keeps their frame in memory for long.
+            copy = frame.reformat(16, 16, "bgr24", **ONE_THREAD)
+            matrix = copy.side_data.get(Type.DISPLAYMATRIX)
+            self._orientation = Orientation() if matrix is None else nearest_orientation(bytes(matrix))
+            self._note_size(size, frame)
         time = self._clock(self._count, frame)
         self._count += 1
         return time, self._orientation.apply(image)
+
+    def _note_size(self, size: str, frame: av.VideoFrame) -> None:
+        if self._count == 0:
+            transfer = TRANSFERS.get(self._stream.codec_context.color_trc, "")
+            self._info = replace(self._info, transfer=transfer, pixel_format=frame.format.name)
+        elif not self._resized:
+            self._resized = f"the picture changes its size from {self._size} to {size} at frame {self._count}"
+        self._size = size
 
     def _count_damage(self, error: av.FFmpegError) -> None:
         if error.errno == errno.ENOMEM:

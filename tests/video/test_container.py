@@ -1,5 +1,6 @@
 """Which stream of a file is read, with which times, and what is said about it."""
 
+import gc
 from fractions import Fraction
 
 import av
@@ -200,3 +201,16 @@ def test_a_description_outlives_the_file(tmp_path, write_video) -> None:
     video = VideoReader(write_video(tmp_path / "v.mp4", numbered(3)))
     video.close()
     assert video.stream.codec == "h264"
+
+
+def test_decoded_frames_do_not_pile_up(tmp_path, write_video) -> None:
+    """PyAV's side data form a reference cycle with their frame: only the garbage collector frees it."""
+    path = write_video(tmp_path / "v.mp4", numbered(50))
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in VideoReader(path):
+            assert frame.image.size
+        assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) < 5
+    finally:
+        gc.enable()
