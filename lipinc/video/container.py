@@ -1,6 +1,7 @@
 """Decodes a video file with PyAV (FFmpeg): its frames as 8-bit BGR pictures, upright, with times that increase."""
 
 import errno
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,8 @@ class ContainerFile:
             raise Unreadable(kind) from error
         try:
             self._stream, videos = choose_stream(self._container)
+            if self._stream.codec_context is None:
+                raise Unreadable(f"there is no decoder for its codec {_codec_without_decoder(name)}")
         except Unreadable:
             self.close()
             raise
@@ -190,6 +193,19 @@ class _Clock:
             self._interval = step
         self._time = max(time, self._time or 0.0)  # pictures in a wrong order repeat a time
         return self._time
+
+
+def _codec_without_decoder(name: str) -> str:
+    """The four-character code of a codec that FFmpeg does not know, from its log: PyAV says nothing about the stream."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as messages:
+            av.open(f"file:{name}", container_options=OPTIONS).close()
+    finally:
+        av.logging.set_level(level)
+    found = re.search(r"Video: none \((\w+)", " ".join(message for _, _, message in messages))
+    return found[1] if found else "(unknown)"
 
 
 def _first_bytes(name: str) -> bytes:

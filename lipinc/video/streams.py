@@ -48,17 +48,18 @@ def choose_stream(container: InputContainer) -> tuple[VideoStream, list[VideoStr
     """Choose the stream to read: the largest picture; of equal ones the longest, then the default, then the first.
 
     Returns:
-        The stream, and all streams that are videos (cover pictures and previews are not).
+        The stream, and all streams that are videos (cover pictures and previews are not). Its codec context is None if
+        there is no decoder for any of them.
 
     Raises:
-        Unreadable: there is none that can be decoded.
+        Unreadable: the file contains no video.
     """
     streams = [stream for stream in container.streams.video if not stream.disposition & PICTURES]
     if not streams:
         raise Unreadable("it has no video, only a cover picture" if container.streams.video else "it has no video")
     decodable = [stream for stream in streams if stream.codec_context is not None]
     if not decodable:
-        raise Unreadable("there is no decoder for the codec of its video")
+        return streams[0], streams
     videos = [stream for stream in decodable if not _is_picture(stream)] or decodable
     return max(videos, key=_rank), videos
 

@@ -214,3 +214,11 @@ def test_decoded_frames_do_not_pile_up(tmp_path, write_video) -> None:
         assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) < 5
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("fourcc", [b"brxq", b"encv"])
+def test_a_codec_without_a_decoder_is_named(tmp_path, write_video, fourcc) -> None:
+    path = write_video(tmp_path / "v.mp4", numbered(3))
+    path.write_bytes(path.read_bytes().replace(b"avc1", fourcc))
+    with pytest.raises(Unreadable, match=f"there is no decoder for its codec {fourcc.decode()}"):
+        read(path)
