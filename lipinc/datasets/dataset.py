@@ -24,7 +24,7 @@ class Dataset(DataConfig):
     """
 
     def load(self) -> list[VideoRecord]:
-        """Return one record per video file. Reads the index only, not the videos.
+        """Return one record per video: a file, or a folder of frames. Reads the index only, not the videos.
 
         Raises:
             UserError: the index cannot be read or contradicts itself.

@@ -196,7 +196,7 @@ class _Clock:
 
 
 def _codec_without_decoder(name: str) -> str:
-    """The four-character code of a codec that FFmpeg does not know, from its log: PyAV says nothing about the stream."""
+    """The four-character code of a codec that FFmpeg does not know, from its log: PyAV does not tell it."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:
