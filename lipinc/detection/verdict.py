@@ -115,7 +115,7 @@ class Verdict:
 
     file: str
     sha256: str
-    """SHA-256 of the file; empty if it cannot be read."""
+    """SHA-256 of the file (of a folder of frames: see video_files.py); empty if it cannot be read."""
     frames: int
     """Number of decoded frames."""
     duration: float

@@ -18,10 +18,11 @@ TRANSFERS = {
     **{14: "bt2020-10", 15: "bt2020-12", PQ: "smpte2084", HLG: "arib-std-b67"},
 }
 """FFmpeg's names of the transfer characteristics."""
-WHITES = (100.0, 203.0)
+SDR_WHITE, HDR_WHITE = 100.0, 203.0
 """Luminance of diffuse white in cd/m^2: that of SDR studios, and that of HDR (Rec. ITU-R BT.2408)."""
-HEADROOM = 1.2
-"""A picture that nowhere exceeds the white of SDR studios by this factor is taken for SDR footage in an HDR signal."""
+SDR_PEAK = (50.0, 120.0)
+"""A picture whose brightest spot is within these, in cd/m^2, is taken for SDR footage in an HDR signal: ffmpeg's usual
+conversion puts the white of SDR at 100. A darker picture says nothing (a fade-in), a brighter one is HDR."""
 KNEE = 0.8
 """Linear light, relative to white, above which highlights are compressed."""
 LUT_SIZE = 33
@@ -29,8 +30,6 @@ LUT_SIZE = 33
 BT2020_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 """Linear RGB, Rec. ITU-R BT.2087."""
 BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])
-
-
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 """Before PyAV 17, swscale never uses more."""
 
@@ -104,9 +103,11 @@ def to_bt709(light: np.ndarray, white: float) -> np.ndarray:
 
 def _white(frame: av.VideoFrame, transfer: int) -> float:
     """The white of a video, by its first frame."""
+    if transfer not in (PQ, HLG):
+        return SDR_WHITE
     small = frame.reformat(*(160, 90, "rgb48le", BT2020, BT2020, Interpolation.AREA), dst_color_range=ColorRange.JPEG)
     brightest = to_linear(small.to_ndarray() / 65535, transfer).max()
-    return WHITES[bool(brightest > HEADROOM * WHITES[0])]
+    return SDR_WHITE if SDR_PEAK[0] < brightest < SDR_PEAK[1] else HDR_WHITE
 
 
 def _tone_mapping_graph(frame: av.VideoFrame, transfer: int, white: float) -> Graph:

@@ -125,6 +125,7 @@ class ContainerFile:
         return time, self._orientation.apply(image)
 
     def _note_size(self, size: str, frame: av.VideoFrame) -> None:
+        """Remember the format of the first frame, and where the size changes."""
         if self._count == 0:
             transfer = TRANSFERS.get(self._stream.codec_context.color_trc, "")
             self._info = replace(self._info, transfer=transfer, pixel_format=frame.format.name)

@@ -11,7 +11,8 @@ import pytest
 from lipinc.video.colors import BT2020, HLG, PQ
 from lipinc.video.reader import VideoReader
 
-NAMES = {PQ: "smpte2084", HLG: "arib-std-b67"}
+SDR = 14
+NAMES = {PQ: "smpte2084", HLG: "arib-std-b67", SDR: "bt2020-10"}
 
 
 def to_hdr(image: np.ndarray, transfer: int, white: float) -> np.ndarray:
@@ -21,6 +22,8 @@ def to_hdr(image: np.ndarray, transfer: int, white: float) -> np.ndarray:
     if transfer == PQ:
         power = (white * light / 10000) ** 0.1593017578125
         code = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    elif transfer == SDR:
+        code = light ** (1 / 2.4)
     else:
         display = white * light / 1000
         luminance = np.maximum(display @ [0.2627, 0.6780, 0.0593], 1e-9)[..., None]
@@ -56,6 +59,19 @@ def test_hdr_comes_out_near_the_sdr_picture(tmp_path, astronaut, transfer, white
     assert all(np.array_equal(image, images[0]) or np.abs(image.astype(int) - images[0]).mean() < 1 for image in images)
     assert video.stream.transfer == NAMES[transfer]
     assert any(f"white at {white} cd/m2" in note for note in video.stream.notes)
+
+
+def test_wide_colours_of_sdr_come_out_as_those_of_bt709(tmp_path, astronaut) -> None:
+    with VideoReader(write_hdr(tmp_path / "v.mov", astronaut, SDR, 100)) as video:
+        image = next(iter(video)).image
+    assert np.abs(image.astype(int) - astronaut).mean() < 5
+    assert video.stream.notes == ("BT.2020 was converted to BT.709, with white at 100 cd/m2",)
+
+
+def test_a_dark_first_frame_of_hdr_does_not_brighten_the_video(tmp_path, astronaut) -> None:
+    with VideoReader(write_hdr(tmp_path / "v.mov", astronaut // 4, PQ, 203)) as video:
+        image = next(iter(video)).image
+    assert abs(image.mean() - (astronaut // 4).mean()) < 3
 
 
 def test_highlights_of_hdr_are_compressed_not_clipped(tmp_path) -> None:
