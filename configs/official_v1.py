@@ -16,7 +16,12 @@ config = Config(
         aligned_size=256, eye=(0.40, 0.40), margin=0.0, height=64, width=144, residue="wrapped", repeats="keep"
     ),
     sampling=SamplingConfig(
-        local_frames=5, global_frames=3, windows=1, fallback="refuse", published_quirks=True, min_movement=0.0
+        local_frames=5,
+        global_frames=3,
+        windows=1,
+        fallback="refuse",
+        published_quirks=True,
+        min_movement=0.0,
     ),
     cache=CacheConfig(path="cache/official_v1"),
     model=ModelConfig("lipinc", input_scale=1.0),

@@ -2,8 +2,8 @@
 
 from importlib import metadata
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "safetensors")
-MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "numpy")
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "av", "safetensors")
+MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "av", "numpy")
 """Libraries that influence the pixels of mouth crops."""
 ALTERNATIVES = {"opencv-python": ("opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")}
 """Distributions that provide the same module under another name."""

@@ -14,11 +14,12 @@ from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
 from lipinc.cache.workers import extract_all
 from lipinc.config import Config
-from lipinc.datasets.dataset import check_present
+from lipinc.datasets.dataset import check_present, is_present
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
 from lipinc.versions import MOUTH_LIBRARIES, library_versions
 from lipinc.video.rejection import Reason
+from lipinc.video.video_files import video_size
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ def _find_finished(
             row = None
         elif row is None or row.status in (OK, Reason.MISSING.value):
             row = _ok_row(cache, record, row)  # the clip file on disk decides
-        if row is not None and row.size == Path(config.data.root, record.path).stat().st_size:
+        if row is not None and row.size == video_size(Path(config.data.root, record.path)):
             rows[record.key] = replace(row, record=record)  # use the labels of the current index
         else:
             todo.append(record)
@@ -158,7 +159,7 @@ def _check_still_there(config: Config, records: list[VideoRecord], row: Manifest
     video = Path(config.data.root, row.record.path)
     if not Path(config.data.root).is_dir():
         raise UserError(f"data.root {config.data.root} has disappeared; progress is saved, the same command continues")
-    if row.size == 0 and video.is_file():  # the file exists on this machine only
+    if row.size == 0 and is_present(video):  # the file exists on this machine only
         raise UserError(f"a worker cannot see {video}: all machines must share it under the same path")
     if missing > config.data.max_missing * len(records):
         check_present(records, config.data)

@@ -23,7 +23,7 @@ class ManifestRow:
     """ok, or a `lipinc.video.rejection.Reason`."""
     detail: str = ""
     size: int = 0
-    """Size of the video file in bytes: if it changes, the video is extracted again."""
+    """Size of the video in bytes, of a folder of frames in sum: if it changes, the video is extracted again."""
     frames: int = 0
     """Number of decoded frames."""
     face_frames: int = 0

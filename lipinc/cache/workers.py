@@ -32,6 +32,7 @@ from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
+from lipinc.video.video_files import video_size
 
 FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 """Errors caused by the machine, not by a video; they end the run."""
@@ -134,9 +135,9 @@ def extract_isolated(
     try:
         return thread_process(max_memory_mb=MAX_MEMORY).call(work, time_limit=time_limit)
     except ProcessDied as death:
-        return ManifestRow(record, Reason.CRASHED.value, f"its subprocess died ({death})", _size(video))
+        return ManifestRow(record, Reason.CRASHED.value, f"its subprocess died ({death})", video_size(video))
     except TimeLimitExceeded:
-        return ManifestRow(record, Reason.TIME_LIMIT.value, f"not finished after {time_limit:g} s", _size(video))
+        return ManifestRow(record, Reason.TIME_LIMIT.value, f"not finished after {time_limit:g} s", video_size(video))
 
 
 def extract_to_cache(
@@ -167,12 +168,12 @@ def extract_to_cache(
         OSError: the disk is full or read-only.
         ImportError: a library is missing.
     """
-    size = _size(video)
+    size = video_size(video)
     try:
         if not os.path.exists(video):
             return ManifestRow(record, Reason.MISSING.value, "no such file")
         clips = _extract_version(record, video, mouth, sampling)
-        if _size(video) != size:  # otherwise a partial read would count as the whole video
+        if video_size(video) != size:  # otherwise a partial read would count as the whole video
             return ManifestRow(record, Reason.MISSING.value, "it disappeared or changed while it was read", size)
         if isinstance(clips, Rejection):
             counts = (clips.frames, clips.face_frames, clips.repeats)
@@ -207,10 +208,6 @@ def _extract_version(
         except Unreadable as error:
             return Rejection(Reason.UNREADABLE, str(error))
         return extract(video, mouth, sampling, perturb=make_perturbation(record.condition, seed_from_name(record.key)))
-
-
-def _size(video: Path) -> int:
-    return os.path.getsize(video) if os.path.exists(video) else 0
 
 
 @contextmanager

@@ -125,8 +125,13 @@ def _forge(arguments: Arguments, job: Job) -> list[Recipe] | str:
     if real.exists():
         return recipes
     real.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(real) as temporary:
-        shutil.copyfile(job.source, temporary)
+    if job.source.is_dir():  # of frames
+        temporary = real.with_name(f"{real.name}.tmp")
+        shutil.copytree(job.source, temporary, dirs_exist_ok=True)
+        temporary.rename(real)
+    else:
+        with replacing(real) as temporary:
+            shutil.copyfile(job.source, temporary)
     return recipes
 
 

@@ -23,7 +23,10 @@ from lipinc.video.video_files import walk_video_files
 
 @dataclass(frozen=True)
 class Arguments:
-    """Re-encode every video in a folder and its sub-folders, under the same relative paths. Existing files are kept."""
+    """Re-encode every video in a folder and its sub-folders, under the same relative paths. Existing files are kept.
+
+    Folders of frames become mp4 files.
+    """
 
     root: Path
     out: Path
@@ -53,9 +56,11 @@ def find_source_videos(root: Path, out: Path) -> list[Path]:
     Raises:
         UserError: there is no video, or the output folder lies inside the input folder.
     """
-    sources = sorted(path for path in walk_video_files(root) if path.is_file())
+    sources = sorted(path for path in walk_video_files(root) if path.is_file() or path.is_dir())
     if not sources:
         raise UserError(f"{root} contains no videos; give the folder with --root")
+    if root in sources:
+        raise UserError(f"{root} contains the frames of one video; give the folder that contains it with --root")
     if out.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{out} lies in {root}, so its videos would be converted too; choose another --out")
     return sources
@@ -64,6 +69,8 @@ def find_source_videos(root: Path, out: Path) -> list[Path]:
 def _convert(arguments: Arguments, source: Path) -> Path | None:
     """Re-encode one video. Returns its path if it is unreadable, otherwise None."""
     target = arguments.out / source.relative_to(arguments.root)
+    if source.is_dir():  # of frames
+        target = target.with_name(f"{target.name}.mp4")
     if target.exists():
         return None
     try:

@@ -24,7 +24,7 @@ class Dataset(DataConfig):
     """
 
     def load(self) -> list[VideoRecord]:
-        """Return one record per video file. Reads the index only, not the videos.
+        """Return one record per video: a file, or a folder of frames. Reads the index only, not the videos.
 
         Raises:
             UserError: the index cannot be read or contradicts itself.
@@ -101,13 +101,13 @@ def _check_keys(records: Iterable[VideoRecord]) -> None:
 
 
 def check_present(records: Iterable[VideoRecord], data: DataConfig) -> set[str]:
-    """Return the keys of the records without a file below the data set root.
+    """Return the keys of the records without a file or folder below the data set root.
 
     Raises:
         UserError: the fraction of missing files exceeds `data.max_missing`, which indicates a wrong root.
     """
     records = list(records)
-    missing = [record.key for record in records if not os.path.isfile(os.path.join(data.root, record.path))]
+    missing = [record.key for record in records if not is_present(os.path.join(data.root, record.path))]
     if len(missing) > data.max_missing * len(records):
         first = os.path.join(data.root, next(record.path for record in records if record.key in set(missing)))
         raise UserError(
@@ -115,3 +115,8 @@ def check_present(records: Iterable[VideoRecord], data: DataConfig) -> set[str]:
             f"{data.root}, to the folder that the paths in the index are relative to, or increase data.max_missing"
         )
     return set(missing)
+
+
+def is_present(video: str | os.PathLike) -> bool:
+    """Whether there is a file, or a folder of frames; anything else, such as a pipe, cannot be a video."""
+    return os.path.isfile(video) or os.path.isdir(video)

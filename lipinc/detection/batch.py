@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipinc.config.loading import load_module
 from lipinc.errors import UserError, one_line
+from lipinc.video.frame_folders import is_frame_folder
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
 from lipinc.video.video_files import walk_video_files
@@ -58,7 +59,9 @@ class Result:
 
 
 def find_videos(words: Sequence[str]) -> list[Path]:
-    """Expand paths, folders (recursively) and glob patterns to a list of files without duplicates, in order.
+    """Expand paths, folders (recursively) and glob patterns to a list of videos without duplicates, in order.
+
+    A folder of numbered pictures is one video.
 
     Missing files and unreadable folders stay in the list, so that they get a "no verdict" with a reason.
 
@@ -74,9 +77,15 @@ def find_videos(words: Sequence[str]) -> list[Path]:
         if os.path.isdir(path):  # Path.is_dir raises if a parent folder is not accessible
             files = list(_videos_below(path))
             if not files:
-                raise UserError(f"{path} contains no videos (suffixes such as .mp4); name a file to try it anyway")
+                raise UserError(
+                    f"{path} contains no videos (such as .mp4 files or numbered pictures); name a file to try it anyway"
+                )
         elif not os.path.exists(path) and glob.has_magic(word):
-            files = [Path(match) for match in sorted(glob.glob(word, recursive=True)) if os.path.isfile(match)]
+            files = [
+                Path(match)
+                for match in sorted(glob.glob(word, recursive=True))
+                if os.path.isfile(match) or is_frame_folder(match)
+            ]
             if not files:
                 raise UserError(f"no file matches the pattern {word}")
         else:

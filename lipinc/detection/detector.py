@@ -1,9 +1,6 @@
 """Detector: applies one checkpoint to all windows of a video."""
 
-import errno
-import hashlib
 import platform
-import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -37,6 +34,8 @@ from lipinc.video.mouth import residues
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.sampling import Window
+from lipinc.video.streams import StreamInfo
+from lipinc.video.video_files import video_sha256
 
 CLIPS_AT_ONCE = 16
 """Maximum number of clips in memory, whatever the length of the video."""
@@ -103,21 +102,33 @@ class Detector:
         """
         path = Path(path)
         try:
-            digest = _sha256(path)
+            digest = video_sha256(path)
         except FileNotFoundError:
             return self._reject(path, Rejection(Reason.MISSING, "no such file"))
         except OSError as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, error.strerror or str(error)))
+        except Unreadable as error:  # a folder
+            return self._reject(path, Rejection(Reason.UNREADABLE, str(error)))
         try:
             with track_faces(path, self._mouth) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
-                    return self._reject(path, sampled, digest, video.duration)
+                    return self._reject(path, sampled, digest, video.duration, video.stream)
                 faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
         except Unreadable as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
         assessment = max((face.assessment for face in faces), key=_suspicion)
-        return Verdict(str(path), digest, video.frames, video.duration, assessment, faces, self._source)
+        return Verdict(
+            str(path),
+            digest,
+            video.frames,
+            video.repeats,
+            video.duration,
+            assessment,
+            faces,
+            self._source,
+            video.stream,
+        )
 
     def reject(self, path: str | Path, rejection: Rejection) -> Verdict:
         """Return the verdict on a file that was rejected by the caller, for example after a time limit."""
@@ -184,11 +195,19 @@ class Detector:
         )
         return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
 
-    def _reject(self, path: Path, rejection: Rejection, digest: str = "", duration: float = 0.0) -> Verdict:
+    def _reject(
+        self,
+        path: Path,
+        rejection: Rejection,
+        digest: str = "",
+        duration: float = 0.0,
+        stream: StreamInfo | None = None,
+    ) -> Verdict:
         pictures = rejection.frames - rejection.repeats
         coverage = rejection.face_frames / pictures if pictures else 0.0
         assessment = _no_verdict(rejection, coverage)
-        return Verdict(str(path), digest, rejection.frames, duration, assessment, (), self._source)
+        counts = (rejection.frames, rejection.repeats)
+        return Verdict(str(path), digest, *counts, duration, assessment, (), self._source, stream)
 
 
 def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:
@@ -212,14 +231,3 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
         versions={"python": platform.python_version(), **library_versions()},
         trained_on=config.data.note,
     )
-
-
-def _sha256(path: Path) -> str:
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe could block
-        raise OSError(errno.EINVAL, "not a regular file")
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -7,15 +7,16 @@ from lipinc.detection.batch import Result
 from lipinc.errors import printable
 from lipinc.files.csv_table import table_text
 
-COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage", "reason", "detail", "sha256")
+COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage", "reason", "detail", "sha256", "notes")
 
 
 def line(result: Result) -> str:
-    """Format the terminal line of a file, followed by one line per face if there are several."""
+    """Format the terminal line of a file, followed by one line per face if there are several, and by notes."""
     values = result.values
     lines = [f"{_verdict_text(values)}  {printable(values['file'])}"]
     if len(values["faces"]) > 1:
         lines += [f"{_verdict_text(face)}    face {face['rank']}" for face in values["faces"]]
+    lines += [f"{'note':10}  {note}" for note in _notes(values)]
     return "\n".join(lines)
 
 
@@ -33,7 +34,13 @@ def as_json(results: Sequence[Result]) -> bytes:
 
 def as_csv(results: Sequence[Result]) -> bytes:
     """Return the results as CSV, one row per file."""
-    return table_text(COLUMNS, (result.values for result in results)).encode("utf-8", "surrogateescape")
+    rows = ({**result.values, "notes": "; ".join(_notes(result.values))} for result in results)
+    return table_text(COLUMNS, rows).encode("utf-8", "surrogateescape")
+
+
+def _notes(values: dict) -> list[str]:
+    """How the video was read, if that is worth a note."""
+    return values["stream"]["notes"] if values["stream"] else []
 
 
 def _verdict_text(values: dict) -> str:

@@ -1,12 +1,13 @@
 """Verdict data types: decision, evidence and provenance for one video."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from lipinc.video.rejection import Reason
+from lipinc.video.streams import StreamInfo
 
 
 class Decision(str, Enum):
@@ -114,9 +115,11 @@ class Verdict:
 
     file: str
     sha256: str
-    """SHA-256 of the file; empty if it cannot be read."""
+    """SHA-256 of the file (of a folder of frames: see video_files.py); empty if it cannot be read."""
     frames: int
     """Number of decoded frames."""
+    repeats: int
+    """Number of these frames that repeat the picture before them and were left out."""
     duration: float
     """Presentation time of the last frame, in s."""
     assessment: Assessment
@@ -124,6 +127,8 @@ class Verdict:
     faces: tuple[FaceVerdict, ...]
     """The selected faces, largest first."""
     source: Source
+    stream: StreamInfo | None = None
+    """The video stream that was read, and how; None if nothing could be read."""
 
     def __repr__(self) -> str:
         found = self.assessment
@@ -167,8 +172,10 @@ class Verdict:
             "threshold": self.source.threshold,
             "uncertain_between": list(self.source.uncertain),
             "frames": self.frames,
+            "repeated_frames": self.repeats,
             "duration_s": round(self.duration, 3),
             "sha256": self.sha256,
+            "stream": None if self.stream is None else {**asdict(self.stream), "notes": list(self.stream.notes)},
             "faces": [
                 {
                     "rank": face.rank,

@@ -23,13 +23,17 @@ from lipinc.video.mouth import (
     is_inside_image,
     resize_mouth,
 )
-from lipinc.video.reader import downscale, read_frames
+from lipinc.video.reader import VideoReader, downscale
 from lipinc.video.repeats import RepeatFilter
+from lipinc.video.streams import StreamInfo
 from lipinc.video.upright import TurnVote, turn
 
 CHECK_INTERVAL = 12
 """Pictures between two checks for additional faces and for faces on their head: about half a second. Tracking several
 faces doubles the cost of a frame, so it is done only if there are several."""
+NOTED_REPEATS = 0.1
+"""Fraction of repeated frames that is worth a note. A few frames are left out of most videos: in a pause, nothing
+moves."""
 MAX_MOUTH_BYTES_IN_MEMORY = 16 << 20
 """Above this, the mouths of a video go to a temporary file."""
 THUMBNAIL_SIDE = 96
@@ -115,6 +119,8 @@ class TrackedVideo:
     """Presentation time of the last frame, in s."""
     faces: list[Face]
     """Sorted by area summed over the video, largest first."""
+    stream: StreamInfo
+    """What was read, and how, with notes on turned and repeated pictures."""
 
     @property
     def pictures(self) -> int:
@@ -166,8 +172,8 @@ def _track(
     tracks, repeats, vote = FaceTracks(), RepeatFilter(), TurnVote()
     frames, pictures, duration = 0, 0, 0.0
     mouth_file.seek(0)
-    with FaceFinder(config, several=plan.several) as finder:
-        for frame in read_frames(path, perturb=perturb):
+    with FaceFinder(config, several=plan.several) as finder, VideoReader(path, perturb=perturb) as video:
+        for frame in video:
             original = turn(frame.image, plan.quarter_turns or 0)
             image = downscale(original, config.working_width)
             frames, duration = frames + 1, frame.time
@@ -211,7 +217,12 @@ def _track(
         if track.observations:
             observations = np.frombuffer(track.observations, dtype=_OBSERVATION)
             found.append(Face(track.thumbnail, track.mouth_pictures.repeats, observations, mouth_file))
-    return TrackedVideo(frames, frames - pictures, 90 * (plan.quarter_turns or 0), duration, found)
+    turned, left_out, notes = 90 * (plan.quarter_turns or 0), frames - pictures, list(video.stream.notes)
+    if turned:
+        notes.append(f"the pictures were turned by {turned} degrees to stand the faces upright")
+    if left_out > NOTED_REPEATS * frames:
+        notes.append(f"{left_out} of {frames} frames repeat the picture before them and were left out")
+    return TrackedVideo(frames, left_out, turned, duration, found, replace(video.stream, notes=tuple(notes)))
 
 
 def _thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:

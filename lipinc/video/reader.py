@@ -1,4 +1,4 @@
-"""Decodes the frames of a video file, in order, and downscales wide frames."""
+"""Decodes the frames of a video file or of a folder of pictures, in order, and downscales wide frames."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,14 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-PLAYLIST_SIGNATURES = (b"#EXTM3U", b"ffconcat", b"# VobSub", b"ID3")
-"""First bytes of files that FFmpeg treats as playlists (lists of other files), and of ID3 tags, which may precede a
-playlist. FFmpeg would read a playlist that contains itself for ever. A playlist that contains another file would get
-the verdict of that file."""
+from lipinc.video.container import ContainerFile
+from lipinc.video.frame_folders import FrameFolder
+from lipinc.video.rejection import Unreadable
+from lipinc.video.streams import StreamInfo
 
-
-class Unreadable(Exception):
-    """No frame of the file can be decoded. The message says why."""
+__all__ = ["Frame", "Unreadable", "VideoReader", "downscale", "read_frames"]
 
 
 @dataclass(frozen=True)
@@ -25,59 +23,68 @@ class Frame:
     index: int
     """From 0, counted while decoding: the frame count in the header and seeking are not reliable."""
     time: float
-    """Presentation time in s, from the container."""
+    """Presentation time in s, from the container, 0 for the first frame. Never less than that of the frame before."""
     image: np.ndarray
-    """(H, W, 3) uint8 BGR at the size of the file, upright (rotation metadata is applied)."""
+    """(H, W, 3) uint8 BGR at the size of the frame in the file, upright (its display matrix is applied)."""
+
+
+class VideoReader:
+    """The frames of a video, to be iterated once.
+
+    >>> with VideoReader("talk.mp4") as video:
+    ...     images = [frame.image for frame in video]
+    >>> video.stream.codec
+    'h264'
+    """
+
+    def __init__(
+        self, path: str | os.PathLike, *, perturb: Callable[[int, np.ndarray], np.ndarray] | None = None
+    ) -> None:
+        """Open a video file, or a folder of pictures (see frame_folders.py).
+
+        Args:
+            perturb: Function of a frame's index and image that returns the image to use instead.
+
+        Raises:
+            Unreadable: it is no video.
+        """
+        self._source = FrameFolder(Path(path)) if os.path.isdir(path) else ContainerFile(Path(path))
+        self._perturb = perturb
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode frame by frame. A truncated file yields the frames before the break.
+
+        Raises:
+            Unreadable: no frame can be decoded.
+        """
+        for index, (time, image) in enumerate(self._source):
+            yield Frame(index, time, image if self._perturb is None else self._perturb(index, image))
+
+    @property
+    def stream(self) -> StreamInfo:
+        """What is read, and how; complete after the last frame. Works after closing, too."""
+        return self._source.info
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def read_frames(
     path: str | os.PathLike, *, perturb: Callable[[int, np.ndarray], np.ndarray] | None = None
 ) -> Iterator[Frame]:
-    """Decode a video, frame by frame. A truncated file yields the frames before the break.
-
-    Args:
-        perturb: Function of a frame's index and image that returns the image to use instead.
+    """Decode a video, frame by frame: a `VideoReader` that closes itself.
 
     Raises:
         Unreadable: no frame can be decoded.
     """
-    # With an absolute path and an explicit backend, a file name is never taken for a URL or an image-sequence pattern.
-    name = str(Path(path).absolute())
-    if any("\ud800" <= c <= "\udfff" for c in name):  # surrogates: bytes that are not UTF-8, on which OpenCV crashes
-        raise Unreadable("its name or the name of a parent folder is not UTF-8; rename it")
-    if _first_bytes(name).startswith(PLAYLIST_SIGNATURES):
-        raise Unreadable("a playlist (a list of other files) or an audio file, not a video")
-    capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    try:
-        if not capture.isOpened():
-            raise Unreadable("not a video that FFmpeg can open")
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # off by default in OpenCV 4.11
-        index = 0
-        while True:
-            try:
-                decoded, image = capture.read()
-            except cv2.error as error:
-                if index == 0:
-                    raise Unreadable(f"the first frame cannot be decoded: {error.err}") from error
-                break
-            if not decoded:
-                break
-            if perturb is not None:
-                image = perturb(index, image)
-            yield Frame(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, image)
-            index += 1
-        if index == 0:
-            raise Unreadable("it opens as a video, but no frame can be decoded")
-    finally:
-        capture.release()
-
-
-def _first_bytes(name: str) -> bytes:
-    try:
-        with open(name, "rb") as file:
-            return file.read(max(map(len, PLAYLIST_SIGNATURES)))
-    except OSError as error:
-        raise Unreadable(error.strerror) from error
+    with VideoReader(path, perturb=perturb) as video:
+        yield from video
 
 
 def downscale(image: np.ndarray, width: int) -> np.ndarray:

@@ -19,6 +19,10 @@ class Reason(str, Enum):
     CRASHED = "crashed"  # the process that read it died, or a bug raised an error: see the detail
 
 
+class Unreadable(Exception):
+    """No frame of the file can be decoded. The message says why."""
+
+
 @dataclass(frozen=True)
 class Rejection:
     """The result for a video that yields no clips."""

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import cv2
 import numpy as np
 import pytest
 
@@ -29,7 +30,7 @@ from lipinc.config import CacheConfig, Config, SamplingConfig, parse_command_lin
 from lipinc.datasets import CsvIndex, Folder
 from lipinc.datasets.dataset import load_videos
 from lipinc.datasets.records import Label
-from lipinc.demo.videos import render_video, write_video
+from lipinc.demo.videos import render_video, talking_frames, write_video
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.synthesis.compression import reencode
@@ -496,3 +497,20 @@ def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):
     assert {(row.record.path, row.record.condition) for row in rows if row.record.condition != "raw"} == {
         (row.record.path, condition) for row in rows for condition in ("crf23", "crf40")
     }
+
+
+@pytest.mark.slow
+def test_folders_of_frames_are_extracted_and_made_again_when_they_change(tmp_path):
+    for number, name in enumerate(("real/ann/talk", "fake/bob")):
+        folder = tmp_path / "set" / name
+        folder.mkdir(parents=True)
+        for index, image in enumerate(talking_frames(number=number, frames=40)):
+            cv2.imwrite(str(folder / f"{index}.png"), image)
+    config = config_of(tmp_path / "set", tmp_path / "cache", workers=1)
+    assert run(config)[0] == {"fake/bob": "ok", "real/ann/talk": "ok"}
+    assert [earlier for _, earlier in run(config)[1]] == [True, True]
+    (tmp_path / "set/fake/bob/7.png").write_bytes(b"no picture")
+    status, seen = run(config)
+    assert status == {"fake/bob": "unreadable", "real/ann/talk": "ok"} and ("fake/bob", False) in seen
+    row = read_manifest(tmp_path / "cache" / "manifest.csv")[0]
+    assert row.detail == "the picture 7.png is damaged"

@@ -3,13 +3,14 @@
 import csv
 from pathlib import Path
 
+import cv2
 import pytest
 
 from lipinc.commands import forge
 from lipinc.datasets import FakeAVCeleb
 from lipinc.datasets.dataset import load_videos
 from lipinc.datasets.records import Label
-from lipinc.demo.videos import render_video
+from lipinc.demo.videos import render_video, talking_frames
 from lipinc.errors import UserError
 from lipinc.video.reader import read_frames
 
@@ -75,3 +76,16 @@ def test_wrong_folders_are_an_error(reals, tmp_path) -> None:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(UserError, match="the same name"):
         run(tmp_path / ".", tmp_path.parent / "out")
+
+
+@pytest.mark.slow
+def test_a_folder_of_frames_is_copied_and_forged(tmp_path) -> None:
+    frames = tmp_path / "in" / "ann" / "talk"
+    frames.mkdir(parents=True)
+    for index, image in enumerate(talking_frames(number=0, frames=10)):
+        cv2.imwrite(str(frames / f"{index}.png"), image)
+    run(tmp_path / "in", tmp_path / "out", "--forgeries", "1")
+    real, fake = load_videos(FakeAVCeleb(root=str(tmp_path / "out"), fake_methods=("pseudo",)))
+    assert len(list(read_frames(tmp_path / "out" / fake.path))) == 10
+    copied = [path.read_bytes() for path in sorted((tmp_path / "out" / real.path).iterdir())]
+    assert copied == [path.read_bytes() for path in sorted(frames.iterdir())]

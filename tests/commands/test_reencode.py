@@ -1,10 +1,12 @@
 """`lipinc reencode` keeps relative paths, and reports the files that it cannot read."""
 
+import cv2
 import numpy as np
 import pytest
 
 from lipinc.commands import reencode
 from lipinc.errors import UserError
+from lipinc.video.reader import read_frames
 
 
 def run(*words: object) -> None:
@@ -33,3 +35,15 @@ def test_an_output_folder_inside_the_input_folder_is_refused(tmp_path) -> None:
     (tmp_path / "a.mp4").touch()
     with pytest.raises(UserError, match="lies in"):
         run("--root", tmp_path, "--out", tmp_path / "out")
+
+
+def test_a_folder_of_frames_becomes_a_file(tmp_path) -> None:
+    frames = tmp_path / "in" / "ann" / "talk.1"
+    frames.mkdir(parents=True)
+    for number in range(10):
+        cv2.imwrite(str(frames / f"{number}.png"), np.full((64, 96, 3), 20 * number, np.uint8))
+    run("--root", tmp_path / "in", "--out", tmp_path / "out", "--workers", 1)
+    images = [frame.image for frame in read_frames(tmp_path / "out" / "ann" / "talk.1.mp4")]
+    assert np.allclose([image.mean() for image in images], 20 * np.arange(10), atol=4)
+    with pytest.raises(UserError, match="the frames of one video; give the folder that contains it"):
+        run("--root", frames, "--out", tmp_path / "other")

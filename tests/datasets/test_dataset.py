@@ -22,13 +22,17 @@ def test_few_missing_files_are_returned_and_many_are_an_error(tmp_path: Path) ->
 
 
 def test_what_is_no_file_counts_as_missing(tmp_path: Path) -> None:
-    (tmp_path / "folder.mp4").mkdir()
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "device.mp4").symlink_to("/dev/zero")
     (tmp_path / "itself.mp4").symlink_to(tmp_path / "itself.mp4")
-    keys = {"folder.mp4", "pipe.mp4", "device.mp4", "itself.mp4", "x" * 300 + ".mp4", "/".join(["x" * 200] * 30)}
+    keys = {"pipe.mp4", "device.mp4", "itself.mp4", "x" * 300 + ".mp4", "/".join(["x" * 200] * 30)}
     records = [VideoRecord(key, Label.REAL, "a") for key in sorted(keys)]
     assert check_present(records, FakeAVCeleb(root=str(tmp_path), max_missing=1)) == keys
+
+
+def test_a_folder_is_present_because_it_may_hold_frames(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    assert check_present([VideoRecord("frames", Label.REAL, "a")], FakeAVCeleb(root=str(tmp_path))) == set()
 
 
 def test_file_named_as_the_version_of_another_is_refused(tmp_path: Path) -> None:

@@ -67,3 +67,19 @@ def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str
     touch(tmp_path, *keys)
     with pytest.raises(UserError, match=message):
         load_videos(Folder(root=str(tmp_path)))
+
+
+def test_folders_of_frames_are_videos(tmp_path: Path) -> None:
+    pictures = [f"{number}.png" for number in range(1, 11)]
+    touch(tmp_path, *(f"real/ann.v2/{name}" for name in pictures), *(f"fake/bob/day 1/{name}" for name in pictures))
+    touch(tmp_path, "fake/ann.v2.mp4")
+    records = load_videos(Folder(root=str(tmp_path)))
+    assert [(record.key, record.identity) for record in records] == [
+        *(("fake/ann.v2.mp4", "ann.v2"), ("fake/bob/day 1", "bob"), ("real/ann.v2", "ann.v2")),
+    ]
+
+
+def test_frames_without_a_folder_of_their_own_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"real/{number}.png" for number in range(1, 11)), "fake/a.mp4")
+    with pytest.raises(UserError, match="real contains pictures itself: put the frames of each video into a folder"):
+        load_videos(Folder(root=str(tmp_path)))

@@ -19,6 +19,7 @@ import lipinc
 from lipinc.config import MouthConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.detection import detector as detection
+from lipinc.detection.batch import find_videos
 from lipinc.detection.detector import Detector
 from lipinc.detection.verdict import Decision
 from lipinc.errors import UserError
@@ -27,6 +28,7 @@ from lipinc.models.checkpoint import load_checkpoint
 from lipinc.video.clips import extract
 from lipinc.video.faces import track_faces
 from lipinc.video.rejection import Reason
+from lipinc.video.video_files import video_sha256
 
 
 @pytest.fixture(scope="module")
@@ -322,12 +324,12 @@ def bad_file(tmp_path, write_video, talk, talking):
         ("text", Reason.UNREADABLE, "not a video that FFmpeg can open"),
         ("empty", Reason.UNREADABLE, "not a video that FFmpeg can open"),
         ("cut before its index", Reason.UNREADABLE, "not a video that FFmpeg can open"),
-        ("sound only", Reason.UNREADABLE, "not a video that FFmpeg can open"),
-        ("folder", Reason.UNREADABLE, "Is a directory"),
+        ("sound only", Reason.UNREADABLE, "it has no video"),
+        ("folder", Reason.UNREADABLE, "a folder without pictures, not a video"),
         ("pipe", Reason.UNREADABLE, "not a regular file"),
         ("absent", Reason.MISSING, "no such file"),
-        ("still.png", Reason.TOO_SHORT, "1 frame, 31 are needed"),
-        ("still.jpg", Reason.TOO_SHORT, "1 frame, 31 are needed"),
+        ("still.png", Reason.UNREADABLE, "a picture, not a video"),
+        ("still.jpg", Reason.UNREADABLE, "a picture, not a video"),
         ("one frame", Reason.TOO_SHORT, "1 frame, 31 are needed"),
         ("30 frames", Reason.TOO_SHORT, "30 frames, 31 are needed"),
         ("16 x 16", Reason.NO_FACE, "face"),
@@ -435,3 +437,19 @@ def test_a_name_of_no_encoding_is_refused_before_it_kills_the_program(tmp_path, 
     verdict = judge(path)
     assert (verdict.reason, len(verdict.sha256)) == (Reason.UNREADABLE, 64)
     assert "is not UTF-8; rename it" in verdict.assessment.detail
+
+
+def test_a_folder_of_frames_is_judged_like_its_video(tmp_path, judge, talking) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, image in enumerate(talking, start=1):
+        cv2.imwrite(str(frames / f"{number}.png"), image)
+    verdict = judge(frames)
+    assert verdict.probability is not None and verdict.frames == len(talking)
+    assert verdict.duration == pytest.approx((len(talking) - 1) / 25)
+    assert verdict.sha256 == video_sha256(frames)
+    assert verdict.stream.container == "pictures" and "assumed" in verdict.stream.notes[0]
+    assert find_videos([str(tmp_path)]) == find_videos([str(frames)]) == find_videos([f"{tmp_path}/f*"]) == [frames]
+    (frames / "7.png").write_bytes(b"")
+    verdict = judge(frames)
+    assert (verdict.reason, verdict.assessment.detail) == (Reason.UNREADABLE, "the picture 7.png is damaged")

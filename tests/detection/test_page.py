@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from lipinc.detection.verdict import (
 )
 from lipinc.errors import UserError
 from lipinc.video.rejection import Reason
+from lipinc.video.streams import StreamInfo
 
 HOSTILE = "clips/<script>alert(1)</script> \"quotes\" 'x' \n ünï.mp4"
 NAMES = (
@@ -401,3 +403,16 @@ def test_a_browser_sorts_the_index(chromium, tmp_path):
     assert "probability" in headings
     assert order("#sort=probability")[0] == ["b.mp4", HOSTILE, "a10.mp4", "a2.mp4"]
     assert order("#sort=file")[0] == ["a2.mp4", "a10.mp4", "b.mp4", HOSTILE]
+
+
+def test_a_page_says_how_the_video_was_read(tmp_path):
+    stream = StreamInfo(
+        *("matroska,webm", "av1", "libdav1d", 640, 480, 29.97, 1_200_000, "yuv420p10le"),
+        transfer="bt709",
+        notes=("<b>stream</b> 2 of 3 was read",),
+    )
+    page = read(write_page(replace(fake(), stream=stream), tmp_path))
+    assert "<b>stream</b> 2 of 3 was read." in page.text and not page.all("b")
+    text = " ".join(page.text.split())
+    assert "640x480 px, av1 (yuv420p10le) in matroska,webm, 29.97 frames/s, 1200 kbit/s" in text
+    assert "transfer bt709, decoded by libdav1d" in text

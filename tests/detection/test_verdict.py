@@ -1,9 +1,15 @@
+import csv
+import io
+import json
 from dataclasses import replace
 
 import pytest
 
+from lipinc.detection.batch import Result
+from lipinc.detection.output import as_csv, line
 from lipinc.detection.verdict import Decision, decide
 from lipinc.video.rejection import Reason
+from lipinc.video.streams import StreamInfo
 from tests.detection.test_page import HOSTILE, fake
 
 
@@ -35,3 +41,20 @@ def test_one_rule_decides(value, answer):
     """Of scores and of probabilities: between the bounds it is uncertain, from the threshold on it is fake."""
     assert decide(value, 0.5, (0.3, 0.6)).value == answer
     assert decide(100 * value, 50, (30, 60)).value == answer
+
+
+def test_how_the_video_was_read_is_in_every_output():
+    stream = StreamInfo("mov", "h264", "h264", 640, 480, 25.0, 0, "yuv420p", notes=("mirrored", "no clock"))
+    values = replace(fake("a.mp4"), stream=stream).to_json()
+    assert values["stream"]["codec"] == "h264" and values["stream"]["notes"] == ["mirrored", "no clock"]
+    result = Result(json.loads(json.dumps(values)), None, "")
+    assert line(result).splitlines()[-2:] == ["note        mirrored", "note        no clock"]
+    (row,) = csv.DictReader(io.StringIO(as_csv([result]).decode()))
+    assert row["notes"] == "mirrored; no clock"
+
+
+def test_a_verdict_on_what_could_not_be_read_has_no_stream():
+    result = Result(fake("a.mp4").to_json(), None, "")
+    assert result.values["stream"] is None and "note" not in line(result)
+    (row,) = csv.DictReader(io.StringIO(as_csv([result]).decode()))
+    assert row["notes"] == ""

@@ -76,3 +76,14 @@ def test_colours_are_kept(tmp_path, write_video) -> None:
         encode([frame], tmp_path / f"{number}.mp4", crf=4, preset="medium")
         (back,) = read_frames(tmp_path / f"{number}.mp4")
         assert np.abs(back.image.astype(int) - colour).max() <= 2
+
+
+def test_frames_of_another_size_are_fitted_without_distortion(tmp_path) -> None:
+    """As in a recording whose resolution changes: a square stays a square."""
+    large, small = np.full((64, 128, 3), 200, np.uint8), np.full((30, 30, 3), 200, np.uint8)
+    frames = [Frame(0, 0.0, large), Frame(1, 0.04, small), Frame(2, 0.08, large)]
+    assert encode(frames, tmp_path / "a.mp4", crf=1, preset="veryfast") == 3
+    images = [frame.image for frame in read_frames(tmp_path / "a.mp4")]
+    assert [image.shape for image in images] == [(64, 128, 3)] * 3
+    bright = images[1].mean(axis=2) > 100
+    assert bright[:, 34:94].all() and not bright[:, :30].any() and not bright[:, 98:].any()

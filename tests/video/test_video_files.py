@@ -1,11 +1,14 @@
 """The videos of a folder: which files, in which order, and what happens with links and unreadable folders."""
 
+import hashlib
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lipinc.errors import UserError
-from lipinc.video.video_files import walk_video_files
+from lipinc.video.video_files import video_sha256, video_size, walk_video_files
 
 
 def touch(folder: Path, *names: str) -> list[Path]:
@@ -47,3 +50,58 @@ def test_a_folder_that_cannot_be_listed_is_reported_or_skipped(tmp_path) -> None
     assert list(walk_video_files(tmp_path / "nowhere", on_error=errors.append)) == []
     assert [str(error.filename) for error in errors] == [str(tmp_path / "nowhere")]
     assert list(walk_video_files(tmp_path / "nowhere")) == []
+
+
+SUFFIXES = (
+    *(".mts", ".m2ts", ".ts", ".3gp", ".3g2", ".ogv", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".mxf", ".vob", ".asf"),
+    *(".m2v", ".f4v", ".dv", ".divx", ".webm"),
+)
+
+
+def test_files_of_all_video_suffixes_are_found_in_upper_and_lower_case(tmp_path) -> None:
+    files = touch(tmp_path, *(f"a{suffix}" for suffix in SUFFIXES), *(f"b{suffix.upper()}" for suffix in SUFFIXES))
+    assert list(walk_video_files(tmp_path)) == sorted(files)
+
+
+def test_source_code_is_not_a_transport_stream(tmp_path, write_video) -> None:
+    stream = write_video(tmp_path / "talk.ts", [np.zeros((64, 64, 3), np.uint8)] * 3)
+    (tmp_path / "index.ts").write_text("import { render } from './render.js';\n")
+    (tmp_path / "Größe.mts").write_text("export const größe = 1;\n")
+    (tmp_path / "download.mp4").write_text("<html>404: not found</html>")  # stays, to be reported as unreadable
+    os.mkfifo(tmp_path / "pipe.ts")  # is not opened
+    assert list(walk_video_files(tmp_path)) == [tmp_path / "download.mp4", tmp_path / "pipe.ts", stream]
+
+
+def test_folders_of_frames_are_videos(tmp_path, caplog) -> None:
+    talk = touch(tmp_path, *(f"ann/talk/{number}.png" for number in range(1, 11)))[0].parent
+    touch(tmp_path, "ann/b.mp4", "photos/IMG_3.jpg", "photos/IMG_4.jpg")
+    touch(tmp_path, "thumbnails/a.mp4", *(f"thumbnails/{number}.jpg" for number in range(20)))
+    touch(tmp_path, *(f"gap/{number:03}.png" for number in range(20) if number != 7))
+    expected = [tmp_path / "ann/b.mp4", talk, tmp_path / "thumbnails/a.mp4"]
+    assert list(walk_video_files(tmp_path)) == expected
+    assert list(walk_video_files(talk)) == [talk]
+    assert f"{tmp_path}/gap is not read as a video" in caplog.text and "008.png follows 006.png" in caplog.text
+    assert "photos" not in caplog.text
+
+
+def test_size_and_checksum_of_a_folder_cover_names_and_contents(tmp_path) -> None:
+    files = touch(tmp_path, *(f"f/{number}.png" for number in range(1, 11)))
+    for number, file in enumerate(files):
+        file.write_bytes(bytes(number))
+    folder = tmp_path / "f"
+    assert video_size(folder) == 45
+    # The lines that `sha256sum 1.png 2.png ...` prints.
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    digest = video_sha256(folder)
+    assert digest == hashlib.sha256("".join(lines).encode()).hexdigest()
+    files[3].write_bytes(b"abc")
+    changed = video_sha256(folder)
+    for file in files:
+        file.rename(folder / f"0{file.name}")
+    assert len({digest, changed, video_sha256(folder)}) == 3
+
+
+def test_size_and_checksum_of_a_file_are_its_own(tmp_path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"abc")
+    assert video_size(tmp_path / "a.mp4") == 3 and video_size(tmp_path / "b.mp4") == 0
+    assert video_sha256(tmp_path / "a.mp4") == hashlib.sha256(b"abc").hexdigest()
