@@ -8,6 +8,7 @@ import io
 import json
 import pickle
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -238,7 +239,7 @@ def _calibration(values: dict[str, Any]) -> Calibration:
 
 def identity_digest(identity: str) -> str:
     """Hash an identity, so that a checkpoint can recognise people without storing their names."""
-    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256(unicodedata.normalize("NFC", identity).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def save_state(file: Path, state: dict[str, Any]) -> None:
