@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from lipinc.config.ranges import Increasing, Range, UnitInterval, range_problems
+from lipinc.config.ranges import Increasing, Range, UnitInterval, range_problems, type_problems
 from lipinc.config.registry import DATASETS, MODELS, suggest
 from lipinc.errors import UserError
 
@@ -88,6 +88,10 @@ class MouthConfig:
     """wrapped: difference of adjacent mouths modulo 256, as in the published uint8 code. absolute: its absolute value.
     Wrapped residues show the sign of tiny changes at full contrast. They detect better, but compression destroys them
     first (docs/results.md)."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.face, int) and not isinstance(self.face, bool):
+            object.__setattr__(self, "face", str(self.face))
 
     def validate(self) -> list[str]:
         """See `DataConfig.validate`."""
@@ -369,6 +373,9 @@ class Config:
         Raises:
             UserError: some values are invalid; the message lists all of them.
         """
+        problems = [*type_problems(self), *(type_problems(self.model.options, "model.") if with_model else ())]
+        if problems:  # the checks below compute with the values
+            raise UserError("; ".join(problems))
         problems = [*range_problems(self), *self.data.validate(), *self.mouth.validate(), *self.sampling.validate()]
         if not self.name or "/" in self.name or self.name in (".", ".."):
             problems.append(f"name must be a valid folder name, not {self.name!r}")

@@ -23,6 +23,7 @@ from lipinc.ddp import is_main, world_size
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.files.csv_table import write_table
+from lipinc.models.checkpoint import BEST
 from lipinc.versions import library_versions
 
 MAY_CHANGE = (
@@ -39,7 +40,7 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.best = folder / "checkpoints" / "best.safetensors"
+        self.best = folder / BEST
         self.last = folder / "checkpoints" / "last.pt"
 
     @classmethod
