@@ -331,6 +331,10 @@ class TrainConfig:
     seeds."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """auto: CUDA if available, else the CPU. Kept: depends on the machine."""
+    keep_last: bool = True
+    """Keep the training state (last.pt, two thirds of a run's size) at the end of the run. False: its weights and
+    optimiser state are deleted after the evaluation; `--resume auto` still recognises the run as finished, but cannot
+    train more epochs. An interrupted run always keeps it. Kept: many runs would fill the disk."""
     loader_workers: Annotated[int, Range(0)] = 2
     """Data loader processes, which read and augment clips; 0: load in the training process."""
 
