@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from lipinc.errors import UserError
-from lipinc.files.csv_table import Table, read_table
+from lipinc.files.csv_table import Table, read_table, read_text
 from lipinc.video.video_files import VIDEO_SUFFIXES
 
 
@@ -36,9 +36,7 @@ def read_index(path: Path, columns: Iterable[str]) -> Table:
 
 def _read_json(path: Path) -> Table:
     try:
-        entries = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
+        entries = json.loads(read_text(path))
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not valid JSON: check the file, or give an index in CSV") from None
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
@@ -52,7 +50,7 @@ def _read_json(path: Path) -> Table:
 
 def _read_list(path: Path) -> Table:
     rows = []
-    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = _label_and_path(line.strip())
         if cells is None and line.strip():
             raise UserError(

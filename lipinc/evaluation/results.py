@@ -74,10 +74,8 @@ class Evaluation:
         if not too_few(people):
             return ""
         counts = " and ".join(f"{count} with {label.name.lower()} videos" for label, count in people.items() if count)
-        return (
-            f"means nothing: people tested: {counts}, fewer than {MIN_PEOPLE}; lipinc crossval tests everybody in a "
-            "data set"
-        )
+        more = "lipinc crossval tests everybody in a data set" if all(people.values()) else "test more people"
+        return f"means nothing: people tested: {counts}, fewer than {MIN_PEOPLE}; {more}"
 
     @property
     def headline(self) -> str:

@@ -62,21 +62,13 @@ def read_table(path: str | Path, names: Iterable[str] = ()) -> Table:
         UserError: the file cannot be read or is malformed.
     """
     path = Path(path)
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # reading a pipe could block
-        raise UserError(f"cannot read {path} (not a regular file): check the path")
+    text = read_text(path)
+    delimiter = _delimiter(text)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        delimiter = _delimiter(text)
         with _cells_of_any_size():
             lines = list(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter))
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path} is not valid CSV ({error}): look for an unmatched quote") from None
-    if "\0" in text:  # for example UTF-16 without a byte order mark
-        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
 
     columns = _recognised([name.strip() for name in lines[0]] if lines else [], names)
     if not any(columns):
@@ -96,6 +88,25 @@ def read_table(path: str | Path, names: Iterable[str] = ()) -> Table:
             cells += [""] * (len(columns) - len(cells))
             rows.append((number, dict(zip(columns, cells, strict=False))))
     return Table(path, columns, rows)
+
+
+def read_text(path: Path) -> str:
+    """Read a user's text file: UTF-8, with or without a byte order mark.
+
+    Raises:
+        UserError: the file cannot be read or is not UTF-8.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # reading a pipe could block
+        raise UserError(f"cannot read {path} (not a regular file): check the path")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # for example UTF-16 without a byte order mark
+        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
+    return text
 
 
 def _delimiter(text: str) -> str:

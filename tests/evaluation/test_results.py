@@ -92,7 +92,9 @@ def test_videos_of_one_class_have_no_auc_but_a_rate(tmp_path):
     reals, fakes = evaluation([0] * 12, 12), evaluation([1] * 12, 3)
     assert reals.headline == "real people accused 0.0000 [0.000, 0.000]; no fake videos, so no AUC"
     assert fakes.headline.endswith("fakes detected 1.0000 [1.000, 1.000]; no real videos, so no AUC")
-    assert fakes.headline.startswith("(means nothing: people tested: 3 with fake videos, fewer than 10; ")
+    assert fakes.headline.startswith(
+        "(means nothing: people tested: 3 with fake videos, fewer than 10; test more people) "
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_evaluation(reals, tmp_path, title="t", about={})
