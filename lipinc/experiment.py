@@ -58,10 +58,11 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
     with main_first():  # the main process has written the checkpoint
         checkpoint = load_checkpoint(run.best, device)
     result = _evaluate(checkpoint, config, selection.rows["test"], run.folder, device) if has_test_split else None
-    if is_main() and not config.train.keep_last:
-        drop_training_state(run)
-    summary_line = result.headline if result else f"no test split; the checkpoint of epoch {best} is {run.best}"
-    print(f"{summary_line}  ({run.folder}, {size_on_disk(run.folder)})")
+    if is_main():
+        if not config.train.keep_last:
+            drop_training_state(run)
+        main_line = result.headline if result else f"no test split; the checkpoint of epoch {best} is {run.best}"
+        print(f"{main_line}  ({run.folder}, {size_on_disk(run.folder)})")
     return result
 
 

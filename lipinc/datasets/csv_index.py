@@ -57,8 +57,11 @@ class CsvIndex(Dataset):
             if ours not in COLUMNS:
                 raise UserError(f"data.columns maps the unknown column {ours!r}: {suggest(ours, COLUMNS)}")
         columns = {ours: mapped.get(ours, ours) for ours in COLUMNS}
-        table = read_index(self.index_file(), columns.values())
-        _require(table, mapped)
+        table, has_header = read_index(self.index_file(), columns.values())
+        if has_header:
+            _require(table, mapped)
+        else:
+            columns = {ours: ours for ours in COLUMNS}
         present = {ours: theirs for ours, theirs in columns.items() if theirs in table.columns}
         labels = label_by_name(self.labels, present["label"])
         if not self.labels:

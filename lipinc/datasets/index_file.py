@@ -10,7 +10,7 @@ from lipinc.files.csv_table import Table, read_table, read_text
 from lipinc.video.video_files import VIDEO_SUFFIXES
 
 
-def read_index(path: Path, columns: Iterable[str]) -> Table:
+def read_index(path: Path, columns: Iterable[str]) -> tuple[Table, bool]:
     """Read an index.
 
     - CSV with a header: see `read_table`.
@@ -21,17 +21,20 @@ def read_index(path: Path, columns: Iterable[str]) -> Table:
         path: the index file.
         columns: the columns to look for, in any case.
 
+    Returns:
+        The table, and whether the file names its columns. If it does not, they have our names.
+
     Raises:
         UserError: the file cannot be read or is malformed.
     """
     if path.suffix.lower() == ".json":
-        return _read_json(path)
+        return _read_json(path), False
     table = read_table(path, columns)
     if not set(columns) & set(table.columns) and any(
         _is_video(word) for column in table.columns for word in re.split(r"[\s,;]+", column)
     ):
-        return _read_list(path)
-    return table
+        return _read_list(path), False
+    return table, True
 
 
 def _read_json(path: Path) -> Table:
