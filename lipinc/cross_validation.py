@@ -2,11 +2,14 @@
 
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from lipinc.cache.manifest import read_manifest
 from lipinc.cache.selection import ALL, generators, select
@@ -50,7 +53,8 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None
     if not config.split.folds:
         raise UserError("set the number of folds with --split.folds")
     groups = _groups(config, leave_out)
-    by_seed = [_run_folds(config, seed, groups) for seed in seeds or (None,)]
+    announce = _announcer(len(groups) * config.split.folds * max(1, len(seeds)))
+    by_seed = [_run_folds(config, seed, groups, announce) for seed in seeds or (None,)]
     folder = Path(config.output, f"{config.name}_folds")
     about = {
         "name": config.name,
@@ -66,6 +70,7 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
         held_out = f", trained without {'any generator' if group == 'all' else group}" if group else ""
         print(f"\n{config.split.folds} folds by identity{held_out}; test predictions pooled, per video\n{pooled}")
+        print(f"\npooled: {pooled.headline}")
     spread = _spread(by_seed)
     details = {**about, "mean_fold_auc_of_each_seed": spread}
     write_atomically(folder / "spread.json", json.dumps(details, indent=2).encode() + b"\n")
@@ -89,7 +94,21 @@ def _groups(config: Config, leave_out: str) -> dict[str, tuple[str, ...]]:
     return {name: (name,) for name in names}
 
 
-def _run_folds(config: Config, seed: int | None, groups: dict[str, tuple[str, ...]]) -> dict[str, list[Evaluation]]:
+def _announcer(runs: int) -> Callable[[], None]:
+    """Return a function that logs the number of the run that starts and the time that all runs will take."""
+    numbers, begin = count(), time.monotonic()
+
+    def announce() -> None:
+        done = next(numbers)
+        left = (time.monotonic() - begin) / max(done, 1) * (runs - done)
+        log.info("run %d of %d%s", done + 1, runs, f", about {tqdm.format_interval(left)} left" if done else "")
+
+    return announce
+
+
+def _run_folds(
+    config: Config, seed: int | None, groups: dict[str, tuple[str, ...]], announce: Callable[[], None]
+) -> dict[str, list[Evaluation]]:
     """Run all folds of all groups. Returns held-out group -> the results of its folds."""
     found: dict[str, list[Evaluation]] = {}
     for group, unseen in groups.items():
@@ -108,6 +127,7 @@ def _run_folds(config: Config, seed: int | None, groups: dict[str, tuple[str, ..
             if seed is not None:
                 split, train = replace(split, seed=seed), replace(train, seed=seed)
             run = replace(config, name=name, split=split, train=train)
+            announce()
             if group and not _has_test_fakes(run):
                 log.warning("skipping fold %d: its test split has no fakes by %s", fold, group)
                 continue

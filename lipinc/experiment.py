@@ -9,6 +9,7 @@ from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.selection import Selection, select
 from lipinc.cache.store import Cache
 from lipinc.config import Config, to_json
+from lipinc.datasets.labels import label_line
 from lipinc.datasets.splits import SPLITS, summary, write_splits
 from lipinc.ddp import is_main, main_first
 from lipinc.evaluation.plots import plot_learning_curves
@@ -17,11 +18,9 @@ from lipinc.files.atomic import write_atomically
 from lipinc.models.checkpoint import Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
 from lipinc.models.registry import build_model, check_shapes
-from lipinc.training.loop import best_epoch, fit
+from lipinc.training.loop import best_epoch, drop_training_state, fit
 from lipinc.training.optimization import seed_torch, use_deterministic_kernels
-from lipinc.training.run_folder import Run
-
-HEADLINE = (("AUC", "auc"), ("AP", "ap"), ("accuracy", "accuracy"))
+from lipinc.training.run_folder import Run, size_on_disk
 
 
 def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None:
@@ -56,20 +55,22 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
     if is_main():
         curves = run.folder / "plots" / "learning_curves.png"
         plot_learning_curves(history, best, curves, config.name, config.data.note)
-    if not has_test_split:
-        print(f"no test split; the checkpoint of epoch {best} is {run.best}")
-        return None
-
     with main_first():  # the main process has written the checkpoint
         checkpoint = load_checkpoint(run.best, device)
-    return _evaluate(checkpoint, config, selection.rows["test"], run.folder, device)
+    result = _evaluate(checkpoint, config, selection.rows["test"], run.folder, device) if has_test_split else None
+    if is_main():
+        if not config.train.keep_last:
+            drop_training_state(run)
+        main_line = result.headline if result else f"no test split; the checkpoint of epoch {best} is {run.best}"
+        print(f"{main_line}  ({run.folder}, {size_on_disk(run.folder)})")
+    return result
 
 
 def evaluate_on_test_split(file: str | Path, config: Config) -> Evaluation:
     """Evaluate a checkpoint on the test split of a config, without training.
 
     Results go to <output>/<name>/test_only/. The other splits may be empty: the fractions 0, 0 and 1 evaluate on the
-    whole data set.
+    whole data set. The test split may have a single class: real videos alone give the fraction that is accused.
 
     Args:
         file: a checkpoint file, or the name of a shipped checkpoint.
@@ -80,16 +81,20 @@ def evaluate_on_test_split(file: str | Path, config: Config) -> Evaluation:
     """
     device = choose_device(config.train.device)
     checkpoint = load_checkpoint(file, device)
-    selection = _select(config, needed=("test",))
+    selection = _select(config, needed=("test",), both_classes=False)
     folder = Path(config.output, config.name, "test_only")
     if is_main():
         write_atomically(folder / "config.json", to_json(config).encode() + b"\n")
-    return _evaluate(checkpoint, config, selection.rows["test"], folder, device)
+    result = _evaluate(checkpoint, config, selection.rows["test"], folder, device)
+    print(f"{result.headline}  ({folder})")
+    return result
 
 
-def _select(config: Config, needed: Sequence[str]) -> Selection:
-    selection = select(Cache.of(config), config.data, config.split, needed)
-    print(summary([row.record for split in SPLITS for row in selection.rows[split]], selection.splits))
+def _select(config: Config, needed: Sequence[str], *, both_classes: bool = True) -> Selection:
+    selection = select(Cache.of(config), config.data, config.split, needed, both_classes=both_classes)
+    records = [row.record for split in SPLITS for row in selection.rows[split]]
+    print(label_line(records))
+    print(summary(records, selection.splits))
     return selection
 
 
@@ -103,6 +108,4 @@ def _evaluate(
         subtitle = f"test split, per video{condition}; epoch {checkpoint.epoch}, threshold chosen on validation"
         about = {**checkpoint.provenance, "epoch": checkpoint.epoch, "split": "test"}
         report(result, config, folder, title=f"{config.name}, test split", subtitle=subtitle, about=about)
-    values = "  ".join(f"{name} {result.metrics[key].value:.4f}" for name, key in HEADLINE)
-    print(f"{values}  ({folder})")
     return result

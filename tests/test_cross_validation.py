@@ -35,7 +35,9 @@ def test_cross_validation_tests_every_video_once(config, capsys):
     states = {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("last.pt")}
     cross_validate(config, "nothing", seeds=())  # continued: nothing is trained again
     assert states == {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("last.pt")}
-    assert "mean of the folds' AUC" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "mean of the folds' AUC" in printed and "\npooled: AUC " in printed  # ten people: no caveat
+    assert printed.count("(means nothing: people tested: ") == 2 * 3  # the folds alone
 
 
 @pytest.mark.slow

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lipinc.cache.manifest import write_manifest
+from lipinc.cache.store import Cache
+from lipinc.datasets import Label
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.experiment import evaluate_on_test_split, run_experiment
@@ -44,7 +47,12 @@ def test_the_run_folder_holds_everything(config, capsys):
         assert word in printed
     assert "alpha" in printed  # the break-down by generator
     assert "note: made-up clips" in printed
-    assert printed.splitlines()[-1].startswith(f"AUC {result.metrics['auc'].value:.4f}  AP ")
+    assert "labels: 10 real (for example real/" in printed
+    last = printed.splitlines()[-1]
+    assert last.startswith("(means nothing: people tested: 2 with real videos and 2 with fake videos, fewer than 10; ")
+    assert f") AUC {result.metrics['auc'].value:.4f}  AP " in last
+    megabytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+    assert last.endswith(f"({folder}, {megabytes:.1f}MB)")
 
 
 def test_predictions_are_those_of_the_test_people_alone(config):
@@ -66,6 +74,32 @@ def test_evaluation_on_the_test_split_repeats_the_numbers_of_the_run_and_leaves_
     assert again.calibration == first.calibration
     assert (folder / "metrics.json").read_bytes() == before
     assert (folder / "test_only" / "metrics.json").exists()
+
+
+def test_real_videos_alone_are_evaluated_and_not_trained_on(config, capsys):
+    run_experiment(config)
+    file = Path(config.output, "tiny", "checkpoints", "best.safetensors")
+    reals = replace(
+        config,
+        name="reals",
+        cache=replace(config.cache, path=config.cache.path + "_reals"),
+        split=replace(config.split, train=0.0, validation=0.0, test=1.0),
+    )
+    others = [
+        replace(row, record=replace(row.record, identity=f"other {row.record.identity}"))
+        for row in make_cache(reals, people=12)
+        if row.record.label is Label.REAL
+    ]
+    write_manifest(Cache.of(reals).manifest_file, others)
+    result = evaluate_on_test_split(file, reals)
+    accused = float(np.mean(result.predictions.score >= result.calibration.threshold))
+    assert len(result.predictions) == 12 and result.metrics["reals_accused"].value == accused
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"real people accused {accused:.4f} [") and "; no fake videos, so no AUC" in last
+    with pytest.raises(
+        UserError, match="the data set has no fake video: a detector is trained on real and fake videos"
+    ):
+        run_experiment(replace(reals, split=config.split))
 
 
 def test_evaluation_on_the_test_split_with_another_split_is_refused(config):

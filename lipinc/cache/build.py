@@ -93,6 +93,8 @@ class ExtractionRate:
     videos: int
     ok: int
     windows: int
+    example: str
+    """Key of the first video, in which inverted labels show."""
 
 
 def extraction_rates(manifest: list[ManifestRow]) -> list[ExtractionRate]:
@@ -103,6 +105,7 @@ def extraction_rates(manifest: list[ManifestRow]) -> list[ExtractionRate]:
             videos=sum(row.record.label == label for row in manifest),
             ok=sum(row.record.label == label and row.status == OK for row in manifest),
             windows=sum(row.windows for row in manifest if row.record.label == label),
+            example=next(row.record.key for row in manifest if row.record.label == label),
         )
         for label in Label
         if any(row.record.label == label for row in manifest)

@@ -27,17 +27,25 @@ class Selection:
     """Split -> the videos to use: those with clips, without fakes excluded by `split.unseen`."""
 
 
-def select(cache: Cache, data: DataConfig, split: SplitConfig, needed: Sequence[str] = SPLITS) -> Selection:
+def select(
+    cache: Cache,
+    data: DataConfig,
+    split: SplitConfig,
+    needed: Sequence[str] = SPLITS,
+    *,
+    both_classes: bool = True,
+) -> Selection:
     """Select the videos of each split.
 
     Args:
         cache: the cache.
         data: the data set that the cache must belong to.
         split: the split settings.
-        needed: splits that must contain clips of both classes.
+        needed: splits that must contain clips.
+        both_classes: whether they must contain clips of real and of fake videos, as training needs.
 
     Raises:
-        UserError: the cache does not match the data set, or a split of `needed` has no clips of a class.
+        UserError: the cache does not match the data set, or a split of `needed` lacks clips.
     """
     cache.check()
     cache.check_catalogue(data)
@@ -49,14 +57,14 @@ def select(cache: Cache, data: DataConfig, split: SplitConfig, needed: Sequence[
             raise UserError(f"split.unseen: the data set has no generator {name!r}: {suggest(name, known)}")
     if known and set(known) <= set(unseen):
         unseen = ALL
-    splits = assign_splits([row.record for row in manifest], split, needed)
+    splits = assign_splits([row.record for row in manifest], split, needed, both_classes=both_classes)
     rows: dict[str, list[ManifestRow]] = {name: [] for name in SPLITS}
     for row in manifest:
         name = splits[row.record.key]
         if row.status == OK and name in SPLITS and _belongs(row.record, name, unseen):
             rows[name].append(row)
     for name in needed:
-        for label in Label:
+        for label in Label if both_classes or not rows[name] else ():
             if not any(row.record.label == label for row in rows[name]):
                 raise UserError(
                     f"the {name} split has no {label.name.lower()} video with clips: see the rejection reasons in "

@@ -138,6 +138,8 @@ class Cache:
                 f"{self.path} has no finished manifest; run preprocess_extract_lips.py with the same config"
             ) from None
         wanted = catalogue_settings(data)
+        # A setting that is missing in an older cache had its present default value.
+        found = {**catalogue_settings(type(data)()), **found}
         differences = [
             f"data.{name} was {found.get(name)!r} and is {wanted[name]!r}"
             for name in wanted

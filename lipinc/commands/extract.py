@@ -17,6 +17,7 @@ from lipinc.cache.store import Cache
 from lipinc.cache.verify import verify_with_progress
 from lipinc.config import Config, experiment, parse_command_line
 from lipinc.datasets import load_videos
+from lipinc.datasets.labels import label_line
 from lipinc.errors import UserError
 
 SECTIONS = ("name", "data", "mouth", "sampling", "cache")
@@ -38,13 +39,15 @@ def main(argv: Sequence[str], prog: str) -> None:
     if arguments.verify:
         print(f"verified {verify_with_progress(config)} clip files: all checksums match")
         return
-    manifest = build_with_progress(config, load_videos(config.data))
+    records = load_videos(config.data)
+    print(label_line(records), flush=True)  # before the work, so that inverted labels are seen in time
+    manifest = build_with_progress(config, records)
     cache = Cache.of(config)
     sheet = write_contact_sheet(cache, manifest, config)
     for rate in extraction_rates(manifest):
         print(
             f"extracted {rate.label.name.lower()}: {rate.ok} of {rate.videos} videos "
-            f"({rate.ok / rate.videos:.1%}), {rate.windows} clips"
+            f"({rate.ok / rate.videos:.1%}), {rate.windows} clips, for example {rate.example}"
         )
     print(f"{cache.manifest_file}" + (f", {sheet}" if sheet else ""))
     print(count_line(manifest))

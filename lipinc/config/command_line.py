@@ -1,8 +1,9 @@
 """Command-line parsing: --config FILE sets the defaults, and all other flags override single values."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
@@ -10,6 +11,7 @@ from lipinc.config.help import field_docs, with_help
 from lipinc.config.loading import config_file, load_config
 from lipinc.config.registry import DATASETS, MODELS, Registry
 from lipinc.config.schema import Config, DataConfig, ModelConfig
+from lipinc.config.suggestions import closest_flags
 from lipinc.errors import UserError
 
 Arguments = TypeVar("Arguments", bound=Config)
@@ -19,15 +21,19 @@ FLAGS_TAKE_VALUES = (tyro.conf.FlagConversionOff,)
 
 
 def parse_arguments(kind: type[Plain], argv: Sequence[str], *, prog: str, description: str) -> Plain:
-    """Parse the flags of a command without a config. Exits with status 2 on a misspelt flag and suggests the closest.
+    """Parse the flags of a command without a config. Exits with status 2 if a value is missing or invalid.
 
     Args:
         kind: dataclass of the arguments.
         argv: command-line arguments after the command name.
         prog: command name shown by --help.
         description: description shown by --help.
+
+    Raises:
+        UserError: a flag does not exist; the message suggests the closest.
     """
     shown = with_help(kind)
+    _check_flags(argv, shown)
     parsed = tyro.cli(shown, prog=prog, args=argv, config=FLAGS_TAKE_VALUES, description=description.strip())
     # Instances of a class made at run time cannot be pickled for worker processes.
     return _converted(parsed, kind)
@@ -43,7 +49,7 @@ def parse_command_line(
 ) -> Arguments:
     """Parse --config FILE and the flags that override it.
 
-    Exits with status 2 on a misspelt flag and suggests the closest one.
+    Exits with status 2 if a value is missing or invalid.
 
     Args:
         kind: `Config`, or a subclass with the command's own fields.
@@ -57,7 +63,7 @@ def parse_command_line(
         The validated arguments, an instance of `kind`.
 
     Raises:
-        UserError: a value is invalid.
+        UserError: a value is invalid, or a flag does not exist; the message suggests the closest.
     """
     file, flags = _take_config_file(list(argv))
     base = load_config(file)
@@ -69,8 +75,10 @@ def parse_command_line(
     values["model"] = _with_name(base.model, _flag_value("--model.name", flags, base.model.name))
     # tyro rejects flags that it does not show. Sections are therefore hidden only when the help is printed.
     shown = sections if {"-h", "--help"} & set(flags) else names
+    parser = _parser(kind, values, shown, with_model)
+    _check_flags(flags, parser)
     parsed = tyro.cli(
-        _parser(kind, values, shown, with_model),
+        parser,
         prog=prog,
         args=flags,
         config=FLAGS_TAKE_VALUES,
@@ -111,6 +119,48 @@ def _parser(kind: type, values: dict[str, Any], shown: Sequence[str], with_model
     return dataclasses.make_dataclass(kind.__name__, fields, bases=(with_help(kind),), frozen=True)
 
 
+def _check_flags(argv: Sequence[str], parser: type) -> None:
+    """Raise UserError if flags do not exist."""
+    known = list(dict.fromkeys(_flags(parser)))
+    problems = []
+    for argument in argv:
+        flag = argument.partition("=")[0]
+        if not re.match(r"--?[A-Za-z]", flag) or flag.replace("_", "-") in (*known, "-h", "--help"):
+            continue
+        others = _kinds_with(flag)
+        close = " or ".join(closest_flags(flag, known))
+        hint = f"it belongs to {others}" if others else f"did you mean {close}?" if close else "--help lists all flags"
+        problems.append(f"there is no flag {flag}: {hint}")
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+def _flags(kind: type, prefix: str = "--") -> Iterator[str]:
+    """Yield the flags of an argument dataclass and of its sections, as in "--train.batch-size"."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name not in kind.__dataclass_fields__:
+            continue
+        inner, metadata = getattr(hint, "__origin__", hint), getattr(hint, "__metadata__", ())
+        if dataclasses.is_dataclass(inner):
+            yield from _flags(inner, f"{prefix}{name.replace('_', '-')}.")
+        elif tyro.conf.Positional not in metadata:
+            yield prefix + name.replace("_", "-")
+            yield from (alias for one in metadata for alias in getattr(one, "aliases", None) or ())
+
+
+def _kinds_with(flag: str) -> str:
+    """Return the data sets or models that have an option, as flags; "" if none has it."""
+    section, _, option = flag.lstrip("-").replace("-", "_").partition(".")
+    if section == "data":
+        kinds = {name: DATASETS.get(name).__dataclass_fields__ for name in DATASETS.names()}
+    elif section == "model":
+        kinds = {name: MODELS.get(name).Options.__dataclass_fields__ for name in MODELS.names()}
+    else:
+        return ""
+    choice = {"data": "--data.kind", "model": "--model.name"}[section]
+    return " or ".join(f"{choice} {name}" for name, options in kinds.items() if option in options)
+
+
 def experiment(arguments: Config) -> Config:
     """Return the config part of a command's arguments, without the command's own fields."""
     return _converted(arguments, Config)
@@ -124,7 +174,10 @@ def _take_config_file(argv: list[str]) -> tuple[str, list[str]]:
             value = argument.partition("=")[2] if "=" in argument else " ".join(argv[position + 1 : position + 2])
             if not value or value.startswith("--"):
                 raise UserError("--config needs a file, for example --config config.py")
-            return str(config_file(value)), argv[:position] + argv[position + length :]
+            rest = argv[:position] + argv[position + length :]
+            if any(other.partition("=")[0] == "--config" for other in rest):
+                raise UserError("--config is given twice: give one file, which may import others")
+            return str(config_file(value)), rest
     return str(config_file("fakeavceleb")), argv
 
 
@@ -133,7 +186,7 @@ def _flag_value(flag: str, argv: Sequence[str], default: str) -> str:
     for position, argument in reversed(list(enumerate(argv))):
         if argument.startswith(f"{flag}="):
             return argument.partition("=")[2]
-        if argument == flag and position + 1 < len(argv):
+        if argument == flag and position + 1 < len(argv) and not argv[position + 1].startswith("--"):
             return argv[position + 1]
     return default
 

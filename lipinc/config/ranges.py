@@ -1,4 +1,4 @@
-"""Value ranges of settings, declared next to each field, and the function that checks all of them.
+"""Types and value ranges of settings, declared with each field, and the functions that check all of them.
 
 A field declares its range in its annotation:
 
@@ -7,9 +7,10 @@ A field declares its range in its annotation:
 
 import dataclasses
 import math
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,46 @@ class Increasing:
 
 UnitInterval = Annotated[float, Range(0, 1)]
 """A number in [0, 1]: a probability or a fraction."""
+
+
+TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", tuple: "a tuple"}
+
+
+def has_type(value: Any, kind: Any) -> bool:
+    """Return whether a value has the annotated type of its field. Lists count as tuples, whole numbers as numbers."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return has_type(value, inner[0])
+    if origin is Literal:
+        return isinstance(value, str | int) and value in inner
+    if origin in (Union, types.UnionType):
+        return any(has_type(value, one) for one in inner)
+    if origin is tuple:
+        kinds = inner[:1] * len(value) if isinstance(value, tuple | list) and inner[-1] is Ellipsis else inner
+        return isinstance(value, tuple | list) and len(value) == len(kinds) and all(map(has_type, value, kinds))
+    return kind is Any or isinstance(value, int | float if kind is float else origin or kind)
+
+
+def type_problems(settings: Any, prefix: str = "") -> Iterator[str]:
+    """Yield one message per value of a wrong type, of a settings dataclass and of its nested dataclasses."""
+    hints = get_type_hints(type(settings), include_extras=True)
+    for field in dataclasses.fields(settings):
+        value, kind = getattr(settings, field.name), hints[field.name]
+        if not has_type(value, kind):
+            yield f"{prefix}{field.name} must be {_type_name(kind)}, not {value!r}"
+        elif dataclasses.is_dataclass(value):
+            yield from type_problems(value, f"{prefix}{field.name}.")
+
+
+def _type_name(kind: Any) -> str:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type_name(inner[0])
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, inner))
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(_type_name, inner))
+    return TYPE_NAMES.get(origin or kind, f"a {getattr(kind, '__name__', kind)}")
 
 
 def range_problems(settings: Any, prefix: str = "") -> Iterator[str]:

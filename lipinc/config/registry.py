@@ -1,11 +1,11 @@
 """Registries of plug-ins: models and data sets register a class under a name, and the config looks it up."""
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from lipinc.config.suggestions import closest
 from lipinc.errors import UserError
 
 Plugin = TypeVar("Plugin", bound=type)
@@ -67,9 +67,8 @@ def source_file(plugin: type) -> str:
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return a hint for a misspelt name: the closest known name, or the list of all of them."""
     known = list(known)
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
+    if close := closest(name, known):
+        return f"did you mean {close}?"
     return f"choose one of {', '.join(known)}" if known else "there are none"
 
 

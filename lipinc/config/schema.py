@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from lipinc.config.ranges import Increasing, Range, UnitInterval, range_problems
+from lipinc.config.ranges import Increasing, Range, UnitInterval, range_problems, type_problems
 from lipinc.config.registry import DATASETS, MODELS, suggest
 from lipinc.errors import UserError
 
@@ -91,6 +91,10 @@ class MouthConfig:
     """wrapped: difference of adjacent mouths modulo 256, as in the published uint8 code. absolute: its absolute value.
     Wrapped residues show the sign of tiny changes at full contrast. They detect better, but compression destroys them
     first (docs/results.md)."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.face, int) and not isinstance(self.face, bool):
+            object.__setattr__(self, "face", str(self.face))
 
     def validate(self) -> list[str]:
         """See `DataConfig.validate`."""
@@ -334,6 +338,10 @@ class TrainConfig:
     seeds."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """auto: CUDA if available, else the CPU. Kept: depends on the machine."""
+    keep_last: bool = True
+    """Keep the training state (last.pt, two thirds of a run's size) at the end of the run. False: its weights and
+    optimiser state are deleted after the evaluation; `--resume auto` still recognises the run as finished, but cannot
+    train more epochs. An interrupted run always keeps it. Kept: many runs would fill the disk."""
     loader_workers: Annotated[int, Range(0)] = 2
     """Data loader processes, which read and augment clips; 0: load in the training process."""
 
@@ -376,6 +384,9 @@ class Config:
         Raises:
             UserError: some values are invalid; the message lists all of them.
         """
+        problems = [*type_problems(self), *(type_problems(self.model.options, "model.") if with_model else ())]
+        if problems:  # the checks below compute with the values
+            raise UserError("; ".join(problems))
         problems = [*range_problems(self), *self.data.validate(), *self.mouth.validate(), *self.sampling.validate()]
         if not self.name or "/" in self.name or self.name in (".", ".."):
             problems.append(f"name must be a valid folder name, not {self.name!r}")

@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from lipinc.config.migration import upgrade
+from lipinc.config.ranges import has_type
 from lipinc.config.registry import DATASETS
 from lipinc.config.schema import Config, DataConfig, ModelConfig
 from lipinc.errors import UserError
@@ -66,22 +67,9 @@ def _build(kind: type, given: dict[str, Any]) -> Any:
         }
     )
     for name in given:
-        if not _fits(value := getattr(built, name), types[name]):
+        if not has_type(value := getattr(built, name), types[name]):
             raise UserError(f"the saved config has an invalid {name}: {str(value)[:80]!r}")
     return built
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Return whether a value has the annotated type of its field."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _fits(value, inner[0])
-    if origin is Literal:
-        return value in inner
-    if origin is tuple:
-        kinds = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is Ellipsis else inner
-        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
-    return isinstance(value, int | float if kind is float else kind)
 
 
 def _as_tuples(value: Any) -> Any:

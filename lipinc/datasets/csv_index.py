@@ -1,28 +1,32 @@
 """CSV data set: any videos with a CSV index of paths, labels and, preferably, identities."""
 
 import logging
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
+from lipinc.datasets.index_file import read_index
+from lipinc.datasets.labels import HINT, NUMBERS, label_by_name, label_in_words, label_problems, label_value, read_label
 from lipinc.datasets.records import INDEX_COLUMNS, UNKNOWN_GENERATOR, Label, VideoRecord, as_key, clean_texts
 from lipinc.errors import UserError
-from lipinc.files.csv_table import read_table
+from lipinc.files.csv_table import Table
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("path", "label", "identity", *INDEX_COLUMNS)
-LABEL_NAMES = {"real": Label.REAL, "0": Label.REAL, "fake": Label.FAKE, "1": Label.FAKE}
+REQUIRED = ("path", "label")
 
 
 @register_dataset("csv")
 @dataclass(frozen=True)
 class CsvIndex(Dataset):
-    """Videos listed in a CSV, one per row.
+    """Videos listed in a CSV, one per row; a list of labels and paths, or DFDC's metadata.json, is read as well.
 
     The columns path and label are required. Identity, generator, split, pair and the other columns of `VideoRecord` are
-    optional.
+    optional. Their names may be in any case. Paths are relative to the root, or absolute and below it.
     """
 
     index: str = ""
@@ -30,10 +34,17 @@ class CsvIndex(Dataset):
     columns: tuple[tuple[str, str], ...] = ()
     """Column mapping as pairs (our name, name in the file): (("path", "file"),), or {"path": "file"} in a config file,
     reads the path from the column "file". Columns that are not mapped keep their names."""
+    labels: tuple[str, ...] = ()
+    """What the values of the label column mean: real=1 fake=0 (Celeb-DF), or real=original fake=Deepfakes
+    fake=FaceSwap. Empty: real or 0 is real, fake or 1 is fake."""
 
     def __post_init__(self) -> None:
         if isinstance(self.columns, dict):
             object.__setattr__(self, "columns", tuple(self.columns.items()))
+
+    def validate(self) -> list[str]:
+        """See `DataConfig.validate`."""
+        return [*super().validate(), *label_problems(self.labels)]
 
     def index_file(self) -> Path:
         """See `Dataset.index_file`."""
@@ -41,46 +52,95 @@ class CsvIndex(Dataset):
 
     def load(self) -> list[VideoRecord]:
         """See `Dataset.load`. Records are in index order."""
-        table = read_table(self.index_file())
         mapped = dict(self.columns)
         for ours in mapped:
             if ours not in COLUMNS:
                 raise UserError(f"data.columns maps the unknown column {ours!r}: {suggest(ours, COLUMNS)}")
         columns = {ours: mapped.get(ours, ours) for ours in COLUMNS}
-        table.require((columns["path"], columns["label"], *mapped.values()))
+        table, has_header = read_index(self.index_file(), columns.values())
+        if has_header:
+            _require(table, mapped)
+        else:
+            columns = {ours: ours for ours in COLUMNS}
         present = {ours: theirs for ours, theirs in columns.items() if theirs in table.columns}
-        if "identity" not in present:
-            log.warning("%s has no identity column: every video is treated as a separate person", table.path)
+        labels = label_by_name(self.labels, present["label"])
+        if not self.labels:
+            _check_numbers(table, present, labels)
 
         records: dict[str, tuple[int, VideoRecord]] = {}
         for number, row in table.rows:
-            record = _csv_record({ours: row[theirs] for ours, theirs in present.items()}, table.where(number))
+            where = table.where(number)
+            record = self._record({ours: row[theirs] for ours, theirs in present.items()}, labels, where)
             first_number, first = records.setdefault(record.key, (number, record))
             if first != record:
-                where = table.where(number)
                 raise UserError(f"{where} contradicts row {first_number} for {record.key}: remove the wrong row")
-        return _with_pairs([record for _, record in records.values()])
+        found = self._with_pairs([record for _, record in records.values()])
+        if "identity" in present:
+            return found
+        log.warning(
+            "%s has no identity column: every video%s is treated as a separate person",
+            table.path,
+            " with the fakes made from it" if any(record.pair for record in found) else "",
+        )
+        return [replace(record, identity=record.pair or record.identity) for record in found]
+
+    def _record(self, row: dict[str, str], labels: Mapping[str, Label], where: str) -> VideoRecord:
+        key = as_key(row["path"], where, self.root)
+        row = clean_texts(row, where)
+        label = read_label(row["label"], labels, where)
+        identity = row.get("identity", key)
+        if not identity:
+            raise UserError(f"{where}: the identity is empty: name the person in every row, or remove the column")
+        texts = {name: row.get(name, "") for name in INDEX_COLUMNS}
+        if label is Label.REAL:
+            texts |= {"generator": "", "pair": ""}
+        else:
+            texts["generator"] = texts["generator"] or texts["method"] or UNKNOWN_GENERATOR
+        return VideoRecord(path=key, label=label, identity=identity, **texts)
+
+    def _with_pairs(self, records: list[VideoRecord]) -> list[VideoRecord]:
+        """Resolve `pair` to the key of a real video; the index may name it by path or by stem. Unknown pairs become
+        ""."""
+        reals = {_nfc(record.path): record.path for record in records if record.label is Label.REAL}
+        reals = {PurePosixPath(path).stem: own for path, own in reals.items()} | reals
+        return [replace(record, pair=self._real(record.pair, reals)) for record in records]
+
+    def _real(self, pair: str, reals: Mapping[str, str]) -> str:
+        if pair.startswith("/"):
+            pair = as_key(pair, "pair", self.root)
+        return reals.get(_nfc(pair), "")
 
 
-def _with_pairs(records: list[VideoRecord]) -> list[VideoRecord]:
-    """Resolve `pair` to the key of a real video; the index may name it by path or by stem. Unknown pairs become ""."""
-    reals = {record.path: record.path for record in records if record.label is Label.REAL}
-    reals = {PurePosixPath(path).stem: path for path in reals} | reals
-    return [replace(record, pair=reals.get(record.pair, "")) for record in records]
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
-def _csv_record(row: dict[str, str], where: str) -> VideoRecord:
-    key = as_key(row["path"], where)
-    row = clean_texts(row, where)
-    label = LABEL_NAMES.get(row["label"].lower())
-    if label is None:
-        raise UserError(f"{where}: the label {row['label']!r} must be one of {', '.join(LABEL_NAMES)}")
-    identity = row.get("identity", key)
-    if not identity:
-        raise UserError(f"{where}: the identity is empty: name the person in every row, or remove the column")
-    texts = {name: row.get(name, "") for name in INDEX_COLUMNS}
-    if label is Label.REAL:
-        texts |= {"generator": "", "pair": ""}
-    else:
-        texts["generator"] = texts["generator"] or texts["method"] or UNKNOWN_GENERATOR
-    return VideoRecord(path=key, label=label, identity=identity, **texts)
+def _require(table: Table, mapped: Mapping[str, str]) -> None:
+    """Raise UserError if a required or a mapped column is missing; the message shows how to map the columns."""
+    absent = [ours for ours in dict.fromkeys((*REQUIRED, *mapped)) if mapped.get(ours, ours) not in table.columns]
+    if not absent:
+        return
+    names = {ours: theirs for ours, theirs in mapped.items() if theirs in table.columns}
+    names |= {ours: ours if ours in table.columns else "NAME" for ours in absent if ours in (*REQUIRED, *table.columns)}
+    flags = " ".join(f"{ours} {theirs}" for ours, theirs in names.items())
+    try:
+        table.require(mapped.get(ours, ours) for ours in absent)
+    except UserError as error:
+        raise UserError(f"{error}; say which column is which: --data.columns {flags}") from None
+
+
+def _check_numbers(table: Table, present: Mapping[str, str], labels: Mapping[str, Label]) -> None:
+    """Raise UserError if numbers in the label column contradict the words in the paths: "1 YouTube-real/00170.mp4"."""
+    agree, contradict = 0, []
+    for number, row in table.rows:
+        value, words = label_value(row[present["label"]]), label_in_words(row[present["path"]])
+        if value in NUMBERS and words is not None:
+            agree += labels[value] is words
+            contradict += [(number, row)] if labels[value] is not words else []
+    if len(contradict) > agree:
+        number, row = contradict[0]
+        value = label_value(row[present["label"]])
+        raise UserError(
+            f"{table.where(number)}: the label {value} means {labels[value].name.lower()}, but the path is "
+            f"{row[present['path']]!r}: if 1 is real, give {HINT}; if 1 is fake, give --data.labels real=0 fake=1"
+        )

@@ -1,7 +1,6 @@
 """Data set base class and registration, and the functions that apply to the videos of every data set."""
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TypeVar
 
 from lipinc.config import DataConfig
 from lipinc.config.registry import DATASETS, source_file
+from lipinc.datasets.disk_names import DiskNames, portable
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
 from lipinc.synthesis.perturbations import RAW, expand_conditions
@@ -78,6 +78,7 @@ def load_videos(data: DataConfig) -> list[VideoRecord]:
     if not (isinstance(records, list) and all(isinstance(record, VideoRecord) for record in records)):
         found = type(records[0] if isinstance(records, list) else records).__name__
         raise UserError(f"load() of the data set {data.kind!r} must return a list of VideoRecord, not of {found}")
+    records = _as_on_disk(records, data.root)
     if not records:
         raise UserError(f"{data.index_file() or data.root} lists no usable video: check data.root and data.index")
     conditions = (RAW, *expand_conditions(data.conditions))
@@ -91,11 +92,22 @@ def load_videos(data: DataConfig) -> list[VideoRecord]:
     return versions
 
 
+def _as_on_disk(records: list[VideoRecord], root: str) -> list[VideoRecord]:
+    """Spell the paths as on disk, where Unicode form or case differ from the index."""
+    names = DiskNames(root)
+    renamed = {record.path: names.find(record.path) for record in records}
+    if all(path == name for path, name in renamed.items()):
+        return records
+    return [
+        replace(record, path=renamed[record.path], pair=renamed.get(record.pair, record.pair)) for record in records
+    ]
+
+
 def _check_keys(records: Iterable[VideoRecord]) -> None:
     """Raise UserError if two keys collide on file systems that ignore case or Unicode normalisation."""
     firsts: dict[str, VideoRecord] = {}
     for record in records:
-        first = firsts.setdefault(unicodedata.normalize("NFC", record.key).casefold(), record)
+        first = firsts.setdefault(portable(record.key), record)
         if first is not record:
             raise UserError(f"{first.key} and {record.key} would be one file on some file systems: rename one")
 
@@ -107,16 +119,23 @@ def check_present(records: Iterable[VideoRecord], data: DataConfig) -> set[str]:
         UserError: the fraction of missing files exceeds `data.max_missing`, which indicates a wrong root.
     """
     records = list(records)
-    missing = [record.key for record in records if not is_present(os.path.join(data.root, record.path))]
+    missing = [record for record in records if not is_present(os.path.join(data.root, record.path))]
     if len(missing) > data.max_missing * len(records):
-        first = os.path.join(data.root, next(record.path for record in records if record.key in set(missing)))
+        first, found = missing[0].path, _folder_with(missing[0].path, data.root)
         raise UserError(
-            f"{len(missing)} of {len(records)} videos are missing, the first is {first}: set data.root, now "
-            f"{data.root}, to the folder that the paths in the index are relative to, or increase data.max_missing"
+            f"{len(missing)} of {len(records)} videos are missing, the first is {os.path.join(data.root, first)}: set "
+            f"data.root, now {data.root}, to the folder that the paths in the index are relative to"
+            + (f" ({first} exists in {found}: --data.root {found})" if found else ", or increase data.max_missing")
         )
-    return set(missing)
+    return {record.key for record in missing}
 
 
 def is_present(video: str | os.PathLike) -> bool:
     """Whether there is a file, or a folder of frames; anything else, such as a pipe, cannot be a video."""
     return os.path.isfile(video) or os.path.isdir(video)
+
+
+def _folder_with(path: str, root: str) -> Path | None:
+    """Return a folder near the root, or the current folder, that a path is relative to; None if there is none."""
+    below = sorted(Path(root).glob("*/")) if os.path.isdir(root) else []
+    return next((folder for folder in (*below, Path(root).parent, Path()) if is_present(folder / path)), None)

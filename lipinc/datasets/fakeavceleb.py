@@ -3,6 +3,7 @@
 Source: Khalid et al., FakeAVCeleb, NeurIPS Datasets and Benchmarks 2021. The data set is available on request only.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -38,6 +39,9 @@ FAKEAVCELEB_COLUMNS = (
 )  # fmt: skip
 """Columns of meta_data.csv, in the header form that this project writes; see `read_fakeavceleb_index`."""
 
+INDEX = "meta_data.csv"
+REAL_FOLDER = FAKEAVCELEB_TYPES["A"]
+
 
 @register_dataset("fakeavceleb")
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class FakeAVCeleb(Dataset):
     false positive rate."""
 
     def index_file(self) -> Path:
-        """See `Dataset.index_file`."""
-        return Path(self.index or Path(self.root, "meta_data.csv"))
+        """See `Dataset.index_file`. Found also if the data set was unpacked into a folder below the root."""
+        return Path(self.index or _find_below(self.root, INDEX) or Path(self.root, INDEX))
 
     def load(self) -> list[VideoRecord]:
         """See `Dataset.load`. Records are in index order; the `pair` of a fake is the real video of its source."""
@@ -67,14 +71,31 @@ class FakeAVCeleb(Dataset):
                     f"data.fake_methods names {method!r}, which is not a fake method: {suggest(method, fakes)}"
                 )
         selected = {"real", *self.fake_methods} | ({"rtvc"} if self.include_rtvc else set())
+        if not self.index and not self.index_file().exists():
+            raise UserError(
+                f"cannot read {self.index_file()} (no such file): set data.root to the folder that contains {INDEX} "
+                f"and {REAL_FOLDER}, or data.index to the file"
+            )
         # Filter before de-duplicating: a file listed under two methods keeps the row with the selected method.
         rows = read_fakeavceleb_index(self.index_file())
         records = unique_files(record for record in rows if record.method in selected)
+        inner = os.path.relpath((_find_below(self.root, REAL_FOLDER) or Path(self.root, REAL_FOLDER)).parent, self.root)
+        if inner != ".":
+            records = [replace(record, path=f"{inner}/{record.path}") for record in records]
         reals = {record.identity: record.key for record in records if record.method == "real"}
         return [
             replace(record, pair=reals.get(record.identity, "")) if record.label is Label.FAKE else record
             for record in records
         ]
+
+
+def _find_below(root: str, name: str) -> Path | None:
+    """Return a file or folder of this name in the root, or the only one up to two folders below it."""
+    for pattern in (name, f"*/{name}", f"*/*/{name}"):
+        found = list(Path(root).glob(pattern))
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def read_fakeavceleb_index(path: str | Path) -> list[VideoRecord]:
@@ -86,7 +107,7 @@ def read_fakeavceleb_index(path: str | Path) -> list[VideoRecord]:
     Raises:
         UserError: a method is unknown or contradicts the type or the category; the message names the row.
     """
-    table = read_table(path)
+    table = read_table(path, FAKEAVCELEB_COLUMNS)
     last = table.columns[-1]
     official = "filename" not in table.columns and re.fullmatch(r"(Unnamed: \d+)?", last)
     name_column, folder_column = ("path", last) if official else ("filename", "path")

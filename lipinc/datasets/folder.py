@@ -1,10 +1,13 @@
 """Folder data set: videos in the folders `real` and `fake`."""
 
 import logging
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lipinc.datasets.dataset import Dataset, register_dataset
+from lipinc.datasets.labels import given_labels, label_in_words, label_problems, label_value
 from lipinc.datasets.records import UNKNOWN_GENERATOR, Label, VideoRecord, as_key
 from lipinc.errors import UserError
 from lipinc.video.video_files import VIDEO_SUFFIXES, walk_video_files
@@ -17,20 +20,26 @@ log = logging.getLogger(__name__)
 class Folder(Dataset):
     """Videos below <root>/real and <root>/fake, at any depth. Links are followed; hidden files are ignored.
 
-    A video is a file, or a folder of numbered pictures (lipinc/video/frame_folders.py).
+    Names such as Real, 0_real, original or Celeb-synthesis are recognised, also one folder below the root. One of the
+    two classes may be absent: real videos alone can be evaluated. A video is a file, or a folder of numbered pictures
+    (lipinc/video/frame_folders.py).
 
     The first sub-folder below real/ or fake/ is the identity; a layout fake/<generator>/... would therefore be read as
     one person. Without sub-folders the file stem is the identity: real/ann.mp4 and fake/ann.mp4 show the same person.
     """
 
+    labels: tuple[str, ...] = ()
+    """What the names of the folders mean: real=genuine fake=swapped fake=reenacted. Empty: by the words in them."""
+
+    def validate(self) -> list[str]:
+        """See `DataConfig.validate`."""
+        return [*super().validate(), *label_problems(self.labels)]
+
     def load(self) -> list[VideoRecord]:
         """See `Dataset.load`. Records are sorted by key."""
         records: list[VideoRecord] = []
         visited: dict[tuple[int, int], str] = {}
-        for label in Label:
-            folder = Path(self.root) / label.name.lower()
-            if not folder.is_dir():
-                raise UserError(f"{folder} is not a folder: data.root must contain the folders real and fake")
+        for folder, label in self._label_folders().items():
             files = list(walk_video_files(folder, on_error=_raise_unreadable, follow_links=True, visited=visited))
             if folder in files:
                 raise UserError(
@@ -38,11 +47,63 @@ class Folder(Dataset):
                 )
             if not files:
                 raise UserError(f"{folder} contains no videos: add files with a suffix such as .mp4")
-            keys = sorted(as_key(file.relative_to(self.root).as_posix(), str(folder)) for file in files)
-            records += [_folder_record(key, label) for key in keys]
-        if all(record.key.count("/") == 1 for record in records):
+            records += [self._record(file, folder, label) for file in files]
+        for label in set(Label) - {record.label for record in records}:
+            log.warning("%s has no folder of %s videos", self.root, label.name.lower())
+        if all(_without_suffix(PurePosixPath(record.path).name) == record.identity for record in records):
             log.warning("%s has no sub-folders per person: every file name is treated as a separate person", self.root)
         return sorted(records, key=lambda record: record.key)
+
+    def _label_folders(self) -> dict[Path, Label]:
+        """Return folder -> label, for the folders of the root; if it has none, for those of its only sub-folder that
+        has any."""
+        found = self._labelled(Path(self.root))
+        if not found:
+            nested = [inner for folder in _folders(Path(self.root)) if (inner := self._labelled(folder))]
+            if len(nested) != 1:
+                raise UserError(
+                    f"{self.root} contains no folder real or fake: move the videos into folders with these names, or "
+                    "name yours with --data.labels real=FOLDER fake=FOLDER"
+                )
+            found = nested[0]
+        return found
+
+    def _labelled(self, parent: Path) -> dict[Path, Label]:
+        """Return folder -> label: by `labels`, else by the names real and fake, else by the words in the names."""
+        given, folders = given_labels(self.labels), _folders(parent)
+        others = [folder for folder in folders if label_value(folder.name) not in given]
+        found: dict[Path, Label] = {}
+        for label in Label:
+            if label in given.values():
+                chosen = [folder for folder in folders if given.get(label_value(folder.name)) is label]
+            else:
+                chosen = [folder for folder in others if folder.name.lower() == label.name.lower()]
+                chosen = chosen or [folder for folder in others if label_in_words(folder.name) is label]
+            found |= dict.fromkeys(chosen, label)
+        return found
+
+    def _record(self, file: Path, folder: Path, label: Label) -> VideoRecord:
+        key = as_key(file.relative_to(self.root).as_posix(), str(folder))
+        if re.search(r"/(raw|c0|c23|c40)/videos/", key):
+            raise UserError(
+                f"{Path(self.root, key)} is in FaceForensics++'s layout, whose folders do not name people: list the "
+                "videos in a CSV with the columns path, label and identity (the number before _ in the file name), and "
+                "give --data.kind csv --data.index FILE"
+            )
+        first, *deeper = file.relative_to(folder).parts
+        return VideoRecord(
+            path=key,
+            label=label,
+            identity=unicodedata.normalize("NFC", first if deeper else _without_suffix(first)),
+            generator="" if label is Label.REAL else UNKNOWN_GENERATOR,
+        )
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return sorted(folder for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"cannot list {parent} ({error.strerror}): check data.root") from None
 
 
 def _raise_unreadable(error: OSError) -> None:
@@ -52,13 +113,3 @@ def _raise_unreadable(error: OSError) -> None:
 def _without_suffix(name: str) -> str:
     """Remove a video suffix; the dots in the name of a folder of frames stay."""
     return PurePosixPath(name).stem if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES else name
-
-
-def _folder_record(key: str, label: Label) -> VideoRecord:
-    _, first, *deeper = key.split("/")
-    return VideoRecord(
-        path=key,
-        label=label,
-        identity=first if deeper else _without_suffix(first),
-        generator="" if label is Label.REAL else UNKNOWN_GENERATOR,
-    )

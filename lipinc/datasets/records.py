@@ -6,7 +6,9 @@ break-downs of metrics are derived from its fields.
 
 import dataclasses
 import hashlib
+import os
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import PurePosixPath
@@ -136,21 +138,23 @@ def forgery_seed(path: str, number: int) -> int:
     return seed_from_name(f"{number} {path}")
 
 
-def as_key(path: str, where: str) -> str:
-    """Normalise a relative path to a key: forward slashes, no "." and no double slashes.
+def as_key(path: str, where: str, root: str = "") -> str:
+    """Normalise a path to a key: relative, forward slashes, no "." and no double slashes.
 
     Args:
-        path: relative path with forward or backward slashes.
+        path: path with forward or backward slashes, relative to the data set root, or absolute and below it.
         where: location of the path, the start of an error message.
+        root: the data set root; "": absolute paths are refused.
 
     Raises:
-        UserError: the path is empty or absolute, or contains ".." or unsafe characters.
+        UserError: the path is empty or not below the root, or contains ".." or unsafe characters.
     """
     if UNSAFE.search(path):
         raise UserError(f"{where}: the path {path!r} contains control characters or invalid Unicode: rename the file")
-    posix = path.replace("\\", "/")
+    posix = _below(path.replace("\\", "/"), root)
     if posix.startswith("/") or re.match(r"[A-Za-z]:/", posix):
-        raise UserError(f"{where}: the path {path!r} is absolute: make it relative to data.root")
+        outside = f" and not below {root}" if root else ""
+        raise UserError(f"{where}: the path {path!r} is absolute{outside}: make it relative to data.root")
     parts = PurePosixPath(posix).parts
     if ".." in parts:
         raise UserError(f"{where}: the path {path!r} contains '..': make it relative to data.root")
@@ -159,8 +163,16 @@ def as_key(path: str, where: str) -> str:
     return "/".join(parts)
 
 
+def _below(posix: str, root: str) -> str:
+    """Return an absolute path below the root relative to it; any other path unchanged."""
+    for base in (os.path.abspath(root), os.path.realpath(root)) if root and posix.startswith("/") else ():
+        if PurePosixPath(posix).is_relative_to(base):
+            return PurePosixPath(posix).relative_to(base).as_posix()
+    return posix
+
+
 def clean_texts(row: dict[str, str], where: str) -> dict[str, str]:
-    """Strip the cells of a row.
+    """Strip the cells of a row, and give equal names one Unicode form (NFC): two forms of one person would be two.
 
     Raises:
         UserError: a cell contains unsafe characters (see `UNSAFE`).
@@ -168,4 +180,4 @@ def clean_texts(row: dict[str, str], where: str) -> dict[str, str]:
     for column, cell in row.items():
         if UNSAFE.search(cell.strip()):
             raise UserError(f"{where}: the {column} {cell!r} contains control characters: correct the row")
-    return {column: cell.strip() for column, cell in row.items()}
+    return {column: unicodedata.normalize("NFC", cell.strip()) for column, cell in row.items()}

@@ -6,6 +6,7 @@ Usage:
 """
 
 import logging
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -27,7 +28,7 @@ ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
 def assign_splits(
-    records: Sequence[VideoRecord], config: SplitConfig, needed: Sequence[str] = SPLITS
+    records: Sequence[VideoRecord], config: SplitConfig, needed: Sequence[str] = SPLITS, *, both_classes: bool = True
 ) -> dict[str, str]:
     """Assign every record to a split.
 
@@ -39,7 +40,8 @@ def assign_splits(
     Args:
         records: all videos and versions of the data set.
         config: the split settings.
-        needed: splits that must contain both classes.
+        needed: splits that must contain videos.
+        both_classes: whether they must contain real and fake ones, as training needs.
 
     Returns:
         Key -> train, validation, test or excluded.
@@ -69,7 +71,7 @@ def assign_splits(
             raise UserError("split.target_disjoint needs driving identities, which only the FakeAVCeleb index contains")
         source += " with split.target_disjoint"
         splits = _exclude_shared_targets(records, splits)
-    _check_classes(records, splits, source, needed)
+    _check_classes(records, splits, source, needed, both_classes)
     return {version.key: splits[version.path] for version in versions}
 
 
@@ -105,16 +107,16 @@ def _group_digits(count: int) -> str:
 
 
 def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str]:
-    table = read_table(path)
+    table = read_table(path, ("path", "identity", "split"))
     column = next((name for name in ("path", "identity") if name in table.columns), "path")
     table.require((column, "split"))
-    name_of: Callable[[VideoRecord], str] = (lambda r: r.identity) if column == "identity" else (lambda r: r.path)
+    name_of: Callable[[VideoRecord], str] = (lambda r: r.identity) if column == "identity" else (lambda r: _nfc(r.path))
 
     named: dict[str, str] = {}
     for number, row in table.rows:
         where = table.where(number)
         cell = unguard_formula(row[column])
-        name = cell.strip() if column == "identity" else as_key(cell, where)
+        name = _nfc(cell.strip() if column == "identity" else as_key(cell, where))
         split = _split_name(row["split"], where)
         if named.setdefault(name, split) != split:
             raise UserError(f"{where}: {name} is in {split} and in {named[name]}: remove one of the two rows")
@@ -130,6 +132,10 @@ def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str
     if excluded:
         log.warning("excluding %d of %d videos that %s does not contain", excluded, len(records), path)
     return splits
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _read_split_column(records: Sequence[VideoRecord]) -> dict[str, str]:
@@ -276,14 +282,22 @@ def _exclude_shared_targets(records: Iterable[VideoRecord], splits: Mapping[str,
 
 
 def _check_classes(
-    records: Sequence[VideoRecord], splits: Mapping[str, str], source: str, needed: Sequence[str]
+    records: Sequence[VideoRecord], splits: Mapping[str, str], source: str, needed: Sequence[str], both_classes: bool
 ) -> None:
     filled = {(splits[record.key], record.label) for record in records}
     for split in needed:
+        if not both_classes and any((split, label) in filled for label in Label):
+            continue
         for label in Label:
             if (split, label) not in filled:
                 name = label.name.lower()
                 people = len({record.identity for record in records if record.label is label})
+                if not people:
+                    raise UserError(
+                        f"the data set has no {name} video: a detector is trained on real and fake videos. Videos of "
+                        "one class can be evaluated: lipinc evaluate, or --test-only with --split.train 0 "
+                        "--split.validation 0 --split.test 1"
+                    )
                 raise UserError(
                     f"{source} leaves {split} without a {name} video: every split needs a person with one, and the "
                     f"data set has {people}; add people or change the split settings"

@@ -1,5 +1,6 @@
 """Detector: applies one checkpoint to all windows of a video."""
 
+import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -41,13 +42,16 @@ CLIPS_AT_ONCE = 16
 """Maximum number of clips in memory, whatever the length of the video."""
 
 
-def detect(path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, **options: str) -> Verdict:
+def detect(
+    path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str | int = "largest"
+) -> Verdict:
     """Classify one video; the Python equivalent of detect.py. Loaded checkpoints are cached between calls.
 
     Args:
         path: the video file.
         checkpoint: a checkpoint file, or the name of a shipped checkpoint.
-        options: `device` and `face` of `Detector`.
+        device: see `Detector`.
+        face: see `Detector`.
 
     Returns:
         The verdict. A video that cannot be classified gets "no verdict" with a reason.
@@ -55,7 +59,7 @@ def detect(path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, **opti
     Raises:
         UserError: the checkpoint cannot be used.
     """
-    return load_detector(str(checkpoint), **options)(path)
+    return load_detector(str(checkpoint), device=str(device), face=str(face))(path)
 
 
 @lru_cache(maxsize=4)
@@ -67,7 +71,9 @@ def load_detector(checkpoint: str, **options: str) -> "Detector":
 class Detector:
     """A loaded checkpoint that classifies videos."""
 
-    def __init__(self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str = "largest"):
+    def __init__(
+        self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str | int = "largest"
+    ):
         """Load a checkpoint.
 
         Args:
@@ -78,12 +84,12 @@ class Detector:
         Raises:
             UserError: the checkpoint, the device or the face is invalid.
         """
-        self._device = choose_device(device)
+        self._device = choose_device(str(device))
         self.checkpoint = load_checkpoint(checkpoint, self._device)
         config = self.checkpoint.config
         config = replace(
             config,
-            mouth=replace(config.mouth, face=face),
+            mouth=replace(config.mouth, face=str(face)),
             sampling=replace(config.sampling, windows=sys.maxsize),  # all windows of the video
         )
         config.check()
@@ -99,11 +105,17 @@ class Detector:
 
         Returns:
             The verdict. Problems with the file do not raise; they give "no verdict" with a reason.
+
+        Raises:
+            UserError: `path` is not a path.
         """
-        path = Path(path)
+        try:
+            path = Path(os.fsdecode(path))
+        except TypeError:
+            raise UserError(f"the video must be a path, not {path!r}") from None
         try:
             digest = video_sha256(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # no file has a name with a null character
             return self._reject(path, Rejection(Reason.MISSING, "no such file"))
         except OSError as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, error.strerror or str(error)))

@@ -10,7 +10,8 @@ from lipinc.cache.build import build_with_progress, count_line
 from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config
-from lipinc.datasets import Label, load_videos
+from lipinc.datasets import VideoRecord, load_videos
+from lipinc.datasets.labels import label_line
 from lipinc.errors import UserError
 from lipinc.evaluation.results import Evaluation, evaluate_checkpoint, evaluate_predictions, pool, report
 from lipinc.models.calibration import Calibration
@@ -24,21 +25,24 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
     Results are printed and written to <output>/<name>/evaluate/<checkpoint>/. Clips are extracted with the settings of
     the checkpoints, into a separate cache next to the cache of the config. People that a checkpoint was trained on are
     excluded from its evaluation. The predictions of checkpoints without common test videos, such as the folds of a
-    cross-validation, are also pooled.
+    cross-validation, are also pooled. Real videos alone give the fraction of them that is classified as fake, no AUC.
 
     Args:
         files: checkpoint files, or names of shipped checkpoints.
         config: the experiment with the data set to evaluate on.
 
     Raises:
-        UserError: the checkpoints need different clips, or a class has no test videos.
+        UserError: the checkpoints need different clips, or no video of a class in the data set can be used.
     """
     device = choose_device(config.train.device)
     checkpoints = [load_checkpoint(file, device) for file in files]
     config = _config_for(checkpoints, config)
-    cache, manifest = Cache.of(config), build_with_progress(config, load_videos(config.data))
+    records = load_videos(config.data)
+    print(label_line(records))
+    cache, manifest = Cache.of(config), build_with_progress(config, records)
     print(count_line(manifest))
     rows = [row for row in manifest if row.status == OK and row.record.forgery is None]
+    _check_classes(records, rows, cache)
     results = []
     for checkpoint in checkpoints:
         unseen = _unseen_people(checkpoint, rows)
@@ -57,6 +61,7 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
 def _report(result: Evaluation, config: Config, name: str, about: dict, subtitle: str) -> None:
     folder = Path(config.output, config.name, "evaluate", name)
     report(result, config, folder, title=f"{name} on {config.name}", subtitle=f"{subtitle}; per video", about=about)
+    print(f"{name}: {result.headline}")
     print(f"written to {folder}")
 
 
@@ -73,16 +78,25 @@ def _config_for(checkpoints: list[Checkpoint], config: Config) -> Config:
 
 
 def _unseen_people(checkpoint: Checkpoint, rows: list[ManifestRow]) -> list[ManifestRow]:
-    """Return the videos of people that the checkpoint was not trained on. Raises UserError if a class is missing."""
+    """Return the videos of people that the checkpoint was not trained on. Raises UserError if a class is lost."""
     known = checkpoint.known_people(rows)
     unseen = [row for row in rows if row.record.identity not in known]
-    for label in Label:
+    for label in {row.record.label for row in rows}:
         if not any(row.record.label is label for row in unseen):
             raise UserError(
                 f"{checkpoint.file}: the data set has no {label.name.lower()} video of unseen people, because the "
                 f"checkpoint was trained on {len(known)} of these people; use other videos, or rename people who differ"
             )
     return unseen
+
+
+def _check_classes(records: list[VideoRecord], rows: list[ManifestRow], cache: Cache) -> None:
+    """Raise UserError if all videos of a class were rejected."""
+    for label in {record.label for record in records if record.forgery is None}:
+        if not any(row.record.label is label for row in rows):
+            raise UserError(
+                f"no {label.name.lower()} video has clips: see the rejection reasons in {cache.manifest_file}"
+            )
 
 
 def _folder_name(checkpoint: Checkpoint, checkpoints: list[Checkpoint]) -> str:

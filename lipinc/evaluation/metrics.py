@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lipinc.datasets.records import GROUP_COLUMNS
+from lipinc.datasets.records import GROUP_COLUMNS, Label
 from lipinc.evaluation.predictions import Predictions
+
+MIN_PEOPLE = 10
+"""Fewest people of a class for whom metrics are shown as a result. The AUC of two people is often 1 by chance."""
 
 
 class RocCounts(NamedTuple):
@@ -164,8 +167,8 @@ def compute_metrics(
     """Compute all metrics, with 95 % percentile intervals by bootstrap over identities.
 
     Each resample draws as many identities as there are, with replacement, and takes all their videos. A video without
-    an identity is treated as a separate identity. Resamples that lack a class are skipped. With fewer than two
-    identities there is no interval.
+    an identity is treated as a separate identity. Resamples that lack a class of the videos are skipped. With fewer
+    than two identities there is no interval.
 
     Args:
         predictions: the videos.
@@ -178,6 +181,17 @@ def compute_metrics(
         within_pairs.
     """
     return _intervals(predictions, _metrics(predictions, threshold), bootstrap, seed)
+
+
+def count_people(predictions: Predictions) -> dict[Label, int]:
+    """Return label -> number of people with a video of this label."""
+    people = list(zip((record.label for record in predictions.records), _people(predictions), strict=True))
+    return {label: len({person for own, person in people if own is label}) for label in Label}
+
+
+def too_few(people: dict[Label, int]) -> bool:
+    """Return whether a class that is present has fewer than `MIN_PEOPLE` people."""
+    return any(0 < count < MIN_PEOPLE for count in people.values())
 
 
 def break_down(
@@ -194,9 +208,8 @@ def break_down(
         seed: see `compute_metrics`.
 
     Returns:
-        One row per group, sorted by name: group, real and fake (numbers of videos), auc_low, auc_high, and the metrics
-        of `compute_metrics`. Videos without a value form the group "unknown"; if no video has a value, there are no
-        rows.
+        One row per group, sorted by name: see `group_row`. Videos without a value form the group "unknown"; if no
+        video has a value, there are no rows.
     """
     real = predictions.label == 0
     groups = predictions.column(by)
@@ -219,7 +232,8 @@ def break_down(
 def group_row(
     group: str, predictions: Predictions, values: dict[str, float], area: Interval
 ) -> dict[str, str | int | float]:
-    """Return one row of a break-down.
+    """Return one row of a break-down: group, real and fake (numbers of videos), real_people, fake_people,
+    too_few_people, auc_low, auc_high, and the metrics.
 
     Args:
         group: its name.
@@ -227,10 +241,14 @@ def group_row(
         values: its metrics, as `compute_metrics` names them.
         area: its AUC with the interval.
     """
+    people = count_people(predictions)
     return {
         "group": group,
         "real": int(np.sum(predictions.label == 0)),
         "fake": int(np.sum(predictions.label == 1)),
+        "real_people": people[Label.REAL],
+        "fake_people": people[Label.FAKE],
+        "too_few_people": too_few(people),
         "within_pairs": float("nan"),  # default for groups without pairs
         **values,
         "auc_low": area.low,
@@ -254,14 +272,16 @@ def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[.
     return metrics
 
 
+def _people(predictions: Predictions) -> list[tuple[str, str]]:
+    """Return the person of each video; a video without an identity is a separate person."""
+    return [("identity", one.identity) if one.identity else ("video", one.key) for one in predictions.records]
+
+
 def _intervals(
     predictions: Predictions, metrics: dict[str, Callable[..., float]], bootstrap: int, seed: int
 ) -> dict[str, Interval]:
     labels, scores = predictions.label, predictions.score
-    people = [
-        ("identity", identity) if identity else ("video", key)
-        for identity, key in ((record.identity, record.key) for record in predictions.records)
-    ]
+    people = _people(predictions)
     numbers = {person: number for number, person in enumerate(sorted(set(people)))}
     person_index = np.array([numbers[person] for person in people], dtype=int)
     rng = np.random.default_rng(seed)
@@ -269,7 +289,7 @@ def _intervals(
     for _ in range(bootstrap if len(numbers) >= 2 else 0):
         multiplicity = np.bincount(rng.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
         weights = multiplicity[person_index]
-        if weights[labels == 0].any() and weights[labels == 1].any():
+        if all(weights[labels == label].any() for label in np.unique(labels)):
             resampled.append([metric(labels, scores, weights=weights) for metric in metrics.values()])
     low_high = np.percentile(resampled, (2.5, 97.5), axis=0) if resampled else np.full((2, len(metrics)), np.nan)
     return {

@@ -13,9 +13,17 @@ from lipinc.batches.feature_dataset import dataset_for
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, EvaluateConfig
-from lipinc.datasets.records import GROUP_COLUMNS
+from lipinc.datasets.records import GROUP_COLUMNS, Label
 from lipinc.evaluation import plots
-from lipinc.evaluation.metrics import Interval, break_down, compute_metrics, group_row
+from lipinc.evaluation.metrics import (
+    MIN_PEOPLE,
+    Interval,
+    break_down,
+    compute_metrics,
+    count_people,
+    group_row,
+    too_few,
+)
 from lipinc.evaluation.predictions import Predictions
 from lipinc.evaluation.scoring import predict
 from lipinc.evaluation.tables import break_down_table, metrics_json, metrics_table
@@ -23,6 +31,10 @@ from lipinc.files.atomic import write_atomically
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import Checkpoint
 from lipinc.synthesis.perturbations import COMPRESSION, RAW
+
+HEADLINE = {"auc": "AUC", "ap": "AP", "accuracy": "accuracy"}
+ONE_CLASS_HEADLINE = {Label.REAL: ("reals_accused", "real people accused"), Label.FAKE: ("accuracy", "fakes detected")}
+"""Class -> the metric that is left if all videos are of this class, and its name."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,40 @@ class Evaluation:
     def metrics(self) -> dict[str, Interval]:
         """The metrics under the headline condition."""
         return self.conditions[self.condition]
+
+    @property
+    def people(self) -> dict[Label, int]:
+        """Label -> number of people under the headline condition."""
+        return count_people(self.shown)
+
+    @property
+    def shown(self) -> Predictions:
+        """The predictions under the headline condition."""
+        return self.predictions.select(self.predictions.column("condition") == self.condition)
+
+    @property
+    def caveat(self) -> str:
+        """Why the metrics mean nothing; "" if there are enough people."""
+        people = self.people
+        if not too_few(people):
+            return ""
+        counts = " and ".join(f"{count} with {label.name.lower()} videos" for label, count in people.items() if count)
+        more = "lipinc crossval tests everybody in a data set" if all(people.values()) else "test more people"
+        return f"means nothing: people tested: {counts}, fewer than {MIN_PEOPLE}; {more}"
+
+    @property
+    def headline(self) -> str:
+        """The main metrics in one line, after the caveat."""
+        present = [label for label, count in self.people.items() if count]
+        if len(present) == 1:
+            key, name = ONE_CLASS_HEADLINE[present[0]]
+            absent = Label(1 - present[0]).name.lower()
+            value = self.metrics[key]
+            interval = "" if np.isnan(value.low) else f" [{value.low:.3f}, {value.high:.3f}]"
+            text = f"{name} {value.value:.4f}{interval}; no {absent} videos, so no AUC"
+        else:
+            text = "  ".join(f"{name} {self.metrics[key].value:.4f}" for key, name in HEADLINE.items())
+        return f"({self.caveat}) {text}" if self.caveat else text
 
     def __str__(self) -> str:
         tables = [break_down_table(rows, by) for by, rows in self.break_downs.items()]
@@ -90,7 +136,8 @@ def evaluate_predictions(predictions: Predictions, calibration: Calibration, con
             group_row(condition, parts[condition], {name: one.value for name, one in metrics.items()}, metrics["auc"])
             for condition, metrics in conditions.items()
         ]
-        break_downs = {"condition": rows}
+        # The people are the same under each condition, and the caveat on them stands above.
+        break_downs = {"condition": [{**row, "too_few_people": False} for row in rows]}
         for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
             break_downs |= {
                 f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS
@@ -121,6 +168,8 @@ def write_evaluation(result: Evaluation, folder: Path, *, title: str, about: dic
     values = {
         **about,
         "condition": result.condition,
+        "people_tested": {label.name.lower(): count for label, count in result.people.items()},
+        "caveat": result.caveat,
         "temperature": temperature,
         **metrics_json(result.metrics, threshold, result.break_downs),
         "conditions": {
@@ -131,7 +180,9 @@ def write_evaluation(result: Evaluation, folder: Path, *, title: str, about: dic
     write_atomically(folder / "metrics.json", json.dumps(values, indent=2).encode() + b"\n")
     result.predictions.write(folder / "predictions.csv", result.calibration)
     note = about.get("note", "")
-    shown = result.predictions.select(result.predictions.column("condition") == result.condition)
+    shown = result.shown
+    if result.caveat:
+        title += f" - {result.caveat.partition(';')[0]}"
     plots.plot_roc(shown, plot_folder / "roc.png", title, note)
     plots.plot_precision_recall(shown, plot_folder / "precision_recall.png", title, note)
     plots.plot_score_histogram(shown, threshold, plot_folder / "scores.png", title, note)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lipinc.evaluation.metrics import Interval
+from lipinc.evaluation.metrics import MIN_PEOPLE, Interval
 
 METRIC_NAMES = {
     "auc": "AUC",
@@ -35,11 +35,18 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
         by: heading of the first column.
 
     Returns:
-        The table, or "" without rows. The column "pairs" is `within_pairs`. Non-ASCII characters of group names are
-        escaped; nan is "-".
+        The table, or "" without rows. Groups with too few people are named in a last line only, without metrics. The
+        column "pairs" is `within_pairs`. Non-ASCII characters of group names are escaped; nan is "-".
     """
+    few = [
+        f"{ascii(row['group'])[1:-1]} ({row['real_people']} real, {row['fake_people']} fake)"
+        for row in rows
+        if row["too_few_people"]
+    ]
+    left_out = f"{by}, left out for fewer than {MIN_PEOPLE} people: {', '.join(few)}" if few else ""
+    rows = [row for row in rows if not row["too_few_people"]]
     if not rows:
-        return ""
+        return left_out
     cells = [
         [
             ascii(row["group"])[1:-1],
@@ -62,7 +69,7 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
     ]
     if not any(np.isfinite(row["within_pairs"]) for row in rows):
         header, cells = header[:-1], [line[:-1] for line in cells]
-    return _table(header, cells)
+    return "\n".join(filter(None, (_table(header, cells), left_out)))
 
 
 def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+"""Delimiters that spreadsheets write, and what they are called in an error message."""
 MAX_NAMED = 20
 """Maximum number of column names in an error message."""
 
@@ -46,31 +48,29 @@ class Table:
         return f"{self.path}, row {number}"
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: str | Path, names: Iterable[str] = ()) -> Table:
     """Read a user's CSV: UTF-8 with a header, LF or CRLF, with or without a byte order mark, cells of any size.
 
-    Empty rows are skipped. Cells missing at the end of a row are read as empty.
+    The header decides between commas, semicolons and tabs. Empty rows are skipped. Cells missing at the end of a row
+    are read as empty.
+
+    Args:
+        path: the CSV file.
+        names: columns that are recognised in any case: "Label" is read as "label".
 
     Raises:
         UserError: the file cannot be read or is malformed.
     """
     path = Path(path)
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # reading a pipe could block
-        raise UserError(f"cannot read {path} (not a regular file): check the path")
+    text = read_text(path)
+    delimiter = _delimiter(text)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
         with _cells_of_any_size():
-            lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+            lines = list(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter))
     except csv.Error as error:
         raise UserError(f"{path} is not valid CSV ({error}): look for an unmatched quote") from None
-    if "\0" in text:  # for example UTF-16 without a byte order mark
-        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
 
-    columns = tuple(name.strip() for name in lines[0]) if lines else ()
+    columns = _recognised([name.strip() for name in lines[0]] if lines else [], names)
     if not any(columns):
         raise UserError(f"{path} has no header: its first row must name the columns")
     repeated = sorted(name for name, count in Counter(columns).items() if name and count > 1)
@@ -81,12 +81,44 @@ def read_table(path: str | Path) -> Table:
     for number, cells in enumerate(lines[1:], start=2):
         if any(cells[len(columns) :]):
             raise UserError(
-                f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote cells with commas"
+                f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote cells with "
+                f"{DELIMITERS[delimiter]}"
             )
         if any(cells):
             cells += [""] * (len(columns) - len(cells))
             rows.append((number, dict(zip(columns, cells, strict=False))))
     return Table(path, columns, rows)
+
+
+def read_text(path: Path) -> str:
+    """Read a user's text file: UTF-8, with or without a byte order mark.
+
+    Raises:
+        UserError: the file cannot be read or is not UTF-8.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # reading a pipe could block
+        raise UserError(f"cannot read {path} (not a regular file): check the path")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): check the path") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # for example UTF-16 without a byte order mark
+        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
+    return text
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter that is most frequent in the header, outside of quotes; a comma if there is none."""
+    header = re.sub(r'"[^"]*"', "", text.partition("\n")[0])
+    return max(DELIMITERS, key=header.count)
+
+
+def _recognised(columns: Sequence[str], names: Iterable[str]) -> tuple[str, ...]:
+    """Spell columns as in `names` where they differ in case only; a column with the exact name takes precedence."""
+    spelt = {name.casefold(): name for name in reversed(list(names)) if name not in columns}
+    return tuple(spelt.get(column.casefold(), column) for column in columns)
 
 
 def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import pickle
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,13 +30,13 @@ from lipinc.files.atomic import write_atomically
 from lipinc.models.calibration import Calibration
 from lipinc.models.registry import MouthModel, build_model
 
-CLIP_FIELDS = {
-    "mouth": ("aligned_size", "eye", "margin", "height", "width", "residue"),
-    "sampling": ("local_frames", "global_frames"),
-}
-"""Settings that a checkpoint and a cache must share. Evaluation may sample other frames of a video."""
+MAY_DIFFER = {"mouth": ("face", "max_faces"), "sampling": ("windows", "min_frames", "fallback")}
+"""Clip settings in which a cache may differ from a checkpoint: they decide which faces, how many windows and which
+videos are used. All others decide the pixels of a clip."""
 SHIPPED = PACKAGE / "detection" / "weights"
 """Folder of the checkpoints shipped with the package; README.md in it is the model card."""
+BEST = Path("checkpoints", "best.safetensors")
+"""The checkpoint of a run, in its folder."""
 DEFAULT_CHECKPOINT = SHIPPED / "noise_features.safetensors"
 """The default detector."""
 
@@ -80,10 +81,13 @@ class Checkpoint:
                 f"the checkpoint contains the model {self.config.model.name}, but the config has {config.model.name}; "
                 f"use --model.name {self.config.model.name} and a separate --name"
             )
-        for name, mine, theirs in clip_differences(self.config, config):
+        differences = [
+            f"{name} {mine!r}, the cache has {theirs!r}" for name, mine, theirs in clip_differences(self.config, config)
+        ]
+        if differences:
             raise UserError(
-                f"the checkpoint was trained on clips with {name} {mine!r}; "
-                f"the cache has {theirs!r}. Use a cache made with the settings of the checkpoint"
+                f"the checkpoint was trained on clips with {'; '.join(differences)}. Use a cache made with the "
+                "settings of the checkpoint; lipinc evaluate makes one"
             )
         shared = sorted(self.known_people(rows))
         if shared:
@@ -101,11 +105,11 @@ class Checkpoint:
 
 def clip_differences(mine: Config, theirs: Config) -> Iterator[tuple[str, Any, Any]]:
     """Yield name and both values of each clip setting that differs between two configs."""
-    for section, names in CLIP_FIELDS.items():
-        for name in names:
-            a, b = (getattr(getattr(config, section), name) for config in (mine, theirs))
-            if a != b:
-                yield f"{section}.{name}", a, b
+    for section, may_differ in MAY_DIFFER.items():
+        a, b = (asdict(getattr(config, section)) for config in (mine, theirs))
+        for name in a:
+            if name not in may_differ and a[name] != b[name]:
+                yield f"{section}.{name}", a[name], b[name]
 
 
 def save_checkpoint(
@@ -157,6 +161,9 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
             or a model whose plug-in is not loaded.
     """
     file = checkpoint_file(file)
+    if file.is_dir():
+        inside = next((best for best in (file / "best.safetensors", file / BEST) if best.is_file()), None)
+        raise UserError(f"{file} is a folder: give a checkpoint file" + (f", such as {inside}" if inside else ""))
     try:
         with safe_open(file, framework="pt") as stored:
             metadata = json.loads((stored.metadata() or {})["lipinc"])
@@ -180,8 +187,10 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
             tuple(map(str, metadata["trained_on"])),
         )
     except FileNotFoundError:
+        shipped = sorted(one.stem for one in SHIPPED.glob("*.safetensors"))
         raise UserError(
-            f"no checkpoint {file}; the checkpoint of a run is outputs/<name>/checkpoints/best.safetensors"
+            f"no checkpoint {file}; the checkpoint of a run is outputs/<name>/{BEST}, those shipped are "
+            + ", ".join(shipped)
         ) from None
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
@@ -238,7 +247,7 @@ def _calibration(values: dict[str, Any]) -> Calibration:
 
 def identity_digest(identity: str) -> str:
     """Hash an identity, so that a checkpoint can recognise people without storing their names."""
-    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256(unicodedata.normalize("NFC", identity).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def save_state(file: Path, state: dict[str, Any]) -> None:

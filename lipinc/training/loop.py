@@ -71,7 +71,7 @@ def fit(
     optimizer = make_optimizer(model, config.train)
     history: list[dict[str, Any]] = []
     if run.last.exists():
-        history = _restore(run, model, optimizer, fingerprint)
+        history = _restore(run, model, optimizer, fingerprint, config.train)
         if is_main():
             run.write_results(history)  # the previous process may have been killed before writing it
         log.info("%s: resuming after epoch %d", run.folder, len(history))
@@ -83,6 +83,7 @@ def fit(
     if config.train.compile:
         model.compile(backend=_compile_or_fall_back)
     parallel = wrap_ddp(model)
+    earlier, begin = len(history), time.perf_counter()
 
     while not _is_finished(history, config.train):
         started = time.perf_counter()
@@ -102,6 +103,8 @@ def fit(
                 "epoch": epoch,
                 "train_loss": losses.pop("total"),
                 **{f"train_{name}": value for name, value in losses.items()},
+                # at the last step of the epoch
+                "learning_rate": learning_rate(config.train, epoch * len(training) - 1, len(training)),
                 "validation_loss": validation_loss,
                 "validation_auc": auc(predictions.label, predictions.score),
                 "seconds": round(seconds, 2),
@@ -115,8 +118,14 @@ def fit(
                 save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
             _save(run, model, optimizer, history, fingerprint)
             run.write_results(history)
-        log.info(_progress_line(history, kept))
+        seconds_left = (time.perf_counter() - begin) / (epoch - earlier) * (config.train.epochs - epoch)
+        log.info(_progress_line(history, kept, 0.0 if _is_finished(history, config.train) else seconds_left))
     return history
+
+
+def drop_training_state(run: Run) -> None:
+    """Delete weights and optimiser state of a finished run, so that its training state takes kilobytes."""
+    save_state(run.last, {**load_state(run.last), "model": None, "optimizer": None})
 
 
 def train_one_epoch(
@@ -208,7 +217,7 @@ def _compile_or_fall_back(graph: torch.fx.GraphModule, inputs: list[torch.Tensor
         return graph.forward
 
 
-def _progress_line(history: list[dict[str, Any]], kept: bool) -> str:
+def _progress_line(history: list[dict[str, Any]], kept: bool, seconds_left: float) -> str:
     row = history[-1]
     terms = [name.removeprefix("train_") for name in row if name.startswith("train_") and name != "train_loss"]
     return (
@@ -216,6 +225,7 @@ def _progress_line(history: list[dict[str, Any]], kept: bool) -> str:
         + ", ".join(f"{name} {row[f'train_{name}']:.4f}" for name in terms)
         + f")  validation loss {row['validation_loss']:.4f}, AUC {row['validation_auc']:.4f}"
         + f"{' kept' if kept else '':5s}  {row['clips_per_second']:.0f} clips/s"
+        + (f"  up to {tqdm.format_interval(seconds_left)} left" if seconds_left else "")  # it may stop early
     )
 
 
@@ -261,7 +271,9 @@ def _save(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, history:
     save_state(run.last, {**state, "history": history, "fingerprint": fingerprint})
 
 
-def _restore(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> list[dict]:
+def _restore(
+    run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str, config: TrainConfig
+) -> list[dict]:
     state = load_state(run.last)
     if state["fingerprint"] != fingerprint:
         raise UserError(
@@ -269,9 +281,15 @@ def _restore(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, finge
             "so training people may now be in the test split. Give another --name"
         )
     try:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
         best_epoch(state["history"])
+        if state["model"] is not None:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+        elif not _is_finished(state["history"], config):
+            raise UserError(
+                f"{run.folder} has finished with train.keep_last False: without its training state it cannot be "
+                "continued for more epochs; give another --name"
+            )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise UserError(f"{run.last} does not match this network; delete it to start over") from error
     load_checkpoint(run.best, torch.device("cpu"))  # fail now rather than after the last epoch

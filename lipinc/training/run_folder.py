@@ -4,7 +4,8 @@
                 environment.txt  command, versions, device
                 splits.csv       the split of each video
                 results.csv      one row per epoch
-                checkpoints/     best.safetensors (weights, config, calibration), last.pt (training state)
+                checkpoints/     best.safetensors (weights, config, calibration), last.pt (training state; see
+                                 train.keep_last)
                 metrics.json, predictions.csv, plots/   results on the test split
 """
 
@@ -17,16 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from lipinc.config import Config, from_json, to_json
 from lipinc.ddp import is_main, world_size
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.files.csv_table import write_table
+from lipinc.models.checkpoint import BEST
 from lipinc.versions import library_versions
 
 MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
+    "train.keep_last",
     *("data.root", "data.max_missing", "data.note", "cache.path", "cache.residues", "cache.workers"),
     *("cache.scheduler", "cache.retry", "cache.time_limit", "evaluate.bootstrap", "evaluate.seed", "split.file"),
 )
@@ -39,7 +43,7 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.best = folder / "checkpoints" / "best.safetensors"
+        self.best = folder / BEST
         self.last = folder / "checkpoints" / "last.pt"
 
     @classmethod
@@ -93,6 +97,11 @@ class Run:
                 f"{self.folder} was started with other settings: {'; '.join(changed)}. "
                 "Resume with the same settings, or give another --name"
             )
+
+
+def size_on_disk(folder: Path) -> str:
+    """Return the size of all files in a folder, as in "675MB"."""
+    return tqdm.format_sizeof(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()), "B")
 
 
 def environment() -> str:

@@ -79,3 +79,26 @@ def test_a_config_is_checked_without_its_model_where_nobody_asks_for_one(tmp_pat
     config.check(with_model=False)
     with pytest.raises(UserError, match="^model.dropout must be between 0 and 1, not 2.0$"):
         config.check()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (Config(train=TrainConfig(epochs="5")), "train.epochs must be a whole number, not '5'"),
+        (Config(train=TrainConfig(device="gpu")), "train.device must be one of auto, cuda, cpu, not 'gpu'"),
+        (Config(mouth=MouthConfig(eye=0.4)), "mouth.eye must be a tuple, not 0.4"),
+        (Config(mouth=MouthConfig(face=1.5)), "mouth.face must be a text, not 1.5"),
+        (Config(mouth=None), "mouth must be a MouthConfig, not None"),
+        (Config(data=FakeAVCeleb(conditions="crf28")), "data.conditions must be a tuple, not 'crf28'"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_named(config, message):
+    with pytest.raises(UserError) as caught:
+        config.check(with_model=False)
+    assert str(caught.value) == message
+
+
+def test_a_rank_may_be_a_number_and_a_list_may_be_given_for_a_tuple():
+    config = Config(mouth=MouthConfig(face=0), data=FakeAVCeleb(conditions=["crf28"]))
+    config.check(with_model=False)
+    assert config.mouth == MouthConfig(face="0")

@@ -66,3 +66,64 @@ def test_reencoded_versions_follow_their_video(tmp_path: Path) -> None:
         ("b.mp4@crf23", "b.mp4", "crf23", "bob"),
         ("b.mp4@crf28", "b.mp4", "crf28", "bob"),
     ]
+
+
+def test_names_are_found_in_the_form_in_which_they_are_on_disk(tmp_path: Path) -> None:
+    """macOS unpacks e and a combining accent where the index has one letter, and ignores case."""
+    touch(tmp_path, "real/Jose\u0301/Cafe\u0301.MP4", "fake/Z\u00fc.mp4", "fake/b.mp4")
+    rows = (
+        "real/Jos\u00e9/Caf\u00e9.mp4,real,Jos\u00e9,",
+        "fake/Zu\u0308.mp4,fake,Jose\u0301,real/Jos\u00e9/Caf\u00e9.mp4",
+    )
+    records = csv_catalog(
+        tmp_path, "path,label,identity,pair", *rows, "fake/b.mp4,fake,bob,", "fake/gone.mp4,fake,bob,"
+    )
+    assert [record.path for record in records] == [
+        *("real/Jose\u0301/Cafe\u0301.MP4", "fake/Z\u00fc.mp4", "fake/b.mp4", "fake/gone.mp4"),
+    ]
+    assert records[1].pair == records[0].key and records[0].identity == records[1].identity
+    assert check_present(records, CsvIndex(root=str(tmp_path), max_missing=0.3)) == {"fake/gone.mp4"}
+
+
+def test_two_names_that_differ_by_case_on_disk_are_not_confused(tmp_path: Path) -> None:
+    touch(tmp_path, "A.mp4", "a.mp4")
+    assert [r.path for r in csv_catalog(tmp_path, "path,label", "a.mp4,real")] == ["a.mp4"]
+    assert [r.path for r in csv_catalog(tmp_path, "path,label", "a.MP4,real")] == ["a.MP4"]
+
+
+@pytest.mark.parametrize("inner", ["set", ""])
+def test_missing_videos_that_are_elsewhere_are_pointed_at(tmp_path: Path, monkeypatch, inner: str) -> None:
+    touch(tmp_path, "set/real/a.mp4")
+    monkeypatch.chdir(tmp_path)
+    path, root = ("real/a.mp4", str(tmp_path)) if inner else ("set/real/a.mp4", str(tmp_path / "set"))
+    with pytest.raises(UserError, match=f"--data.root {tmp_path / inner}\\)$"):
+        check_present([VideoRecord(path, Label.REAL, "ann")], CsvIndex(root=root))
+
+
+def test_missing_videos_are_counted_in_linear_time(tmp_path: Path) -> None:
+    """The set of missing keys was formed anew for every video before the first missing one."""
+    touch(tmp_path, "a.mp4")
+    records = [HashedKey("a.mp4", Label.REAL, "a")] * 200 + [HashedKey("b.mp4", Label.REAL, "b")] * 200
+    hashes.clear()
+    with pytest.raises(UserError, match="200 of 400 videos are missing"):
+        check_present(records, FakeAVCeleb(root=str(tmp_path)))
+    assert len(hashes) <= 2 * len(records)
+
+
+hashes: list[str] = []
+
+
+class HashedText(str):
+    """A text that counts how often it is looked up in a set."""
+
+    def __hash__(self) -> int:
+        hashes.append(str(self))
+        return super().__hash__()
+
+
+class HashedKey(VideoRecord):
+    """A record whose key counts its look-ups."""
+
+    @property
+    def key(self) -> str:
+        return HashedText(super().key)

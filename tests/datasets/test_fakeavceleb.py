@@ -10,6 +10,7 @@ from lipinc.datasets.dataset import load_videos
 from lipinc.datasets.fakeavceleb import read_fakeavceleb_index, unique_files
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
+from tests.datasets.test_folder import touch
 
 HEADER = "source,target1,target2,method,category,type,race,gender,filename,path"
 OFFICIAL_HEADER = "source,target1,target2,method,category,type,race,gender,path,"
@@ -146,3 +147,18 @@ def test_real_index_reads_the_same_in_the_official_form(tmp_path: Path, fakeavce
     text = fakeavceleb_index.read_text(encoding="utf-8").replace("filename,path", "path,", 1)
     official = write(tmp_path / "meta_data.csv", text, newline="\r\n", encoding="utf-8-sig")
     assert read_fakeavceleb_index(official) == read_fakeavceleb_index(fakeavceleb_index)
+
+
+@pytest.mark.parametrize("index", ["meta_data.csv", "FakeAVCeleb_v1.2/meta_data.csv"])
+def test_data_set_that_was_unpacked_too_deep_is_found(tmp_path: Path, index: str) -> None:
+    touch(tmp_path, f"FakeAVCeleb_v1.2/{REAL_KEY}", "FakeAVCeleb_v1.2/FakeVideo-RealAudio/x.mp4")
+    write(tmp_path / index, HEADER.upper(), REAL, FAKE)
+    data = FakeAVCeleb(root=str(tmp_path))
+    real, fake = load_videos(data)
+    assert (real.path, fake.pair) == (f"FakeAVCeleb_v1.2/{REAL_KEY}",) * 2
+    assert (tmp_path / real.path).is_file() and data.index_file() == tmp_path / index
+
+
+def test_a_missing_index_says_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read .*meta_data.csv .*: set data.root to the folder that contains"):
+        load_videos(FakeAVCeleb(root=str(tmp_path)))

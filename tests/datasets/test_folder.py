@@ -61,9 +61,13 @@ def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("keys", "message"),
-    [(["real/a.mp4"], "fake is not a folder"), (["real/a.mp4", "fake/a.txt"], "fake contains no videos")],
+    [
+        (["people/a.mp4"], "contains no folder real or fake: .*--data.labels real=FOLDER"),
+        (["real/a.mp4", "fake/a.txt"], "fake contains no videos"),
+        (["original_sequences/youtube/c23/videos/000.mp4"], "FaceForensics.* list the videos in a CSV"),
+    ],
 )
-def test_folder_needs_both_classes(tmp_path: Path, keys: list[str], message: str) -> None:
+def test_folder_without_classes_or_people_is_refused(tmp_path: Path, keys: list[str], message: str) -> None:
     touch(tmp_path, *keys)
     with pytest.raises(UserError, match=message):
         load_videos(Folder(root=str(tmp_path)))
@@ -83,3 +87,46 @@ def test_frames_without_a_folder_of_their_own_are_refused(tmp_path: Path) -> Non
     touch(tmp_path, *(f"real/{number}.png" for number in range(1, 11)), "fake/a.mp4")
     with pytest.raises(UserError, match="real contains pictures itself: put the frames of each video into a folder"):
         load_videos(Folder(root=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("real", "fake"),
+    [
+        ("0_real", "1_fake"),
+        ("Real", "Fake"),
+        ("REAL", "fakes"),
+        ("original", "manipulated"),
+        ("Celeb-real", "Celeb-synthesis"),
+        ("inner/real", "inner/fake"),
+    ],
+)
+def test_folders_are_called_as_people_call_them(tmp_path: Path, real: str, fake: str) -> None:
+    touch(tmp_path, f"{real}/ann/a.mp4", f"{fake}/ann/b.mp4", "original_sound.mp4")
+    records = load_videos(Folder(root=str(tmp_path)))
+    assert {(r.path, r.label, r.identity) for r in records} == {
+        (f"{real}/ann/a.mp4", Label.REAL, "ann"),
+        (f"{fake}/ann/b.mp4", Label.FAKE, "ann"),
+    }
+
+
+def test_names_of_folders_can_be_said(tmp_path: Path) -> None:
+    touch(tmp_path, "0/ann/a.mp4", "1/bob/b.mp4", "2/bob/c.mp4", "real/x.mp4")
+    with pytest.raises(UserError, match="data.labels"):
+        load_videos(Folder(root=str(tmp_path / "0")))
+    records = load_videos(Folder(root=str(tmp_path), labels=("fake=0", "real=1", "real=2")))
+    assert [(r.path, r.label) for r in records] == [
+        ("0/ann/a.mp4", Label.FAKE),
+        ("1/bob/b.mp4", Label.REAL),
+        ("2/bob/c.mp4", Label.REAL),
+    ]
+
+
+def test_real_videos_alone_are_a_data_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "real/ann/a.mp4")
+    assert [record.label for record in load_videos(Folder(root=str(tmp_path)))] == [Label.REAL]
+    assert "no folder of fake videos" in caplog.text
+
+
+def test_a_person_is_one_in_both_unicode_forms(tmp_path: Path) -> None:
+    touch(tmp_path, "real/Jos\u00e9/a.mp4", "fake/Jose\u0301/a.mp4")
+    assert {record.identity for record in load_videos(Folder(root=str(tmp_path)))} == {"Jos\u00e9"}

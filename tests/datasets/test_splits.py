@@ -163,6 +163,16 @@ def test_an_empty_class_is_refused_by_name() -> None:
         assign_splits([], SplitConfig())
 
 
+def test_real_videos_alone_can_be_evaluated_and_not_trained_on() -> None:
+    reals = [record for record in people(20) if record.label is Label.REAL]
+    with pytest.raises(UserError, match="the data set has no fake video: .*can be evaluated: lipinc evaluate"):
+        assign_splits(reals, SplitConfig())
+    everybody = SplitConfig(train=0.0, validation=0.0, test=1.0)
+    assert set(assign_splits(reals, everybody, ("test",), both_classes=False).values()) == {"test"}
+    with pytest.raises(UserError, match="the data set has no fake video"):
+        assign_splits(reals, everybody, ("test",))
+
+
 # Targets
 
 
@@ -235,6 +245,13 @@ def test_a_file_may_name_paths(tmp_path: Path) -> None:
     records = people(3)
     lines = [f"./{r.key},{SPLITS[int(r.identity[1])]}" for r in records]
     splits = from_file(tmp_path, records, "path,split", *lines)
+    assert all(splits[r.key] == SPLITS[int(r.identity[1])] for r in records)
+
+
+def test_a_file_may_write_names_in_another_unicode_form_and_columns_in_any_case(tmp_path: Path) -> None:
+    records = [replace(r, path=r.path.replace("p", "Jos\u00e9")) for r in people(3)]
+    lines = [f"{r.path.replace(chr(0xE9), 'e' + chr(0x301))},{SPLITS[int(r.identity[1])]}" for r in records]
+    splits = from_file(tmp_path, records, "Path;SPLIT", *(line.replace(",", ";") for line in lines))
     assert all(splits[r.key] == SPLITS[int(r.identity[1])] for r in records)
 
 

@@ -151,7 +151,7 @@ def test_wrong_usage_is_one_clear_line_and_status_2(run, tmp_path, text, words, 
     ("words", "message"),
     [
         (["--device", "tpu"], "invalid choice 'tpu' for argument '--device'"),
-        (["--no-such-flag"], "Unrecognized options: --no-such-flag"),
+        (["--no-such-flag"], "there is no flag --no-such-flag: --help lists all flags"),
     ],
 )
 def test_a_wrong_flag_is_named_and_status_2(run, text, words, message) -> None:

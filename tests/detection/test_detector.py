@@ -181,8 +181,9 @@ def test_two_people_get_a_verdict_each(pair, checkpoint) -> None:
         assert thumbnail.dtype == np.uint8 and thumbnail.ndim == 3 and max(thumbnail.shape) == 96
         assert best_match(thumbnail, half) > 0.9
     assert [face["rank"] for face in verdict.to_json()["faces"]] == [0, 1]
-    by_rank = Detector(checkpoint, face="1")(pair)
-    assert [face.rank for face in by_rank.faces] == [1]
+    for rank in ("1", 1, np.int64(1)):
+        by_rank = lipinc.detect(pair, checkpoint, face=rank)
+        assert [face.rank for face in by_rank.faces] == [1]
     assert by_rank.probability == second.probability
 
 
@@ -216,10 +217,21 @@ def test_a_face_that_is_not_there_is_no_verdict(talk, checkpoint, followed) -> N
     assert "face 1 was requested" in verdict.assessment.detail
 
 
-@pytest.mark.parametrize("face", ["9", "-1", "x", "", "1.5"])
+@pytest.mark.parametrize("face", ["9", "-1", "x", "", "1.5", 9, -1, 1.5, True, None, [0]])
 def test_a_face_that_cannot_be_is_refused(checkpoint, face) -> None:
     with pytest.raises(UserError, match="face must be largest, all or a rank"):
-        Detector(checkpoint, face=face)
+        lipinc.detect("video.mp4", checkpoint, face=face)
+
+
+def test_arguments_of_other_types_are_refused_in_one_line(checkpoint) -> None:
+    for device in (0, None, ["cpu"]):
+        with pytest.raises(UserError, match="device must be auto, cpu or cuda"):
+            lipinc.detect("video.mp4", checkpoint, device=device)
+    with pytest.raises(UserError, match="no checkpoint 5"):
+        lipinc.detect("video.mp4", 5)
+    with pytest.raises(UserError, match="the video must be a path, not None"):
+        lipinc.detect(None, checkpoint)
+    assert lipinc.detect("\0.mp4", checkpoint, device=torch.device("cpu")).assessment.reason is Reason.MISSING
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,22 @@ def test_people_not_trained_on_are_evaluated_under_each_condition(config, videos
 
 
 @pytest.mark.slow
+def test_real_videos_alone_give_the_rate_of_people_accused(config, videos, tmp_path, capsys) -> None:
+    rows = [row for row in (videos / "index.csv").read_text().splitlines() if ",fake," not in row]
+    (tmp_path / "reals.csv").write_text("\n".join(rows))
+    data = CsvIndex(root=str(videos), index=str(tmp_path / "reals.csv"), conditions=("crf40",))
+    evaluate_externally([checkpoint(config, tmp_path / "a.safetensors")], replace(config, data=data))
+    folder = Path(config.output, config.name, "evaluate", "a")
+    judged = [row["prediction"] == "1" for row in saved_predictions(folder) if row["condition"] == "raw"]
+    metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
+    assert len(judged) == 3 and metrics["reals_accused"]["value"] == sum(judged) / 3
+    assert metrics["auc"]["value"] is None
+    printed = capsys.readouterr().out
+    assert f"real people accused {sum(judged) / 3:.4f}" in printed and "no fake videos, so no AUC" in printed
+    assert "labels: 3 real (for example real/ann.mp4), 0 fake" in printed
+
+
+@pytest.mark.slow
 def test_folds_are_pooled(config, videos, tmp_path, capsys) -> None:
     people = ("ann", "bob", "cid")
     folds = [

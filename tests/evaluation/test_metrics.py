@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from lipinc.datasets.records import Label
 from lipinc.evaluation.metrics import (
     accuracy,
     auc,
@@ -13,8 +14,10 @@ from lipinc.evaluation.metrics import (
     balanced_accuracy,
     break_down,
     compute_metrics,
+    count_people,
     eer,
     reals_accused,
+    too_few,
 )
 from tests.predicted import predictions
 
@@ -155,7 +158,26 @@ def test_interval_is_absent_with_one_identity_or_one_class():
     assert np.isnan([one.low, one.high]).all()
     fakes = compute_metrics(predictions([1, 1], [0.0, 1.0]), 0.5, bootstrap=20)
     assert fakes["accuracy"].value == 0.5
-    assert np.isnan([fakes["accuracy"].low, fakes["auc"].value, fakes["auc"].high]).all()
+    assert np.isnan([fakes["auc"].value, fakes["auc"].low, fakes["auc"].high]).all()
+
+
+def test_reals_alone_have_an_interval_of_those_accused():
+    accused = compute_metrics(predictions([0] * 40, np.arange(40.0)), 30.0, bootstrap=200)["reals_accused"]
+    assert accused.value == 0.25
+    assert 0.05 < accused.low < 0.25 < accused.high < 0.45
+
+
+def test_people_are_counted_once_for_each_class():
+    videos = predictions([0, 0, 1, 1, 1], [0.0] * 5, identity=["a", "a", "a", "b", ""])
+    assert count_people(videos) == {Label.REAL: 1, Label.FAKE: 3}
+    people = [f"id{i}" for i in range(10)]
+    many = predictions([0] * 10 + [1] * 10, np.arange(20.0), identity=people * 2, generator=["x"] * 10 + ["y"] * 10)
+    assert not too_few(count_people(many)) and not too_few({Label.REAL: 10, Label.FAKE: 0})
+    assert too_few({Label.REAL: 10, Label.FAKE: 9}) and too_few({Label.REAL: 9, Label.FAKE: 0})
+    (row,) = break_down(many, 0.5, "generator", bootstrap=0)
+    assert (row["real_people"], row["fake_people"], row["too_few_people"]) == (10, 10, False)
+    (row,) = break_down(many.select(np.arange(20) < 19), 0.5, "generator", bootstrap=0)
+    assert (row["real_people"], row["fake_people"], row["too_few_people"]) == (10, 9, True)
 
 
 def test_resamples_without_a_class_are_skipped():

@@ -1,16 +1,22 @@
 """Pooled predictions, and predictions under several conditions."""
 
+import json
+import warnings
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from lipinc.config import EvaluateConfig
 from lipinc.demo.synthetic_cache import make_cache
+from lipinc.evaluation import plots
 from lipinc.evaluation.metrics import auc
 from lipinc.evaluation.predictions import Predictions
-from lipinc.evaluation.results import evaluate_predictions, pool
+from lipinc.evaluation.results import Evaluation, evaluate_predictions, pool, write_evaluation
 from lipinc.experiment import run_experiment
 from lipinc.models.calibration import Calibration
+from tests.predicted import predictions
 from tests.tiny import tiny_config
 
 
@@ -49,3 +55,47 @@ def test_conditions_are_evaluated_separately(config):
     assert {row["auc"] for row in evaluated.break_downs["generator, raw"]} == {1.0}
     assert {row["auc"] for row in evaluated.break_downs["generator, crf28"]} == {0.0}
     assert "generator, crf28" in str(evaluated)
+
+
+def evaluation(labels: list[int], people: int) -> Evaluation:
+    """Videos of some people, whose score is their label."""
+    videos = predictions(
+        labels, [float(label) for label in labels], identity=[f"id{i % people}" for i in range(len(labels))]
+    )
+    return evaluate_predictions(videos, Calibration(threshold=0.5), EvaluateConfig(bootstrap=20))
+
+
+def test_a_headline_of_few_people_says_that_it_means_nothing(tmp_path):
+    few, enough = evaluation([0] * 9 + [1] * 9, 9), evaluation([0] * 10 + [1] * 10, 10)
+    assert enough.caveat == "" and enough.headline == "AUC 1.0000  AP 1.0000  accuracy 1.0000"
+    assert few.headline.startswith(
+        "(means nothing: people tested: 9 with real videos and 9 with fake videos, fewer than 10; "
+    )
+    assert few.headline.endswith(
+        "; lipinc crossval tests everybody in a data set) AUC 1.0000  AP 1.0000  accuracy 1.0000"
+    )
+    titles = []
+    for name, result in (("few", few), ("enough", enough)):
+        with patch.object(plots, "save_figure", lambda figure, path, title, note: titles.append(title)):
+            write_evaluation(result, tmp_path / name, title="t", about={})
+    saved = {name: json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("few", "enough")}
+    assert saved["few"]["caveat"] == few.caveat and saved["enough"]["caveat"] == ""
+    assert saved["few"]["people_tested"] == {"real": 9, "fake": 9}
+    assert (
+        titles
+        == ["t - means nothing: people tested: 9 with real videos and 9 with fake videos, fewer than 10"] * 4
+        + ["t"] * 4
+    )
+
+
+def test_videos_of_one_class_have_no_auc_but_a_rate(tmp_path):
+    reals, fakes = evaluation([0] * 12, 12), evaluation([1] * 12, 3)
+    assert reals.headline == "real people accused 0.0000 [0.000, 0.000]; no fake videos, so no AUC"
+    assert fakes.headline.endswith("fakes detected 1.0000 [1.000, 1.000]; no real videos, so no AUC")
+    assert fakes.headline.startswith(
+        "(means nothing: people tested: 3 with fake videos, fewer than 10; test more people) "
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_evaluation(reals, tmp_path, title="t", about={})
+    assert json.loads((tmp_path / "metrics.json").read_text())["metrics"]["auc"]["value"] is None

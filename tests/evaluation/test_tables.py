@@ -7,10 +7,11 @@ NAN = float("nan")
 METRICS = {"auc": Interval(0.87349, 0.79, 0.94), "balanced_accuracy": Interval(0.5, NAN, NAN), "eer": Interval(NAN, NAN, NAN)}  # fmt: skip # noqa: E501
 ROWS = [
     {"group": "wav2lip", "real": 100, "fake": 1920, "auc": 0.9, "auc_low": 0.85, "auc_high": 0.95, "ap": 0.99,
-     "accuracy": 0.8, "balanced_accuracy": 0.75, "eer": 0.2, "reals_accused": 0.3, "within_pairs": NAN},
+     "accuracy": 0.8, "balanced_accuracy": 0.75, "eer": 0.2, "reals_accused": 0.3, "within_pairs": NAN,
+     "real_people": 100, "fake_people": 100, "too_few_people": False},
     {"group": "Übel\n", "real": 0, "fake": 1, "auc": NAN, "auc_low": NAN, "auc_high": NAN, "ap": NAN,
      "accuracy": 1.0, "balanced_accuracy": NAN, "eer": NAN, "reals_accused": NAN,
-     "within_pairs": NAN},
+     "within_pairs": NAN, "real_people": 0, "fake_people": 1, "too_few_people": False},
 ]  # fmt: skip
 
 
@@ -33,6 +34,14 @@ def test_break_down_table():
             "\\xdcbel\\n     0     1      -               -      -     1.000                  -      -              -",
         ]
     )
+
+
+def test_groups_of_few_people_are_named_without_metrics():
+    rows = [ROWS[0], {**ROWS[1], "too_few_people": True}]
+    line = "generator, left out for fewer than 10 people: \\xdcbel\\n (0 real, 1 fake)"
+    table = break_down_table(rows, "generator").splitlines()
+    assert (len(table), table[-1]) == (3, line)
+    assert break_down_table(rows[1:], "generator") == line
 
 
 def test_the_pairs_column_appears_where_there_are_pairs():

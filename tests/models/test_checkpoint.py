@@ -62,7 +62,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, config):
         "other.safetensors": "does not match the network",
         "newer.safetensors": "colour",
         "absent.safetensors": "no checkpoint",
-        ".": "not a .safetensors checkpoint",
+        ".": "is a folder: give a checkpoint file$",
     }
     for name, message in cases.items():
         with pytest.raises(UserError, match=message) as caught:
@@ -193,7 +193,36 @@ def test_a_checkpoint_is_not_tested_on_its_own_people_nor_on_other_clips(tmp_pat
     checkpoint.check_fits(config, rows[4:])
     with pytest.raises(UserError, match="trained on 1 of the people in the test split, the first is id01"):
         checkpoint.check_fits(config, rows[2:])
-    with pytest.raises(UserError, match="mouth.residue 'wrapped'; the cache has 'absolute'"):
-        checkpoint.check_fits(replace(config, mouth=replace(config.mouth, residue="absolute")), rows[4:])
     more_windows = replace(config, sampling=replace(config.sampling, windows=30, fallback="nearest"))
-    checkpoint.check_fits(more_windows, rows[4:])
+    checkpoint.check_fits(replace(more_windows, mouth=replace(config.mouth, face="all")), rows[4:])
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("mouth", "residue", "absolute"),
+        ("mouth", "cut", "native"),
+        ("mouth", "working_width", 400),
+        ("mouth", "refine_landmarks", False),
+        ("sampling", "tolerance", 9),
+        ("sampling", "published_quirks", True),
+    ],
+)
+def test_a_checkpoint_is_not_tested_on_clips_made_otherwise(tmp_path, config, section, name, value):
+    save(tmp_path / "c.safetensors", build_model(config), config)
+    checkpoint = load_checkpoint(tmp_path / "c.safetensors", CPU)
+    settings = getattr(config, section)
+    other = replace(config, **{section: replace(settings, **{name: value})})
+    with pytest.raises(UserError) as caught:
+        checkpoint.check_fits(other, [])
+    assert f"{section}.{name} {getattr(settings, name)!r}, the cache has {value!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["run", "run/checkpoints"])
+def test_a_folder_in_place_of_a_checkpoint_names_the_file_in_it(tmp_path, config, given):
+    file = tmp_path / "run" / "checkpoints" / "best.safetensors"
+    save(file, build_model(config), config)
+    with pytest.raises(UserError, match=f"{given} is a folder: give a checkpoint file, such as {file}$"):
+        load_checkpoint(tmp_path / given, CPU)
+    with pytest.raises(UserError, match="no checkpoint lipinc_v3; .* those shipped are lipinc_v2, noise_features"):
+        load_checkpoint("lipinc_v3", CPU)

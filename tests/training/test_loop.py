@@ -1,8 +1,10 @@
 """The loop: what is learnt, what is saved, and that going on is the same as never having stopped."""
 
 import csv
+import logging
 import math
 import os
+import re
 import resource
 import signal
 from dataclasses import replace
@@ -24,7 +26,7 @@ from lipinc.models.checkpoint import load_checkpoint, load_state, save_state
 from lipinc.models.registry import build_model
 from lipinc.training import loop as training
 from lipinc.training.loop import best_epoch, fit
-from lipinc.training.optimization import seed_torch
+from lipinc.training.optimization import learning_rate, seed_torch
 from lipinc.training.run_folder import Run
 from tests.tiny import tiny_config
 
@@ -283,6 +285,21 @@ def test_a_compiled_network_gives_the_same_numbers_and_a_plain_checkpoint(config
 
 
 @pytest.mark.slow
+def test_the_log_has_the_learning_rate_and_the_time_left(config, caplog):
+    """Of the last step of each epoch; the time is left out after the last epoch."""
+    caplog.set_level(logging.INFO, logger="lipinc")
+    config = with_train(config, "rates", epochs=2, schedule="cosine", warmup=1.0)
+    history = run_training(config)
+    with Path(config.output, "rates", "results.csv").open() as file:
+        saved = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    steps = -(-36 // config.train.batch_size)  # of an epoch: 3 windows of 12 videos
+    assert saved == [row["learning_rate"] for row in history]
+    assert saved == [learning_rate(config.train, epoch * steps - 1, steps) for epoch in (1, 2)]
+    assert saved[0] == config.train.learning_rate and 0 < saved[1] < saved[0] / 5
+    first, second = (record.message for record in caplog.records if record.message.startswith("epoch "))
+    assert re.search(r"  up to \d\d:\d\d left$", first) and "left" not in second
+
+
 def test_without_a_compiler_the_network_runs_uncompiled(config, monkeypatch, caplog):
     def fails(*_):
         raise RuntimeError("No working C++ compiler found\nand a long story")

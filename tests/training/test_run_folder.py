@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
+from lipinc.experiment import run_experiment
 from lipinc.training.run_folder import Run
 from tests.tiny import tiny_config
 from tests.training.test_loop import numbers, run_training, with_train
@@ -64,6 +66,25 @@ def test_a_finished_run_resumed_trains_no_more(config):
     before = Run(Path(config.output, "done")).best.read_bytes()
     assert run_training(with_train(config, "done", epochs=2), resume=True) == first
     assert Run(Path(config.output, "done")).best.read_bytes() == before
+
+
+def test_a_finished_run_may_drop_its_training_state(config):
+    small = with_train(config, "small", epochs=1, keep_last=False)
+    first = run_experiment(small)
+    run = Run(Path(config.output, "small"))
+    assert run.last.stat().st_size < 10_000 < run.best.stat().st_size
+    again = run_experiment(small, resume=True)  # is evaluated again, not trained
+    np.testing.assert_array_equal(again.predictions.score, first.predictions.score)
+    with pytest.raises(UserError, match="already contains a run: resume it with --resume auto"):
+        run_experiment(small)
+    with pytest.raises(UserError, match="keep_last False: without its training state it cannot be continued for more"):
+        run_experiment(with_train(config, "small", epochs=2), resume=True)
+
+
+def test_an_interrupted_run_keeps_its_training_state(config):
+    whole = run_training(with_train(config, "whole", epochs=2))
+    run_training(with_train(config, "parts", epochs=1, keep_last=False))  # without the evaluation at the end
+    assert numbers(run_training(with_train(config, "parts", epochs=2), resume=True)) == numbers(whole)
 
 
 def test_the_run_folder_tells_what_was_decided(config):
