@@ -25,7 +25,7 @@ from lipinc.config import Config, MouthConfig, SamplingConfig
 from lipinc.datasets.records import VideoRecord, forgery_seed, seed_from_name
 from lipinc.errors import UserError, one_line
 from lipinc.synthesis.compression import reencode
-from lipinc.synthesis.perturbations import make_perturbation, parse_crf
+from lipinc.synthesis.perturbations import encodings_of, make_perturbation
 from lipinc.synthesis.pseudo_fakes import forge_video
 from lipinc.video.clips import Clips, extract
 from lipinc.video.landmarks import quiet_native_logs
@@ -200,10 +200,10 @@ def _extract_version(
                     forged = Path(folder, "forged.mp4")
                     forge_video(video, forged, seed=forgery_seed(record.path, record.forgery))
                     video = forged
-                crf = parse_crf(record.condition)
-                if crf is not None:
+                encodings = encodings_of(record.condition)
+                if encodings:
                     reencoded = Path(folder, "reencoded.mp4")
-                    reencode(video, reencoded, crf=crf)
+                    reencode(video, reencoded, *encodings)
                     video = reencoded
         except Unreadable as error:
             return Rejection(Reason.UNREADABLE, str(error))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from lipinc.config.command_line import parse_arguments
 from lipinc.errors import UserError
-from lipinc.synthesis.compression import reencode
+from lipinc.synthesis.compression import Encoding, reencode
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.video_files import walk_video_files
@@ -75,7 +75,7 @@ def _convert(arguments: Arguments, source: Path) -> Path | None:
         return None
     try:
         with quiet_native_logs():
-            reencode(source, target, crf=arguments.crf, preset=arguments.preset)
+            reencode(source, target, Encoding(arguments.crf), preset=arguments.preset)
     except Unreadable:
         return source
     return None

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from lipinc.evaluation.metrics import Interval, auc, average_precision, roc_counts
 from lipinc.evaluation.predictions import Predictions
 from lipinc.files.figures import DPI, FAKE, GUIDE, REAL, write_png
+from lipinc.synthesis.compression import ENCODINGS
 from lipinc.synthesis.perturbations import LEVELS, RAW, parse_crf, perturbation_series
 
 CURVE = "#0072B2"
@@ -165,6 +166,8 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
     }
     rates = {parse_crf(condition): area for condition, area in areas.items() if parse_crf(condition) is not None}
     curves["H.264, constant rate factor"] = sorted(rates.items())
+    platforms = [condition for condition in ENCODINGS if condition in areas]
+    curves["platforms"] = [(level, areas[condition]) for level, condition in enumerate(platforms, start=1)]
     curves = {name: points for name, points in curves.items() if points}
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns) if curves else 1
@@ -174,10 +177,14 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
         if RAW in areas:
             start = min(level for level, _ in points) - (1 if points[0][0] <= LEVELS else 5)
             points = [(start, areas[RAW]), *points]
-            axes.set_xticks([level for level, _ in points], ["raw", *(str(level) for level, _ in points[1:])])
+            labels = platforms if name == "platforms" else [str(level) for level, _ in points[1:]]
+            axes.set_xticks([level for level, _ in points], ["raw", *labels])
         levels, values = [level for level, _ in points], [area for _, area in points]
-        axes.fill_between(levels, [v.low for v in values], [v.high for v in values], color=CURVE, alpha=0.15, lw=0)
-        axes.plot(levels, [v.value for v in values], color=CURVE, lw=2, marker="o", ms=4)
+        if name == "platforms":  # not an order of strengths
+            axes.vlines(levels, [v.low for v in values], [v.high for v in values], color=CURVE, alpha=0.3, lw=4)
+        else:
+            axes.fill_between(levels, [v.low for v in values], [v.high for v in values], color=CURVE, alpha=0.15, lw=0)
+        axes.plot(levels, [v.value for v in values], color=CURVE, lw=0 if name == "platforms" else 2, marker="o", ms=4)
         axes.axhline(0.5, color=GUIDE, lw=1, ls="--")
         axes.set(title=name, ylim=(0.2, 1.02))
         axes.grid(color="#E5E5E5", lw=0.6)

@@ -30,6 +30,7 @@ from lipinc.evaluation.tables import break_down_table, metrics_json, metrics_tab
 from lipinc.files.atomic import write_atomically
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import Checkpoint
+from lipinc.synthesis.compression import ENCODINGS
 from lipinc.synthesis.perturbations import COMPRESSION, RAW
 
 HEADLINE = {"auc": "AUC", "ap": "AP", "accuracy": "accuracy"}
@@ -138,7 +139,7 @@ def evaluate_predictions(predictions: Predictions, calibration: Calibration, con
         ]
         # The people are the same under each condition, and the caveat on them stands above.
         break_downs = {"condition": [{**row, "too_few_people": False} for row in rows]}
-        for condition in (order[0], *(one for one in order[1:] if one in COMPRESSION)):
+        for condition in (order[0], *(one for one in order[1:] if one in (*COMPRESSION, *ENCODINGS))):
             break_downs |= {
                 f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS
             }

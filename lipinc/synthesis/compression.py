@@ -1,16 +1,46 @@
-"""Re-encoding by H.264, as a video platform does it."""
+"""Re-encoding by H.264, as a video platform does it: at another size, a lower quality, or another frame rate."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
-from lipinc.video.reader import read_frames
+import numpy as np
+from PIL import Image
+
+from lipinc.video.reader import Frame, read_frames
 from lipinc.video.writer import encode
 
 
-def reencode(source: Path, target: Path, *, crf: int, preset: str = "medium") -> int:
-    """Decode a video and encode it at a constant rate factor.
+@dataclass(frozen=True)
+class Encoding:
+    """How a video is encoded again."""
+
+    crf: int
+    """Constant rate factor: 0 (lossless) to 51; 23 is x264's default."""
+    scale: float = 1.0
+    """Factor of width and height."""
+    short_side: int = 0
+    """Shorter side after scaling, in px; 0: as `scale` says."""
+    repeats: int = 1
+    """How often each picture is shown: 2 doubles the frame rate, and nothing moves in between."""
+
+
+ENCODINGS: dict[str, tuple[Encoding, ...]] = {
+    "half": (Encoding(crf=23, scale=0.5),),
+    "up": (Encoding(crf=23, scale=1.5),),
+    "social": (Encoding(crf=30, short_side=480),),
+    "twice": (Encoding(crf=26), Encoding(crf=26)),
+    "repeats": (Encoding(crf=23, repeats=2),),
+}
+"""Condition -> its encodings, one after the other: a small copy, an enlarged one, the one that a social network hands
+out, an encoded download that is encoded again, and one at twice the frame rate."""
+
+
+def reencode(source: Path, target: Path, *encodings: Encoding, preset: str = "medium") -> int:
+    """Decode a video, change it, and encode it, as often as there are encodings.
 
     Args:
-        crf: 0 (lossless) to 51; 23 is x264's default.
         preset: x264's trade-off between speed and file size.
 
     Returns:
@@ -19,4 +49,35 @@ def reencode(source: Path, target: Path, *, crf: int, preset: str = "medium") ->
     Raises:
         reader.Unreadable: no frame of the source can be decoded.
     """
-    return encode(read_frames(source), target, crf=crf, preset=preset)
+    *before, last = encodings
+    if before:
+        intermediate = target.with_name(f"{target.stem}_before.mp4")
+        reencode(source, intermediate, *before, preset=preset)
+        source = intermediate
+    try:
+        return encode(_changed(read_frames(source), last), target, crf=last.crf, preset=preset)
+    finally:
+        if before:
+            source.unlink(missing_ok=True)
+
+
+def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize an image (H, W, 3) uint8 as FFmpeg's scale filter does: bicubic, widened by the factor of a reduction."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _changed(frames: Iterator[Frame], encoding: Encoding) -> Iterator[Frame]:
+    """Scale and repeat frames. Repeats share the time until the next frame."""
+    before: Frame | None = None
+    step = 0.04
+    for frame in chain(frames, [None]):
+        if before is not None:
+            step = frame.time - before.time if frame is not None and frame.time > before.time else step
+            height, width = before.image.shape[:2]
+            scale = encoding.short_side / min(height, width) if encoding.short_side else encoding.scale
+            image = resize(before.image, max(2, round(scale * width)), max(2, round(scale * height)))
+            for repeat in range(encoding.repeats):
+                yield replace(before, image=image, time=before.time + repeat * step / encoding.repeats)
+        before = frame

@@ -1,7 +1,8 @@
 """Test conditions of a video: raw, re-encoded, or perturbed as in DeeperForensics.
 
-A condition is a word: `raw`, `crf28` (re-encoded by H.264 at that constant rate factor), or a perturbation with its
-level from 1 to 5, such as `blur3`. Perturbations are applied to the decoded frames at full size, before face detection.
+A condition is a word: `raw`; `crf28`, re-encoded by H.264 at that constant rate factor; `half`, `up`, `social`, `twice` or
+`repeats`, re-encoded as platforms do it (compression.ENCODINGS); or a perturbation with its level from 1 to 5, such as
+`blur3`. Perturbations are applied to the decoded frames at full size, before face detection.
 
 Source: Jiang et al., DeeperForensics-1.0, CVPR 2020, and its code. In that code the number of blocks is zero for frames
 smaller than 256 px; here it scales with the size of the frame. Its seventh perturbation, H.264 at CRF 30 to 40, is the
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
+
+from lipinc.synthesis.compression import ENCODINGS, Encoding
 
 RAW = "raw"
 LEVELS = 5
@@ -84,19 +87,20 @@ def expand_conditions(words: Iterable[str]) -> tuple[str, ...]:
     """Expand words to the conditions they stand for, without duplicates.
 
     Args:
-        words: Each a condition, a perturbation (all five levels), `compression` (CRF 23, 28 and 35), or `all`.
+        words: Each a condition, a perturbation (all five levels), `compression` (CRF 23, 28 and 35), `platforms`
+            (half, up, social, twice and repeats), or `all`.
 
     Raises:
         ValueError: for any other word; the message lists the valid ones.
     """
-    groups = {**perturbation_series(), "compression": COMPRESSION}
-    groups["all"] = tuple(condition for group in (COMPRESSION, *perturbation_series().values()) for condition in group)
+    groups = {"compression": COMPRESSION, "platforms": tuple(ENCODINGS), **perturbation_series()}
+    groups["all"] = tuple(condition for group in groups.values() for condition in group)
     conditions: dict[str, None] = {}
     for word in words:
-        if word not in groups and parse_crf(word) is None and _parse_perturbation(word) is None:
+        if word not in groups and not encodings_of(word) and _parse_perturbation(word) is None:
             raise ValueError(
-                f"{word!r} is not a condition: use crf0 to crf51, {', '.join(PERTURBATIONS)} with or without a level "
-                f"from 1 to {LEVELS}, compression, or all"
+                f"{word!r} is not a condition: use crf0 to crf51, {', '.join(ENCODINGS)}, {', '.join(PERTURBATIONS)} "
+                f"with or without a level from 1 to {LEVELS}, compression, platforms, or all"
             )
         conditions |= dict.fromkeys(groups.get(word, (word,)))
     return tuple(conditions)
@@ -106,6 +110,12 @@ def parse_crf(condition: str) -> int | None:
     """The constant rate factor of a compression condition; None for any other condition."""
     match = re.fullmatch(r"crf(\d|[1-4]\d|5[01])", condition)
     return int(match[1]) if match else None
+
+
+def encodings_of(condition: str) -> tuple[Encoding, ...]:
+    """The encodings that a condition applies to the file, one after the other; empty if it applies none."""
+    crf = parse_crf(condition)
+    return ENCODINGS.get(condition, ()) if crf is None else (Encoding(crf),)
 
 
 def make_perturbation(condition: str, seed: int) -> Callable[[int, np.ndarray], np.ndarray] | None:

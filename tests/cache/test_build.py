@@ -33,7 +33,7 @@ from lipinc.datasets.records import Label
 from lipinc.demo.videos import render_video, talking_frames, write_video
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
-from lipinc.synthesis.compression import reencode
+from lipinc.synthesis.compression import Encoding, reencode
 from lipinc.video.clips import extract
 from tests.processes import heed_interrupts
 
@@ -489,7 +489,7 @@ def test_reencoded_versions_are_videos_of_their_own(videos, tmp_path):
         for level in ("", "@crf23", "@crf40")
     )
     assert 0 < abs(light - raw).mean() < abs(heavy - raw).mean()
-    reencode(videos / "real" / "ann.mp4", tmp_path / "ann.mp4", crf=40)
+    reencode(videos / "real" / "ann.mp4", tmp_path / "ann.mp4", Encoding(40))
     np.testing.assert_array_equal(extract(tmp_path / "ann.mp4", config.mouth, config.sampling).frames[0, 0], heavy)
     again, seen = run(config)
     assert again == statuses and all(earlier for _, earlier in seen)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lipinc.config import MouthConfig, SamplingConfig
+from lipinc.synthesis.compression import ENCODINGS
 from lipinc.synthesis.perturbations import (
     COMPRESSION,
     PERTURBATIONS,
@@ -21,7 +22,7 @@ def test_words_expand_to_conditions_without_duplicates():
     assert expand_conditions(["crf28", "compression", "blur3"]) == ("crf28", "crf23", "crf35", "blur3")
     assert expand_conditions(["noise"]) == tuple(f"noise{level}" for level in range(1, 6))
     everything = expand_conditions(["all"])
-    assert len(everything) == len(set(everything)) == len(COMPRESSION) + 7 * 5 - 1  # CRF 35 is in both
+    assert len(everything) == len(set(everything)) == len(COMPRESSION) + len(ENCODINGS) + 7 * 5 - 1  # CRF 35 is in both
     assert expand_conditions(["crf"]) == ("crf30", "crf32", "crf35", "crf38", "crf40")
     assert set(perturbation_series()) == {*PERTURBATIONS, "crf"}
 
