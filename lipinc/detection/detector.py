@@ -5,7 +5,8 @@ import hashlib
 import platform
 import stat
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import islice
@@ -42,23 +43,6 @@ CLIPS_AT_ONCE = 16
 """Maximum number of clips in memory, whatever the length of the video."""
 
 
-def detect(path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, **options: str) -> Verdict:
-    """Classify one video; the Python equivalent of detect.py. Loaded checkpoints are cached between calls.
-
-    Args:
-        path: the video file.
-        checkpoint: a checkpoint file, or the name of a shipped checkpoint.
-        options: `device` and `face` of `Detector`.
-
-    Returns:
-        The verdict. A video that cannot be classified gets "no verdict" with a reason.
-
-    Raises:
-        UserError: the checkpoint cannot be used.
-    """
-    return load_detector(str(checkpoint), **options)(path)
-
-
 @lru_cache(maxsize=4)
 def load_detector(checkpoint: str, **options: str) -> "Detector":
     """Create a `Detector`, once per process for the same arguments."""
@@ -66,7 +50,12 @@ def load_detector(checkpoint: str, **options: str) -> "Detector":
 
 
 class Detector:
-    """A loaded checkpoint that classifies videos."""
+    """A loaded checkpoint that classifies videos in this process.
+
+    Threads may share it: they classify one video at a time. While it reads a video, it discards what the process writes
+    to stderr (file descriptor 2), and it loads MediaPipe: do not fork afterwards. A video that crashes a decoder ends
+    the process. `lipinc.detect` has none of these limits.
+    """
 
     def __init__(self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str = "largest"):
         """Load a checkpoint.
@@ -90,18 +79,25 @@ class Detector:
         config.check()
         self._mouth, self._sampling = config.mouth, config.sampling
         self._source = _source(self.checkpoint, config.mouth)
+        self._lock = threading.Lock()
 
-    def __call__(self, path: str | Path, *, evidence: bool = False) -> Verdict:
+    def __call__(
+        self, path: str | Path, *, evidence: bool = False, on_frame: Callable[[int], None] | None = None
+    ) -> Verdict:
         """Classify one video. Memory does not grow with its length.
 
         Args:
             path: the video file.
             evidence: include the pictures of the most and the least suspicious window of each face.
+            on_frame: called with the index of each frame when it is read. A video with several faces is read twice.
 
         Returns:
             The verdict. Problems with the file do not raise; they give "no verdict" with a reason.
         """
-        path = Path(path)
+        with self._lock:
+            return self._classify(Path(path), evidence, on_frame)
+
+    def _classify(self, path: Path, evidence: bool, on_frame: Callable[[int], None] | None) -> Verdict:
         try:
             digest = _sha256(path)
         except FileNotFoundError:
@@ -109,7 +105,7 @@ class Detector:
         except OSError as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, error.strerror or str(error)))
         try:
-            with track_faces(path, self._mouth) as video:
+            with track_faces(path, self._mouth, perturb=_unchanged(on_frame)) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
                     return self._reject(path, sampled, digest, video.duration)
@@ -188,6 +184,18 @@ class Detector:
         coverage = rejection.face_frames / rejection.frames if rejection.frames else 0.0
         assessment = _no_verdict(rejection, coverage)
         return Verdict(str(path), digest, rejection.frames, duration, assessment, (), self._source)
+
+
+def _unchanged(on_frame: Callable[[int], None] | None) -> Callable[[int, np.ndarray], np.ndarray] | None:
+    """A perturbation that leaves frames as they are and reports their indices."""
+    if on_frame is None:
+        return None
+
+    def perturb(index: int, image: np.ndarray) -> np.ndarray:
+        on_frame(index)
+        return image
+
+    return perturb
 
 
 def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:

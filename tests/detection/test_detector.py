@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-import lipinc
 from lipinc.config import MouthConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.detection import detector as detection
+from lipinc.detection.batch import Settings
+from lipinc.detection.batch import load as load_batch
 from lipinc.detection.detector import Detector
 from lipinc.detection.verdict import Decision
 from lipinc.errors import UserError
@@ -43,7 +44,7 @@ def open_talk(talk) -> Iterator:
 @pytest.fixture
 def followed(open_talk, monkeypatch) -> None:
     """Faces are not followed anew for every verdict on `talk`."""
-    monkeypatch.setattr(detection, "track_faces", lambda path, config: contextlib.nullcontext(open_talk))
+    monkeypatch.setattr(detection, "track_faces", lambda path, config, **_: contextlib.nullcontext(open_talk))
 
 
 def beside(*people: list[np.ndarray]) -> list[np.ndarray]:
@@ -54,7 +55,7 @@ def beside(*people: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def test_probability_is_that_of_the_mean_score_of_all_windows(talk, checkpoint) -> None:
-    verdict = lipinc.detect(talk, checkpoint=checkpoint)
+    verdict = Detector(checkpoint)(talk)
     loaded = load_checkpoint(checkpoint, torch.device("cpu"))
     config, calibration = loaded.config, loaded.calibration
     clips = extract(talk, config.mouth, replace(config.sampling, windows=sys.maxsize))
@@ -119,10 +120,9 @@ def test_checkpoint_is_loaded_once_for_many_calls(tmp_path, checkpoint, make_che
 
     monkeypatch.setattr(detection, "load_checkpoint", load)
     detection.load_detector.cache_clear()
-    for _ in range(3):
-        lipinc.detect(tmp_path / "nowhere.mp4", checkpoint=checkpoint)
-        lipinc.detect(str(tmp_path / "nowhere.mp4"), checkpoint=str(checkpoint))
-    assert len(loaded) == 1
+    for face in ("largest", "all", "largest"):
+        load_batch(Settings(str(checkpoint), face=face))(tmp_path / "nowhere.mp4")
+    assert len(loaded) == 2
 
 
 @pytest.mark.parametrize(
