@@ -7,7 +7,6 @@ checkpoint. `floor` is decoding and FaceMesh alone on the same frames. Memory is
 the video, and of one that classifies a video with the same content many times over.
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from benchmarks import REPOSITORY
 from benchmarks.command import run_benchmark
 from benchmarks.memory import peak_memory
 from lipinc.config import MouthConfig
+from lipinc.cores import available_cores
 from lipinc.detection.detector import Detector
 from lipinc.video.landmarks import FaceMesh, quiet_native_logs
 from lipinc.video.reader import Frame, downscale, read_frames
@@ -45,7 +45,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Print the table."""
     frames = sum(1 for _ in read_frames(arguments.video))
-    print(f"{arguments.video.name}: {frames} frames; {torch.get_num_threads()} threads, {os.cpu_count()} cores")
+    print(f"{arguments.video.name}: {frames} frames; {torch.get_num_threads()} threads, {available_cores()} cores")
     help_seconds = _median(arguments.repeats, _script_seconds, "--help")
     print(f"{'detect.py --help':44s}{help_seconds:8.2f} s")
     floor = _median(arguments.repeats, _floor_seconds, arguments.video)

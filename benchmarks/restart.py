@@ -9,7 +9,6 @@ hard links to a hundred files, so they are read from memory (a disk makes `verif
 `verify`: `--verify`, which reads every clip file and compares its checksum.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from lipinc.cache.build import build_cache
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.verify import verify_with_progress
 from lipinc.config import CacheConfig, Config
+from lipinc.cores import available_cores
 from lipinc.datasets import CsvIndex, VideoRecord, load_videos
 from lipinc.demo.synthetic_cache import fill_cache
 from lipinc.errors import UserError
@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> None:
         rows = fill_cache(config, arguments.videos, different=CLIP_FILES)
         write_videos(Path(config.data.root), [row.record for row in rows])
         records = load_videos(config.data)
-        print(f"{arguments.videos} finished videos, {os.cpu_count()} cores")
+        print(f"{arguments.videos} finished videos, {available_cores()} cores")
         continued = _seconds(lambda: build_cache(config, records, _check_finished))
         verified = _seconds(lambda: verify_with_progress(config))
         for name, seconds in (("continue", continued), ("verify", verified)):

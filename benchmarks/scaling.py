@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import REPOSITORY
 from benchmarks.command import run_benchmark, write_config
 from lipinc.config import Config, load_config
+from lipinc.cores import available_cores
 from lipinc.demo.synthetic_cache import fill_cache, make_noise_clips
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table
@@ -36,7 +37,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Print the table."""
     config = load_config(arguments.config)
-    print(f"{config.model.name}, batches of {config.train.batch_size} over all processes, {os.cpu_count()} cores")
+    print(f"{config.model.name}, batches of {config.train.batch_size} over all processes, {available_cores()} cores")
     print(f"{'processes':>9s} {'threads of each':>15s} {'clips/s':>8s} {'ratio':>6s}")
     with tempfile.TemporaryDirectory() as folder:
         config = replace(
@@ -49,7 +50,7 @@ def main(arguments: Arguments) -> None:
         fill_cache(config, arguments.videos, videos_per_person=2, make=make_noise_clips)
         first = 0.0
         for count in arguments.processes:
-            threads = max(1, (os.cpu_count() or 1) // count)
+            threads = max(1, available_cores() // count)
             rate = clips_per_second(replace(config, name=f"processes_{count}"), count, threads)
             first = first or rate
             print(f"{count:9d} {threads:15d} {rate:8.1f} {rate / first:6.2f}", flush=True)

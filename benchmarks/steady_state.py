@@ -20,6 +20,7 @@ import psutil
 from benchmarks import REPOSITORY
 from benchmarks.command import run_benchmark
 from benchmarks.plots import plot_steady_state
+from lipinc.cores import available_cores
 from lipinc.demo.videos import render_video
 from lipinc.errors import UserError
 from lipinc.files.csv_table import write_table
@@ -74,7 +75,7 @@ def main(arguments: Arguments) -> None:
     tenth = max(1, arguments.videos // 10)
     first, last = _rate(samples, 0, tenth), _rate(samples, arguments.videos - tenth, arguments.videos)
     total = samples[-1].seconds
-    print(f"{arguments.videos} videos of {arguments.frames} frames, {os.cpu_count()} cores, {total:.0f} s")
+    print(f"{arguments.videos} videos of {arguments.frames} frames, {available_cores()} cores, {total:.0f} s")
     print(f"{'':24s} {'first tenth':>12s} {'last tenth':>12s} {'peak':>8s}")
     print(f"{'videos/s':24s} {first:12.2f} {last:12.2f} {'':8s} {last / first:6.2f} x")
     for column, title in (

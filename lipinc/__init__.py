@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lipinc.config import Config
-    from lipinc.detection.detector import Detector, detect
+    from lipinc.detection.detector import Detector
+    from lipinc.detection.service import detect
     from lipinc.detection.verdict import Verdict
     from lipinc.models import build_model
     from lipinc.models.checkpoint import load_checkpoint
@@ -22,7 +23,7 @@ _MODULES = {
     "Detector": "lipinc.detection.detector",
     "Verdict": "lipinc.detection.verdict",
     "build_model": "lipinc.models",
-    "detect": "lipinc.detection.detector",
+    "detect": "lipinc.detection.service",
     "load_checkpoint": "lipinc.models.checkpoint",
 }
 __all__ = ["Config", "Detector", "Verdict", "__version__", "build_model", "detect", "load_checkpoint"]

@@ -55,19 +55,21 @@ def process_group(*, single: bool = False) -> Iterator[None]:
     store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
     # Both backends, gloo for CPU tensors and nccl for CUDA tensors: the config that chooses the device is read later.
     dist.init_process_group(store=store, rank=rank, world_size=size, timeout=TIMEOUT)
-    signal.signal(signal.SIGTERM, _raise_process_lost)
+    before = signal.signal(signal.SIGTERM, _raise_process_lost)
     if rank:
         logging.getLogger("lipinc").setLevel(logging.ERROR)
     try:
         with open(os.devnull, "w") as devnull, redirect_stdout(devnull) if rank else nullcontext():
             yield
     except BaseException as error:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # As soon as one process is gone, torchrun sends SIGTERM to the others, which must not stop their message.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if not _is_first_to_fail(store):
             sys.exit(1)
         if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
             raise UserError(PROCESS_LOST) from error
         raise
+    signal.signal(signal.SIGTERM, before)
     dist.destroy_process_group()
 
 

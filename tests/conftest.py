@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import skimage.data
 
+from lipinc.cores import available_cores
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """The number of processes of `--numprocesses auto`: xdist counts the cores of the machine."""
+    return available_cores()
 
 
 def _shared(name: str) -> Path:

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     ("errors",),
     ("versions",),
+    ("cores",),
+    ("progress",),
     ("config",),
     ("files",),
     ("ddp",),

@@ -8,7 +8,8 @@ import pytest
 
 import lipinc
 from lipinc.config import Config
-from lipinc.detection.detector import Detector, detect
+from lipinc.detection.detector import Detector
+from lipinc.detection.service import detect
 from lipinc.detection.verdict import Verdict
 from lipinc.models import build_model
 from lipinc.models.checkpoint import load_checkpoint

@@ -127,7 +127,7 @@ def quiet() -> Iterator[None]:
 
     with ExitStack() as stack:
         for module in (loop, scoring):
-            stack.enter_context(mock.patch.object(module, "tqdm", hidden))
+            stack.enter_context(mock.patch.object(module, "progress_bar", hidden))
         stack.callback(log.setLevel, log.level)
         log.setLevel(logging.WARNING)
         yield

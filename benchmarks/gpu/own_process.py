@@ -42,6 +42,7 @@ from benchmarks.gpu.runs import REPEATED, deterministic, max_difference, on_devi
 from benchmarks.gpu.sections import Check, exact
 from lipinc.batches.batch import ClipBatch
 from lipinc.config import Config, load_config
+from lipinc.cores import available_cores
 from lipinc.ddp import all_gather, all_reduce_sum, process_group, world_size, wrap_ddp
 from lipinc.files.csv_table import read_table
 from lipinc.models.device import choose_device
@@ -157,7 +158,7 @@ def run_module(module: str, *arguments: str) -> None:
     running = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
-        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)), **os.environ},
+        env={"OMP_NUM_THREADS": str(max(1, available_cores() // 2)), **os.environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

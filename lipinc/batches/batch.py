@@ -31,6 +31,11 @@ class Batch:
         """Pin the memory of the batch; called by the DataLoader."""
         return self._map(torch.Tensor.pin_memory)
 
+    @property
+    def nbytes(self) -> int:
+        """The size of all tensors, in bytes."""
+        return sum(getattr(self, field.name).nbytes for field in dataclasses.fields(self))
+
     def _map(self: Self, function) -> Self:
         return type(self)(**{field.name: function(getattr(self, field.name)) for field in dataclasses.fields(self)})
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from lipinc.batches.batch import FeatureBatch
 from lipinc.batches.clip_dataset import ClipDataset, Draw
@@ -14,6 +13,7 @@ from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
 from lipinc.ddp import all_gather, is_main, shard
 from lipinc.models.registry import MouthModel
+from lipinc.progress import progress_bar
 
 
 class FeatureDataset(Dataset):
@@ -37,7 +37,7 @@ class FeatureDataset(Dataset):
         found = []
         with torch.inference_mode():
             videos = shard(range(len(self.rows)))
-            for video in tqdm(videos, desc="features", unit="video", leave=False, disable=not is_main()):
+            for video in progress_bar(videos, desc="features", unit="video", leave=False, disable=not is_main()):
                 windows = [
                     model.extract_features(frames[None].to(device), residues[None].to(device))
                     for frames, residues in clips.read_windows(video)

@@ -1,11 +1,15 @@
 """Data loaders and samplers: the clips drawn in an epoch, and their distribution over processes."""
 
+import dataclasses
+import multiprocessing
+import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, get_worker_info
 
 from lipinc.batches.batch import Batch
 from lipinc.batches.clip_dataset import ClipDataset, Draw
@@ -13,6 +17,12 @@ from lipinc.batches.feature_dataset import FeatureDataset
 from lipinc.config import TrainConfig
 from lipinc.ddp import shard, world_size
 from lipinc.errors import UserError
+
+TIMEOUT = 300
+"""Maximum time to wait for a batch of a loader process, in s. Less than the timeout of lipinc/ddp.py, so that the
+process that waits for its loader is the one that reports it."""
+SHARED_MEMORY = "/dev/shm"
+"""Where Linux keeps shared memory. Docker gives a container 64 MB of it by default."""
 
 
 class TrainingSampler(Sampler):
@@ -107,22 +117,68 @@ def evaluation_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig
 
 
 def _loader(dataset: Dataset, config: TrainConfig, pin: bool, **options) -> DataLoader:
+    if config.loader_workers:
+        try:
+            multiprocessing.Lock()  # as their queues have
+        except OSError as error:
+            raise UserError(
+                f"loader processes cannot be started: {SHARED_MEMORY} has no room for a lock ({error.strerror}); make "
+                "it larger (docker run --shm-size 1g), or load in the training process: --train.loader-workers 0"
+            ) from error
     return DataLoader(
         dataset,
         num_workers=config.loader_workers,
         pin_memory=pin,
-        collate_fn=_identity,
-        worker_init_fn=_ignore_interrupts,
+        collate_fn=_hand_over,
+        worker_init_fn=_ignore_signals,
+        timeout=TIMEOUT if config.loader_workers else 0,
         generator=torch.Generator(),  # a separate generator: data loading must not change dropout
         **options,
     )
 
 
-def _identity(batch: Batch) -> Batch:
-    """Return the batch: `__getitems__` has collated it already."""
-    return batch
+def _hand_over(batch: Batch) -> "Batch | _Piped":
+    """Return the batch, which `__getitems__` has collated already, in the form that goes to the training process.
+
+    torch sends tensors through shared memory. If that is full, the thread that sends them drops the batch, for which
+    training would wait for ever, or SIGBUS kills the loader process. A batch may go through the pipe instead.
+    """
+    loader = get_worker_info()
+    if loader is None:  # in the training process
+        return batch
+    # Each loader process of this machine may be about to write a batch; twice that, since validation has its own ones.
+    needed = 2 * batch.nbytes * loader.num_workers * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return batch if _free_shared_memory() > needed else _Piped(batch)
 
 
-def _ignore_interrupts(_: int) -> None:
-    """Leave Ctrl-C to the training process: a loader process that exits first would be reported as crashed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _free_shared_memory() -> int:
+    """In bytes."""
+    try:
+        return shutil.disk_usage(SHARED_MEMORY).free
+    except OSError:
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piped:
+    """A batch that is pickled as arrays, which need no shared memory. Unpickled, it is the batch."""
+
+    batch: Batch
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        fields = dataclasses.fields(self.batch)
+        return _from_arrays, (
+            type(self.batch),
+            {field.name: getattr(self.batch, field.name).numpy() for field in fields},
+        )
+
+
+def _from_arrays(kind: type[Batch], arrays: dict[str, np.ndarray]) -> Batch:
+    return kind(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+
+
+def _ignore_signals(_: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which a cluster sends to all processes of a job, to the training process: a loader
+    process that exits first would be reported as crashed."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

@@ -7,8 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from lipinc.cache.clip_file import has_expected_size, read_summary
 from lipinc.cache.manifest import OK, Journal, ManifestRow, read_manifest
 from lipinc.cache.store import Cache
@@ -17,6 +15,7 @@ from lipinc.config import Config
 from lipinc.datasets.dataset import check_present, is_present
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
+from lipinc.progress import progress_bar
 from lipinc.versions import MOUTH_LIBRARIES, library_versions
 from lipinc.video.rejection import Reason
 from lipinc.video.video_files import video_size
@@ -72,7 +71,7 @@ def build_cache(
 def build_with_progress(config: Config, records: list[VideoRecord]) -> list[ManifestRow]:
     """Run `build_cache` with a progress bar that shows videos per second, time left and rejections by reason."""
     rejected: Counter[str] = Counter()
-    with tqdm(total=len(records), unit="video", desc="extract", smoothing=0.05) as progress:
+    with progress_bar(total=len(records), unit="video", desc="extract", smoothing=0.05) as progress:
 
         def show(row: ManifestRow, earlier: bool) -> None:
             if row.status != OK:

@@ -1,17 +1,16 @@
 """Cache verification: compares the checksums of all clip files with the manifest."""
 
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-
-from tqdm import tqdm
 
 from lipinc.cache.clip_file import check_clips
 from lipinc.cache.manifest import OK, ManifestRow, read_manifest, write_manifest
 from lipinc.cache.store import Cache
 from lipinc.config import Config
+from lipinc.cores import available_cores
 from lipinc.errors import UserError
+from lipinc.progress import progress_bar
 from lipinc.video.rejection import Reason
 
 log = logging.getLogger(__name__)
@@ -42,8 +41,8 @@ def verify_with_progress(config: Config) -> int:
                 return replace(row, status=Reason.DAMAGED.value, detail=str(error).partition(";")[0], windows=0)
             return row
 
-        with ThreadPoolExecutor(config.cache.workers or os.cpu_count()) as threads:
-            found = list(tqdm(threads.map(checked, rows), total=len(rows), unit="video", desc="verify"))
+        with ThreadPoolExecutor(config.cache.workers or available_cores()) as threads:
+            found = list(progress_bar(threads.map(checked, rows), total=len(rows), unit="video", desc="verify"))
         damaged = [row for row in found if row.status == Reason.DAMAGED.value]
         for row in damaged:
             log.error("%s", row.detail or row.record.key)

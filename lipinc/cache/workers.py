@@ -18,10 +18,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import cv2
+
 from lipinc.cache.clip_file import write_clips
 from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, MouthConfig, SamplingConfig
+from lipinc.cores import available_cores
 from lipinc.datasets.records import VideoRecord, forgery_seed, seed_from_name
 from lipinc.errors import UserError, one_line
 from lipinc.synthesis.compression import reencode
@@ -212,9 +215,16 @@ def _extract_version(
 
 @contextmanager
 def _threads(config: Config, videos: int) -> Iterator[Workers]:
-    count = min(config.cache.workers or os.cpu_count() or 1, videos)
-    with isolated_thread_pool(count, max_memory_mb=MAX_MEMORY) as executor:
+    count = min(config.cache.workers or available_cores(), videos)
+    threads = max(1, available_cores() // count)
+    with isolated_thread_pool(
+        count, initializer=partial(_limit_threads, threads), max_memory_mb=MAX_MEMORY
+    ) as executor:
         yield Workers(executor, count)
+
+
+def _limit_threads(count: int) -> None:
+    cv2.setNumThreads(count)
 
 
 @contextmanager

@@ -5,7 +5,10 @@ environment to the user.
 """
 
 import importlib
+import os
 import sys
+
+from lipinc.commands import terminal
 
 COMMANDS = {
     "extract": "videos -> cache of mouth clips (preprocess_extract_lips.py)",
@@ -25,6 +28,7 @@ OLDEST_PYTHON = (3, 10)
 
 def main():
     """Run the command `lipinc` with the arguments of the process."""
+    terminal.prepare()
     argv = sys.argv[1:]
     if argv[:1] in (["-h"], ["--help"]):
         print(usage())
@@ -41,6 +45,7 @@ def main():
 
 def run_script(command, file):
     """Run a command as a script in the repository root, with the arguments of the process."""
+    terminal.prepare()
     run(command, sys.argv[1:], prog="python " + file.replace("\\", "/").rpartition("/")[2])
 
 
@@ -54,6 +59,9 @@ def run(command, argv, prog):
     """
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(_error("lipinc needs Python 3.10 or later; this is " + sys.version.split()[0]))
+    if sys.getfilesystemencoding() != "utf-8":
+        _restart_in_utf8_mode()
+    _limit_threads()
     try:
         runner = importlib.import_module("lipinc.commands.runner")
         module = importlib.import_module("lipinc.commands." + command)
@@ -62,6 +70,23 @@ def run(command, argv, prog):
             raise
         sys.exit(_error(missing_library(error)))
     runner.run_command(lambda: module.main(argv, prog), torchrun=command == "train")
+
+
+def _restart_in_utf8_mode():
+    """Start this command again in Python's UTF-8 mode: file names and files are UTF-8, whatever the locale.
+
+    In another encoding, a cache or a verdict would name the same video differently. The terminal keeps its encoding.
+    """
+    sys.stdout.flush()
+    os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+    os.execv(sys.executable, [sys.executable, "-X", "utf8"] + sys.orig_argv[1:])
+
+
+def _limit_threads():
+    """Keep the threads of numerical libraries within a CPU quota, which OpenMP does not know; it knows CPU affinity."""
+    cores = importlib.import_module("lipinc.cores")
+    if cores.available_cores() < cores.allowed_cores():
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores.available_cores()))
 
 
 def missing_library(error):

@@ -25,7 +25,7 @@ class Arguments:
     seed: int = 0
     """Random seed of the faces."""
     workers: int = 0
-    """Number of processes; 0: one per core."""
+    """Number of processes; 0: one per core that may be used."""
 
 
 def main(argv: Sequence[str], prog: str) -> None:

@@ -2,12 +2,13 @@
 
     python detect.py VIDEO
     python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/
+    python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/ --resume
 
 Exit status: 0 if every file was scored or rejected because of its content (no face, closed mouth, ...); 1 if a file
-could not be read or an output could not be written; 2 for invalid usage.
+could not be read or an output could not be written; 2 for invalid usage; 130 after Ctrl-C and 143 after SIGTERM, when
+--resume continues.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,14 +19,19 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from lipinc.commands.terminal import is_reader_gone
 from lipinc.config.command_line import parse_arguments
-from lipinc.detection.batch import Result, Settings, classify_videos, find_videos
+from lipinc.cores import available_cores
+from lipinc.detection.batch import DEFAULT_CHECKPOINT, Result, Settings, classify_videos, find_videos, provenance
+from lipinc.detection.journal import Journal, Stamp, stamp
 from lipinc.detection.output import as_csv, as_json, line, summary
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
+from lipinc.progress import progress_bar
+from lipinc.video.subprocesses import IsolatedProcess
 
-DEFAULT_CHECKPOINT = "noise_features"
-"""As in lipinc/models/checkpoint.py, which imports torch; --help and a wrong flag must not wait for that."""
+READER_GONE = 141
+"""Exit status of a program that SIGPIPE ends, as in `detect.py FOLDER | head`."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,12 @@ class Arguments:
     face: str = "largest"
     """Face to classify: largest (by area over the video), all (up to four), or the rank of one face by area, from 0."""
     workers: int = 0
-    """Number of processes for several files; 0: one per core. Always one with --device cuda."""
+    """Number of processes for several files; 0: one per core that may be used. Always one with --device cuda."""
     time_limit: float = Settings.time_limit
     """Maximum time per file in s; at the limit the file is rejected."""
+    resume: tyro.conf.UseCounterAction[int] = 0
+    """Continue an interrupted batch with the same outputs: verdicts of files, checkpoint and settings that have not
+    changed are kept. Files that could not be read are tried again."""
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -62,6 +71,9 @@ def main(argv: Sequence[str], prog: str) -> int:
         raise UserError("--workers must be 0 or more")
     if not arguments.time_limit > 0:
         raise UserError("--time-limit must be more than 0")
+    journal_file = find_journal_file(arguments)
+    if arguments.resume and journal_file is None:
+        raise UserError("--resume needs the outputs of the interrupted batch: --csv, --json or --report")
     files = find_videos(arguments.videos)
     check_outputs(arguments)
     settings = Settings(
@@ -72,26 +84,71 @@ def main(argv: Sequence[str], prog: str) -> int:
         arguments.time_limit,
         tuple(file.absolute() for file in arguments.plugin),
     )
-    workers = 1 if arguments.device == "cuda" else min(arguments.workers or os.cpu_count() or 1, len(files))
+    workers = 1 if arguments.device == "cuda" else arguments.workers or available_cores()
+    stamps = {file: stamp(file) for file in files}
+    journal = None if journal_file is None else Journal(journal_file, resume=bool(arguments.resume))
     results: dict[Path, Result] = {}
+    interrupted = True
     try:
-        # Closing the generator ends its processes before the outputs are written.
-        with (
-            tqdm(total=len(files), unit="video", disable=len(files) == 1) as progress,
-            closing(classify_videos(files, settings, workers)) as classified,
-        ):
-            for result in classified:
-                results[Path(result.values["file"])] = result
-                progress.update()
-                with tqdm.external_write_mode(sys.stdout):
-                    print(line(result), flush=True)
-                    if result.problem:
-                        print(f"error: {result.problem}", file=sys.stderr)
+        if journal is not None and arguments.resume:
+            with IsolatedProcess() as process:
+                now = process.call(provenance, settings)
+            results = journal.finished(stamps, now, arguments.report)
+            print(f"{len(results)} of {len(files)} verdicts are kept from the interrupted batch", file=sys.stderr)
+        classify(files, settings, workers, results, journal, stamps)
+        interrupted = False
     finally:  # write the finished results even if the batch is interrupted
         done = [results[file] for file in files if file in results]
         written = not done or write_outputs(done, arguments)
+        if journal is not None:
+            journal.close(interrupted=interrupted or not written)
     print(summary(done))
     return 0 if written and all(result.was_read and not result.problem for result in done) else 1
+
+
+def classify(
+    files: list[Path],
+    settings: Settings,
+    workers: int,
+    results: dict[Path, Result],
+    journal: Journal | None,
+    stamps: dict[Path, Stamp | None],
+) -> None:
+    """Classify the files that have no result yet; print each result and add it to `results` and to the journal."""
+    todo = [file for file in files if file not in results]
+    if not todo:
+        return
+    with (
+        progress_bar(total=len(files), initial=len(results), unit="video", disable=len(files) == 1) as videos,
+        progress_bar(unit="frame", leave=False, disable=len(files) > 1) as frames,
+        # Closing the generator ends its processes before the outputs are written.
+        closing(classify_videos(todo, settings, workers, lambda report: show_frames(frames, *report))) as classified,
+    ):
+        for result in classified:
+            file = Path(result.values["file"])
+            if journal is not None:
+                journal.add(result, stamps[file])
+            results[file] = result
+            videos.update()
+            with tqdm.external_write_mode(sys.stdout):
+                print(line(result), flush=True)
+                if result.problem:
+                    print(f"error: {result.problem}", file=sys.stderr)
+            if journal is None and is_reader_gone():  # there is no other output
+                sys.exit(READER_GONE)
+
+
+def show_frames(progress: tqdm, read: int, promised: int | None) -> None:
+    """Show how much of a single video has been read."""
+    progress.total = None if promised is None else max(read, promised)  # a header may promise too few
+    progress.update(read - progress.n)
+
+
+def find_journal_file(arguments: Arguments) -> Path | None:
+    """Return the journal of a batch, beside its first output; None if there is no output."""
+    index = None if arguments.report is None else arguments.report / "index.html"
+    output = arguments.csv or arguments.json or index
+    return None if output is None else output.with_name(f"{output.name}.journal")
 
 
 def check_outputs(arguments: Arguments) -> None:

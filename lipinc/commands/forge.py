@@ -9,29 +9,28 @@ files are kept. Training does not need this command: --data.forgeries makes pseu
 """
 
 import dataclasses
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from tqdm import tqdm
 
 from lipinc.commands.reencode import find_source_videos
 from lipinc.config.command_line import parse_arguments
+from lipinc.cores import available_cores
 from lipinc.datasets.fakeavceleb import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
 from lipinc.datasets.records import PSEUDO, as_key, forgery_seed
-from lipinc.errors import UserError
+from lipinc.errors import UserError, printable
 from lipinc.files.atomic import replacing
 from lipinc.files.csv_table import write_table
+from lipinc.progress import progress_bar
 from lipinc.synthesis.pseudo_fakes import Recipe, draw_recipe, forge_video
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
+from lipinc.video.subprocesses import ProcessDied, map_isolated
 
 RECIPES = "recipes.csv"
 
@@ -45,7 +44,7 @@ class Arguments:
     forgeries: int = 2
     """Number of pseudo-fakes of each video."""
     workers: int = 0
-    """Processes; 0: one per core."""
+    """Processes; 0: one per core that may be used."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,14 @@ def main(argv: Sequence[str], prog: str) -> None:
     arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     jobs = _jobs(arguments)
     forge = partial(_forge, arguments)
-    with ProcessPoolExecutor(arguments.workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        made = list(tqdm(pool.map(forge, jobs), total=len(jobs), unit="video"))
+    with map_isolated(forge, jobs, arguments.workers or available_cores()) as forged:
+        made = list(progress_bar(forged, total=len(jobs), unit="video"))
     rows, recipes = [], []
     for job, result in zip(jobs, made, strict=True):
+        if isinstance(result, ProcessDied):
+            result = f"its subprocess died ({result})"
         if isinstance(result, str):
-            print(f"skipped, unreadable: {job.key}: {result}")
+            print(f"skipped: {printable(job.key)}: {result}")
             continue
         rows.append(_row(job, "real", "A", job.file("A")))
         for number, recipe in enumerate(result):
@@ -88,7 +89,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     recipe_columns = ("path", *(field.name for field in dataclasses.fields(Recipe)))
     write_table(arguments.out / RECIPES, recipe_columns, recipes)
     write_table(arguments.out / "meta_data.csv", FAKEAVCELEB_COLUMNS, rows)
-    readable = sum(not isinstance(one, str) for one in made)
+    readable = sum(isinstance(one, list) for one in made)
     print(f"{readable} real videos and {readable * arguments.forgeries} pseudo-fakes of them in {arguments.out}")
 
 
@@ -120,7 +121,7 @@ def _forge(arguments: Arguments, job: Job) -> list[Recipe] | str:
                 existing = draw_recipe(np.random.default_rng(seed)) if target.exists() else None
                 recipes.append(existing or forge_video(job.source, target, seed=seed))
     except Unreadable as error:
-        return str(error)
+        return f"unreadable: {error}"
     real = arguments.out / job.file("A")
     if real.exists():
         return recipes

@@ -3,21 +3,19 @@
 lipinc reencode --root data/clips --out data/clips_crf28 --crf 28
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-from tqdm import tqdm
-
 from lipinc.config.command_line import parse_arguments
-from lipinc.errors import UserError
+from lipinc.cores import available_cores
+from lipinc.errors import UserError, printable
+from lipinc.progress import progress_bar
 from lipinc.synthesis.compression import Encoding, reencode
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
+from lipinc.video.subprocesses import ProcessDied, map_isolated
 from lipinc.video.video_files import walk_video_files
 
 
@@ -34,7 +32,7 @@ class Arguments:
     """0 (lossless) to 51; 23 is x264's default."""
     preset: str = "medium"
     workers: int = 0
-    """Processes; 0: one per core."""
+    """Processes; 0: one per core that may be used."""
 
 
 def main(argv: Sequence[str], prog: str) -> None:
@@ -42,12 +40,13 @@ def main(argv: Sequence[str], prog: str) -> None:
     arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     sources = find_source_videos(arguments.root, arguments.out)
     convert = partial(_convert, arguments)
-    workers = arguments.workers or os.cpu_count()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        unreadable = [path for path in tqdm(pool.map(convert, sources), total=len(sources), unit="video") if path]
-    for path in unreadable:
-        print(f"not re-encoded, unreadable: {path}")
-    print(f"{len(sources) - len(unreadable)} videos at CRF {arguments.crf} in {arguments.out}")
+    with map_isolated(convert, sources, arguments.workers or available_cores()) as converted:
+        results = zip(sources, progress_bar(converted, total=len(sources), unit="video"), strict=True)
+        failed = {path: problem for path, problem in results if problem}
+    for path, problem in failed.items():
+        problem = f"its subprocess died ({problem})" if isinstance(problem, ProcessDied) else problem
+        print(f"not re-encoded: {printable(str(path))}: {problem}")
+    print(f"{len(sources) - len(failed)} videos at CRF {arguments.crf} in {arguments.out}")
 
 
 def find_source_videos(root: Path, out: Path) -> list[Path]:
@@ -66,16 +65,16 @@ def find_source_videos(root: Path, out: Path) -> list[Path]:
     return sources
 
 
-def _convert(arguments: Arguments, source: Path) -> Path | None:
-    """Re-encode one video. Returns its path if it is unreadable, otherwise None."""
+def _convert(arguments: Arguments, source: Path) -> str:
+    """Re-encode one video. Returns why it is unreadable; empty if it is not."""
     target = arguments.out / source.relative_to(arguments.root)
     if source.is_dir():  # of frames
         target = target.with_name(f"{target.name}.mp4")
     if target.exists():
-        return None
+        return ""
     try:
         with quiet_native_logs():
             reencode(source, target, Encoding(arguments.crf), preset=arguments.preset)
-    except Unreadable:
-        return source
-    return None
+    except Unreadable as error:
+        return f"unreadable: {error}"
+    return ""

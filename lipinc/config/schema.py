@@ -154,7 +154,7 @@ class CacheConfig:
     """Store the residues in addition to the frames. False halves the cache size; the residues are then computed from
     the frames when clips are read. Kept: for data sets that would fill the disk."""
     workers: Annotated[int, Range(0)] = 0
-    """Worker processes; 0: one per core. Kept: for shared machines and machines with little memory."""
+    """Worker processes; 0: one per usable core. Kept: for shared machines and machines with little memory."""
     scheduler: Annotated[str, tyro.conf.arg(aliases=("--scheduler",))] = ""
     """Address of a dask scheduler, tcp://host:8786, whose workers share the file system (docs/guide.md); empty: this
     machine only. Kept: the address differs at every site."""

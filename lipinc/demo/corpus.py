@@ -8,25 +8,24 @@ nobody. Identities are numbered from id90001, above all of FakeAVCeleb's. A few 
 import hashlib
 import importlib.metadata
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from lipinc.cores import available_cores
 from lipinc.datasets.fakeavceleb import FAKEAVCELEB_COLUMNS, FAKEAVCELEB_TYPES
 from lipinc.demo.faces import FRAME
 from lipinc.demo.videos import render_video, write_video
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.files.csv_table import write_table
+from lipinc.progress import progress_bar
+from lipinc.video.subprocesses import ProcessDied, map_isolated
 
 INDEX = "meta_data.csv"
 MARKER = "demo.json"
@@ -103,7 +102,7 @@ def render(out: Path, *, identities: int = 16, seed: int = 0, workers: int = 0) 
         (out / INDEX).unlink(missing_ok=True)
         for file in old.get("files", ()):
             (out / file).unlink(missing_ok=True)
-        _write_videos(rows, out, workers or os.cpu_count() or 1)
+        _write_videos(rows, out, workers or available_cores())
         write_atomically(out / MARKER, (json.dumps(marker, indent=1) + "\n").encode())
         _write_index(rows, out / INDEX)  # last, so that a corpus with an index is complete
     intact = [row for row in rows if not row.broken]
@@ -200,28 +199,26 @@ def _write_truncated(path: Path, *, write_whole: Callable[[Path], None]) -> None
 def _write_videos(rows: list[Row], out: Path, workers: int) -> None:
     """Write all files, with a progress bar."""
     jobs = {out / row.folder / row.filename: row.write for row in rows if row.write}
-    with tqdm(total=len(jobs), unit="video", desc="demo corpus") as bar:
+    with progress_bar(total=len(jobs), unit="video", desc="demo corpus") as bar:
         if workers == 1:
             for path, write in jobs.items():
                 write(path)
                 bar.update()
             return
-        # spawn, since MediaPipe hangs in a forked process.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_core) as pool:
-            running = [pool.submit(write, path) for path, write in jobs.items()]
-            try:
-                for done in as_completed(running):
-                    done.result()
-                    bar.update()
-            except BrokenProcessPool as error:
-                raise UserError(
-                    "a rendering process died (out of memory?): use fewer processes with --workers"
-                ) from error
+        # Not in forked processes, where MediaPipe hangs.
+        with map_isolated(_write, list(jobs.items()), workers) as written:
+            for result in written:
+                if isinstance(result, ProcessDied):
+                    raise UserError(
+                        f"a rendering process died ({result}), usually out of memory: use fewer with --workers"
+                    )
+                bar.update()
 
 
-def _use_one_core() -> None:
+def _write(job: tuple[Path, Callable[[Path], None]]) -> None:
     cv2.setNumThreads(1)
+    path, write = job
+    write(path)
 
 
 def _settings(identities: int, seed: int) -> dict[str, object]:
@@ -238,7 +235,7 @@ def _settings(identities: int, seed: int) -> dict[str, object]:
 
 def _read_marker(out: Path) -> dict:
     try:
-        return json.loads((out / MARKER).read_text())
+        return json.loads((out / MARKER).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
 

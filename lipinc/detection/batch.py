@@ -2,24 +2,40 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lipinc.config.loading import load_module
+from lipinc.cores import available_cores
 from lipinc.errors import UserError, one_line
 from lipinc.video.frame_folders import is_frame_folder
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process
+from lipinc.video.subprocesses import (
+    IsolatedProcess,
+    ProcessDied,
+    TimeLimitExceeded,
+    isolated_thread_pool,
+    report_progress,
+    thread_process,
+)
 from lipinc.video.video_files import walk_video_files
 
 if TYPE_CHECKING:
     from lipinc.detection.detector import Detector
     from lipinc.detection.page import IndexRow
     from lipinc.detection.verdict import Verdict
+
+DEFAULT_CHECKPOINT = "noise_features"
+"""As in lipinc/models/checkpoint.py, which imports torch; --help and a wrong flag must not wait for that."""
+REPORT_INTERVAL = 0.5
+"""Seconds between two reports of the frames of a video."""
+Answer = TypeVar("Answer")
 
 READ_FAILURES = (Reason.MISSING, Reason.UNREADABLE, Reason.TIME_LIMIT, Reason.CRASHED)
 """Rejection reasons caused by the file or the program, not by the content of the video."""
@@ -69,7 +85,7 @@ def find_videos(words: Sequence[str]) -> list[Path]:
         words: paths, folders and patterns.
 
     Raises:
-        UserError: a folder contains no videos, or a pattern matches no file.
+        UserError: a folder contains no videos, a pattern matches no file, or a word is an address (URL).
     """
     found: dict[Path, None] = {}
     for word in words:
@@ -80,6 +96,8 @@ def find_videos(words: Sequence[str]) -> list[Path]:
                 raise UserError(
                     f"{path} contains no videos (such as .mp4 files or numbered pictures); name a file to try it anyway"
                 )
+        elif not os.path.exists(path) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word):
+            raise UserError(f"{word} is an address, not a file; download the video and give its file name")
         elif not os.path.exists(path) and glob.has_magic(word):
             files = [
                 Path(match)
@@ -94,41 +112,73 @@ def find_videos(words: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def classify_videos(files: list[Path], settings: Settings, workers: int) -> Iterator[Result]:
+def classify_videos(
+    files: list[Path],
+    settings: Settings,
+    workers: int,
+    on_frames: Callable[[tuple[int, int | None]], None] | None = None,
+) -> Iterator[Result]:
     """Classify files in parallel and yield each result as soon as it is finished.
 
     Args:
         files: the videos.
         settings: sent to every process.
         workers: maximum number of processes.
+        on_frames: called now and then, in any thread, with the number of frames of a video that have been read and the
+            number that its header promises (None: unknown).
 
     Raises:
         UserError: the checkpoint cannot be used.
     """
     workers = min(workers, len(files))
+    classify = partial(_classify_in_thread, settings, on_frames)
     with isolated_thread_pool(workers, initializer=partial(_prepare, settings, workers)) as executor:
-        for future in as_completed([executor.submit(_classify_isolated, settings, file) for file in files]):
+        for future in as_completed([executor.submit(classify, file) for file in files]):
             yield future.result()
 
 
-def _classify_isolated(settings: Settings, file: Path) -> Result:
+def _classify_in_thread(
+    settings: Settings, on_frames: Callable[[tuple[int, int | None]], None] | None, file: Path
+) -> Result:
     """Classify one file in the subprocess of the current thread."""
-    process = thread_process()
+    return call_isolated(thread_process(), settings, classify_video, _reject, file, on_progress=on_frames)
+
+
+def call_isolated(
+    process: IsolatedProcess,
+    settings: Settings,
+    classify: Callable[..., Answer],
+    reject: Callable[..., Answer],
+    file: Path | bytes,
+    on_progress: Callable[[Any], None] | None = None,
+) -> Answer:
+    """Call classify(settings, file) in a subprocess, or reject(settings, file, rejection) if it dies or takes too long.
+
+    The rejection is made there, too, because it names the checkpoint.
+    """
     try:
-        return process.call(classify_video, settings, file, time_limit=settings.time_limit)
+        return process.call(classify, settings, file, time_limit=settings.time_limit, on_progress=on_progress)
     except ProcessDied as death:
         rejection = Rejection(Reason.CRASHED, f"its subprocess died ({death})")
     except TimeLimitExceeded:
         rejection = Rejection(Reason.TIME_LIMIT, f"not finished after {settings.time_limit:g} s")
-    return process.call(_reject, settings, file, rejection)  # there, because the verdict includes the checkpoint
+    return process.call(reject, settings, file, rejection)
 
 
 def _prepare(settings: Settings, workers: int) -> None:
     """Initialise a worker process: share the CPU threads and load the detector."""
+    import cv2
     import torch
 
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    threads = max(1, available_cores() // workers)
+    torch.set_num_threads(min(threads, torch.get_num_threads()))
+    cv2.setNumThreads(threads)
     load(settings)
+
+
+def provenance(settings: Settings) -> dict[str, Any]:
+    """The values of a verdict without a video: checkpoint, threshold, settings and versions are those of all others."""
+    return load(settings).reject("", Rejection(Reason.MISSING, "")).to_json()
 
 
 def load(settings: Settings) -> "Detector":
@@ -150,10 +200,41 @@ def classify_video(settings: Settings, file: Path) -> Result:
     """Classify one file in this process."""
     detector = load(settings)
     try:
-        verdict = detector(file, evidence=settings.report is not None)
+        verdict = detector(file, evidence=settings.report is not None, on_frame=_frame_report(file))
     except Exception as error:  # noqa: BLE001 - a bug or a full disk; the other files go on
         return _reject(settings, file, Rejection(Reason.CRASHED, one_line(error)))
     return _to_result(verdict, settings)
+
+
+def _frame_report(file: Path) -> Callable[[int], None]:
+    """Return a function of the index of each frame that tells the owner of this process about it now and then."""
+    promised: list[int | None] = []
+    last = time.monotonic()
+
+    def report(index: int) -> None:
+        nonlocal last
+        if time.monotonic() - last < REPORT_INTERVAL:
+            return
+        last = time.monotonic()
+        if not promised:  # not earlier: the reader has accepted the file by now
+            promised.append(_promised_frames(file))
+        report_progress((index + 1, promised[0]))
+
+    return report
+
+
+def _promised_frames(file: Path) -> int | None:
+    """The number of frames according to the header of a video, which may be wrong; None: it does not say."""
+    import av
+
+    try:
+        with av.open(os.fspath(file)) as container:
+            stream = container.streams.video[0]
+            if stream.frames or stream.duration is None or stream.average_rate is None:
+                return stream.frames or None
+            return round(stream.duration * stream.time_base * stream.average_rate)
+    except (av.error.FFmpegError, OSError, IndexError, ValueError):
+        return None
 
 
 def _reject(settings: Settings, file: Path, rejection: Rejection) -> Result:

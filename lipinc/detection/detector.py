@@ -3,7 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import lru_cache
 from itertools import islice
@@ -42,26 +43,6 @@ CLIPS_AT_ONCE = 16
 """Maximum number of clips in memory, whatever the length of the video."""
 
 
-def detect(
-    path: str | Path, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str | int = "largest"
-) -> Verdict:
-    """Classify one video; the Python equivalent of detect.py. Loaded checkpoints are cached between calls.
-
-    Args:
-        path: the video file.
-        checkpoint: a checkpoint file, or the name of a shipped checkpoint.
-        device: see `Detector`.
-        face: see `Detector`.
-
-    Returns:
-        The verdict. A video that cannot be classified gets "no verdict" with a reason.
-
-    Raises:
-        UserError: the checkpoint cannot be used.
-    """
-    return load_detector(str(checkpoint), device=str(device), face=str(face))(path)
-
-
 @lru_cache(maxsize=4)
 def load_detector(checkpoint: str, **options: str) -> "Detector":
     """Create a `Detector`, once per process for the same arguments."""
@@ -69,7 +50,12 @@ def load_detector(checkpoint: str, **options: str) -> "Detector":
 
 
 class Detector:
-    """A loaded checkpoint that classifies videos."""
+    """A loaded checkpoint that classifies videos in this process.
+
+    Threads may share it: they classify one video at a time. While it reads a video, it discards what the process writes
+    to stderr (file descriptor 2), and it loads MediaPipe: do not fork afterwards. A video that crashes a decoder ends
+    the process. `lipinc.detect` has none of these limits.
+    """
 
     def __init__(
         self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str | int = "largest"
@@ -95,13 +81,17 @@ class Detector:
         config.check()
         self._mouth, self._sampling = config.mouth, config.sampling
         self._source = _source(self.checkpoint, config.mouth)
+        self._lock = threading.Lock()
 
-    def __call__(self, path: str | Path, *, evidence: bool = False) -> Verdict:
+    def __call__(
+        self, path: str | Path, *, evidence: bool = False, on_frame: Callable[[int], None] | None = None
+    ) -> Verdict:
         """Classify one video. Memory does not grow with its length.
 
         Args:
             path: the video file.
             evidence: include the pictures of the most and the least suspicious window of each face.
+            on_frame: called with the index of each frame when it is read. A video with several faces is read twice.
 
         Returns:
             The verdict. Problems with the file do not raise; they give "no verdict" with a reason.
@@ -113,6 +103,10 @@ class Detector:
             path = Path(os.fsdecode(path))
         except TypeError:
             raise UserError(f"the video must be a path, not {path!r}") from None
+        with self._lock:
+            return self._classify(path, evidence, on_frame)
+
+    def _classify(self, path: Path, evidence: bool, on_frame: Callable[[int], None] | None) -> Verdict:
         try:
             digest = video_sha256(path)
         except (FileNotFoundError, ValueError):  # no file has a name with a null character
@@ -122,7 +116,7 @@ class Detector:
         except Unreadable as error:  # a folder
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)))
         try:
-            with track_faces(path, self._mouth) as video:
+            with track_faces(path, self._mouth, perturb=_unchanged(on_frame)) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
                     return self._reject(path, sampled, digest, video.duration, video.stream)
@@ -220,6 +214,18 @@ class Detector:
         assessment = _no_verdict(rejection, coverage)
         counts = (rejection.frames, rejection.repeats)
         return Verdict(str(path), digest, *counts, duration, assessment, (), self._source, stream)
+
+
+def _unchanged(on_frame: Callable[[int], None] | None) -> Callable[[int, np.ndarray], np.ndarray] | None:
+    """A perturbation that leaves frames as they are and reports their indices."""
+    if on_frame is None:
+        return None
+
+    def perturb(index: int, image: np.ndarray) -> np.ndarray:
+        on_frame(index)
+        return image
+
+    return perturb
 
 
 def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from lipinc.batches.clip_dataset import ClipDataset
 from lipinc.batches.feature_dataset import FeatureDataset
@@ -12,6 +11,7 @@ from lipinc.config import TrainConfig
 from lipinc.ddp import all_gather, is_main
 from lipinc.evaluation.predictions import Predictions
 from lipinc.models.registry import MouthModel
+from lipinc.progress import progress_bar
 
 
 @torch.inference_mode()
@@ -39,7 +39,7 @@ def predict(
     model.eval()
     scored = []
     loader = evaluation_loader(dataset, config, pin=device.type == "cuda")
-    for batch in tqdm(loader, desc=description, unit="step", leave=False, disable=not is_main()):
+    for batch in progress_bar(loader, desc=description, unit="step", leave=False, disable=not is_main()):
         batch = batch.to(device)
         logits = model(*batch.inputs)  # no autocast: bf16 scores would have many ties
         margins = (logits[:, 1] - logits[:, 0]).double()

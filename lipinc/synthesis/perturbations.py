@@ -1,8 +1,8 @@
 """Test conditions of a video: raw, re-encoded, or perturbed as in DeeperForensics.
 
-A condition is a word: `raw`; `crf28`, re-encoded by H.264 at that constant rate factor; `half`, `up`, `social`, `twice` or
-`repeats`, re-encoded as platforms do it (compression.ENCODINGS); or a perturbation with its level from 1 to 5, such as
-`blur3`. Perturbations are applied to the decoded frames at full size, before face detection.
+A condition is a word: `raw`; `crf28`, re-encoded by H.264 at that constant rate factor; `half`, `up`, `social`, `twice`
+or `repeats`, re-encoded as platforms do it (compression.ENCODINGS); or a perturbation with its level from 1 to 5, such
+as `blur3`. Perturbations are applied to the decoded frames at full size, before face detection.
 
 Source: Jiang et al., DeeperForensics-1.0, CVPR 2020, and its code. In that code the number of blocks is zero for frames
 smaller than 256 px; here it scales with the size of the frame. Its seventh perturbation, H.264 at CRF 30 to 40, is the

@@ -27,6 +27,7 @@ from lipinc.losses.total import LossInputs, loss_terms, total_loss
 from lipinc.models.calibration import calibrate
 from lipinc.models.checkpoint import identity_digest, load_checkpoint, load_state, save_checkpoint, save_state
 from lipinc.models.registry import MouthModel
+from lipinc.progress import progress_bar
 from lipinc.training.optimization import learning_rate, make_optimizer, seed_torch
 from lipinc.training.run_folder import Run
 
@@ -158,7 +159,7 @@ def train_one_epoch(
     model.train()
     names = ["total", *loss_terms(loss_config)]
     sums, clips, recent = torch.zeros(len(names), device=device), len(loader.batch_sampler.sampler), []
-    progress = tqdm(loader, desc=f"epoch {epoch}", unit="step", leave=False, disable=not is_main())
+    progress = progress_bar(loader, desc=f"epoch {epoch}", unit="step", leave=False, disable=not is_main())
     for position, batch in enumerate(progress):
         rate = learning_rate(config, (epoch - 1) * len(loader) + position, len(loader))
         for group in optimizer.param_groups:
@@ -179,7 +180,7 @@ def train_one_epoch(
         if position % REPORT_EVERY == 0 or position + 1 == len(loader):
             _check_finite(recent, loader.dataset, epoch)
             recent.clear()
-            progress.set_postfix(loss=f"{losses['total'].item():.3f}")
+            progress.set_postfix(loss=f"{losses['total'].item():.3f}", refresh=False)
     return dict(zip(names, (all_reduce_sum(sums) / clips).tolist(), strict=True))
 
 

@@ -1,15 +1,22 @@
 """Loaders: which clips an epoch draws, and that batches depend on nothing else."""
 
+import errno
+import os
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from lipinc.batches import loaders
 from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.batches.loaders import TrainingSampler, training_loader
 from lipinc.cache.store import Cache
+from lipinc.commands.runner import run_command
 from lipinc.demo.synthetic_cache import make_cache
+from lipinc.errors import UserError
 from tests.tiny import tiny_config
 
 
@@ -74,3 +81,38 @@ def test_a_last_batch_of_one_clip_is_dropped(config, rows):
     train = replace(config.train, batch_size=8, clips_per_epoch=17)
     sizes = [len(batch.labels) for batch in training_loader(ClipDataset(Cache.of(config), rows), train, pin=False)]
     assert sizes == [8, 8]
+
+
+def loaded(config, rows) -> list:
+    train = replace(config.train, loader_workers=2)
+    return list(training_loader(ClipDataset(Cache.of(config), rows), train, pin=False))
+
+
+def test_without_room_in_shared_memory_batches_go_through_the_pipe(config, rows, monkeypatch):
+    shared = loaded(config, rows)
+    assert all(batch.frames.is_shared() for batch in shared)
+    monkeypatch.setattr(loaders.shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * shared[0].nbytes))
+    piped = loaded(config, rows)
+    for one, other in zip(shared, piped, strict=True):
+        assert not other.frames.is_shared()
+        for name in ("frames", "residues", "labels", "videos"):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+
+
+def test_a_loader_process_that_hangs_is_an_error_that_says_what_to_do(config, rows, monkeypatch, capsys):
+    monkeypatch.setattr(loaders, "TIMEOUT", 1)
+    monkeypatch.setattr(ClipDataset, "__getitems__", lambda *_: time.sleep(600))
+    with pytest.raises(SystemExit) as caught:
+        run_command(lambda: loaded(config, rows))
+    assert caught.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: DataLoader timed out after 1 seconds") and "--train.loader-workers 0" in last
+
+
+def test_no_room_for_a_lock_is_one_line(config, rows, monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(loaders.multiprocessing, "Lock", full)
+    with pytest.raises(UserError, match=r"/dev/shm has no room for a lock \(No space left on device\)"):
+        loaded(config, rows)

@@ -38,7 +38,7 @@ def test_help_lists_the_commands():
 
 def test_every_command_has_its_module():
     folder = Path(commands.__file__).parent
-    assert {file.stem for file in folder.glob("*.py")} == {*commands.COMMANDS, "__init__", "runner"}
+    assert {file.stem for file in folder.glob("*.py")} == {*commands.COMMANDS, "__init__", "runner", "terminal"}
     for name in commands.COMMANDS:
         assert callable(importlib.import_module(f"lipinc.commands.{name}").main)
 

@@ -34,7 +34,7 @@ def test_the_catalogue_loads_the_data_set_and_a_second_run_keeps_it(reals, tmp_p
     out = tmp_path / "forged"
     run(reals, out, "--forgeries", "2")
     assert capsys.readouterr().out.splitlines() == [
-        "skipped, unreadable: text.mp4: not a video that FFmpeg can open",
+        "skipped: text.mp4: unreadable: not a video that FFmpeg can open",
         f"3 real videos and 6 pseudo-fakes of them in {out}",
     ]
     records = load_videos(FakeAVCeleb(root=str(out), fake_methods=("pseudo",)))

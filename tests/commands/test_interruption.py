@@ -76,7 +76,10 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_middle_of_an_epoch_ends_the_run_which_goes_on(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "message"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")]
+)
+def test_ctrl_c_or_sigterm_in_the_middle_of_an_epoch_ends_the_run_which_goes_on(tmp_path, number, status, message):
     config = tiny_config(tmp_path)
     config = replace(config, train=replace(config.train, epochs=99, patience=99, clips_per_epoch=400, loader_workers=2))
     make_cache(config, people=10)
@@ -87,7 +90,7 @@ def test_ctrl_c_in_the_middle_of_an_epoch_ends_the_run_which_goes_on(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # a terminal tells all processes of the command
+        start_new_session=True,  # a terminal tells all processes of the command, and so does a cluster
         preexec_fn=heed_interrupts,
     )
     results = Path(config.output, config.name, "results.csv")
@@ -96,13 +99,13 @@ def test_ctrl_c_in_the_middle_of_an_epoch_ends_the_run_which_goes_on(tmp_path):
         while not results.exists() and running.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(0.5)
-        os.killpg(running.pid, signal.SIGINT)
+        os.killpg(running.pid, number)
         _, errors = running.communicate(timeout=60)
     finally:
         running.kill()
-    assert running.returncode == 130, errors[-3000:]
+    assert running.returncode == status, errors[-3000:]
     # The last line, unless a loader process was just handing over a batch: multiprocessing prints that it broke off.
-    assert errors.count("\ninterrupted; the same command continues") == 1
+    assert errors.count(f"\n{message}; the same command continues") == 1
     epochs = len(results.read_text().splitlines()) - 1
     config = replace(config, train=replace(config.train, epochs=epochs + 1, loader_workers=0))
     assert run_experiment(config, resume=True) is not None

@@ -23,7 +23,7 @@ def test_paths_are_kept_and_unreadable_files_are_reported(tmp_path, write_video,
     written = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.mp4")]
     assert written == ["real/a b.mp4"]
     output = capsys.readouterr().out
-    assert f"unreadable: {tmp_path}/in/b.mp4" in output and "1 videos at CRF 28" in output
+    assert f"not re-encoded: {tmp_path}/in/b.mp4: unreadable: " in output and "1 videos at CRF 28" in output
 
 
 def test_a_folder_without_videos_is_refused(tmp_path) -> None:

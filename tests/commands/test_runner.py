@@ -1,9 +1,11 @@
 """How commands end: their exit status and their last line."""
 
 import os
+import signal
 
 import pytest
 
+from lipinc.commands import runner
 from lipinc.commands.runner import run_command
 from lipinc.errors import UserError
 
@@ -61,3 +63,44 @@ def test_the_status_of_a_command_is_that_of_the_process():
     with pytest.raises(SystemExit) as caught:
         run_command(lambda: 1)
     assert caught.value.code == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_command_as_ctrl_c_does(capsys, number, status):
+    saved = []
+
+    def works():
+        try:
+            os.kill(os.getpid(), number)
+            pytest.fail("it went on")
+        finally:
+            os.kill(os.getpid(), number)  # a second one does not interrupt what is saved
+            saved.append("everything")
+
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as caught:
+        run_command(works)
+    assert (caught.value.code, saved) == (status, ["everything"])
+    assert f"ended by {signal.Signals(number).name}; the same command continues" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_while_an_error_is_printed_is_no_traceback(capsys, monkeypatch):
+    monkeypatch.setattr(runner, "printable", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+
+    def fails():
+        raise UserError("x")
+
+    with pytest.raises(SystemExit) as caught:
+        run_command(fails)
+    assert caught.value.code == 143
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            run_command(lambda: os.kill(os.getpid(), signal.SIGHUP))
+        assert caught.value.code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -56,7 +56,7 @@ def run_apart(capsys, checkpoint):
 def run(run_apart, monkeypatch):
     """The same, but the videos are judged in this process, which has torch loaded and the patches of the test."""
     monkeypatch.setattr(
-        detect, "classify_videos", lambda files, settings, _: (classify_video(settings, file) for file in files)
+        detect, "classify_videos", lambda files, settings, *_: (classify_video(settings, file) for file in files)
     )
     return run_apart
 
@@ -136,6 +136,9 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         (["--report", "{folder}/text.mp4"], "cannot be written"),
         (["{folder}/empty folder"], "contains no videos"),
         (["{folder}/*.mkv"], "no file matches the pattern"),
+        (["https://example.org/watch?v=1"], "is an address, not a file; download the video"),
+        (["RTSP://camera/*.mp4"], "is an address, not a file; download the video"),
+        (["--resume"], "--resume needs the outputs of the interrupted batch"),
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_status_2(run, tmp_path, text, words, message) -> None:
@@ -259,11 +262,11 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_others_go_on(run_apart, 
     endless = tmp_path / "endless.mp4"
     with endless.open("wb") as file:
         file.truncate(1 << 40)  # bytes of nothing, whose hash takes an hour
-    status, out, _ = run_apart(endless, short, "--workers", "1", "--time-limit", "5")
+    status, out, _ = run_apart(endless, short, "--workers", "1", "--time-limit", "20")
     assert status == 1  # for what took too long: a video that is too short was read
     verdicts = sorted(line.split()[3] for line in out.splitlines()[:-1])
     assert verdicts == ["time_limit:", "too_short:"]
-    assert f"time_limit: not finished after 5 s  {endless}" in out
+    assert f"time_limit: not finished after 20 s  {endless}" in out
 
 
 @pytest.mark.slow
@@ -290,6 +293,63 @@ def test_summary_counts_the_decisions(run, tmp_path, talk, make_checkpoint) -> N
         checkpoint = make_checkpoint(Calibration(0.5, 1.0, (-1.0, 1.0)), score=score)
         _, out, _ = run(talk, "--checkpoint", checkpoint)
         assert out.splitlines()[-1] == f"1 video: {answer}, 0 no verdict"
+
+
+# An interrupted batch
+
+
+def test_an_interrupted_batch_keeps_its_verdicts_and_is_not_overwritten(
+    run_apart, tmp_path, text, short, monkeypatch
+) -> None:
+    def broken_off(files, settings, *_):
+        yield classify_video(settings, files[0])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detect, "classify_videos", broken_off)
+    table, journal = tmp_path / "v.csv", tmp_path / "v.csv.journal"
+    words = (short, text, "--csv", table, "--json", tmp_path / "v.json")
+    assert run_apart(*words)[0] == 130
+    assert len(table.read_text().splitlines()) == 2
+    kept = journal.read_bytes()
+    status, _, err = run_apart(*words)
+    assert status == 2 and f"{journal} holds 1 verdicts of an interrupted batch" in err
+    assert journal.read_bytes() == kept
+
+    monkeypatch.setattr(
+        detect, "classify_videos", lambda files, settings, *_: (classify_video(settings, file) for file in files)
+    )
+    monkeypatch.setattr(detect.IsolatedProcess, "call", lambda _, function, *arguments: function(*arguments))
+    status, out, err = run_apart(*words, "--resume")
+    assert status == 1 and "1 of 2 verdicts are kept" in err
+    assert [line.split()[3] for line in out.splitlines()[:-1]] == ["unreadable:"]
+    assert [row["file"] for row in csv.DictReader(table.read_text().splitlines())] == [str(short), str(text)]
+    assert len(json.loads((tmp_path / "v.json").read_text())) == 2 and not journal.exists()
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_batch_and_resume_continues_it(tmp_path, short, checkpoint) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (videos / "a.mp4").write_bytes(short.read_bytes())
+    with (videos / "b.mp4").open("wb") as endless:
+        endless.truncate(1 << 40)  # its hash takes an hour
+    command = [sys.executable, ROOT / "detect.py", videos, "--checkpoint", checkpoint, "--workers", "1"]
+    command += ["--csv", tmp_path / "v.csv"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "too_short" in running.stdout.readline()
+    running.terminate()
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 143 and "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("ended by SIGTERM; the same command continues")
+    with (tmp_path / "v.csv.journal").open("a") as journal:
+        journal.write('{"stamp": [1, ')  # as if the machine had lost its power
+
+    (videos / "b.mp4").write_text("no video")
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "1 of 2 verdicts are kept" in done.stderr
+    rows = list(csv.DictReader((tmp_path / "v.csv").read_text().splitlines()))
+    assert [row["reason"] for row in rows] == ["too_short", "unreadable"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.csv", "videos"]
 
 
 # A disk that is full

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-import lipinc
 from lipinc.config import MouthConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.detection import detector as detection
-from lipinc.detection.batch import find_videos
+from lipinc.detection.batch import Settings, find_videos
+from lipinc.detection.batch import load as load_batch
 from lipinc.detection.detector import Detector
 from lipinc.detection.verdict import Decision
 from lipinc.errors import UserError
@@ -45,7 +45,7 @@ def open_talk(talk) -> Iterator:
 @pytest.fixture
 def followed(open_talk, monkeypatch) -> None:
     """Faces are not followed anew for every verdict on `talk`."""
-    monkeypatch.setattr(detection, "track_faces", lambda path, config: contextlib.nullcontext(open_talk))
+    monkeypatch.setattr(detection, "track_faces", lambda path, config, **_: contextlib.nullcontext(open_talk))
 
 
 def beside(*people: list[np.ndarray]) -> list[np.ndarray]:
@@ -56,7 +56,7 @@ def beside(*people: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def test_probability_is_that_of_the_mean_score_of_all_windows(talk, checkpoint) -> None:
-    verdict = lipinc.detect(talk, checkpoint=checkpoint)
+    verdict = Detector(checkpoint)(talk)
     loaded = load_checkpoint(checkpoint, torch.device("cpu"))
     config, calibration = loaded.config, loaded.calibration
     clips = extract(talk, config.mouth, replace(config.sampling, windows=sys.maxsize))
@@ -121,10 +121,9 @@ def test_checkpoint_is_loaded_once_for_many_calls(tmp_path, checkpoint, make_che
 
     monkeypatch.setattr(detection, "load_checkpoint", load)
     detection.load_detector.cache_clear()
-    for _ in range(3):
-        lipinc.detect(tmp_path / "nowhere.mp4", checkpoint=checkpoint)
-        lipinc.detect(str(tmp_path / "nowhere.mp4"), checkpoint=str(checkpoint))
-    assert len(loaded) == 1
+    for face in ("largest", "all", "largest"):
+        load_batch(Settings(str(checkpoint), face=face))(tmp_path / "nowhere.mp4")
+    assert len(loaded) == 2
 
 
 @pytest.mark.parametrize(
@@ -182,7 +181,7 @@ def test_two_people_get_a_verdict_each(pair, checkpoint) -> None:
         assert best_match(thumbnail, half) > 0.9
     assert [face["rank"] for face in verdict.to_json()["faces"]] == [0, 1]
     for rank in ("1", 1, np.int64(1)):
-        by_rank = lipinc.detect(pair, checkpoint, face=rank)
+        by_rank = Detector(checkpoint, face=rank)(pair)
         assert [face.rank for face in by_rank.faces] == [1]
     assert by_rank.probability == second.probability
 
@@ -220,18 +219,18 @@ def test_a_face_that_is_not_there_is_no_verdict(talk, checkpoint, followed) -> N
 @pytest.mark.parametrize("face", ["9", "-1", "x", "", "1.5", 9, -1, 1.5, True, None, [0]])
 def test_a_face_that_cannot_be_is_refused(checkpoint, face) -> None:
     with pytest.raises(UserError, match="face must be largest, all or a rank"):
-        lipinc.detect("video.mp4", checkpoint, face=face)
+        Detector(checkpoint, face=face)
 
 
 def test_arguments_of_other_types_are_refused_in_one_line(checkpoint) -> None:
     for device in (0, None, ["cpu"]):
         with pytest.raises(UserError, match="device must be auto, cpu or cuda"):
-            lipinc.detect("video.mp4", checkpoint, device=device)
+            Detector(checkpoint, device=device)
     with pytest.raises(UserError, match="no checkpoint 5"):
-        lipinc.detect("video.mp4", 5)
+        Detector(5)
     with pytest.raises(UserError, match="the video must be a path, not None"):
-        lipinc.detect(None, checkpoint)
-    assert lipinc.detect("\0.mp4", checkpoint, device=torch.device("cpu")).assessment.reason is Reason.MISSING
+        Detector(checkpoint)(None)
+    assert Detector(checkpoint, device=torch.device("cpu"))("\0.mp4").assessment.reason is Reason.MISSING
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """A call that crashes or hangs does not affect the next one, and no process outlives its owner."""
 
 import ctypes
+import importlib
 import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,12 +16,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+import lipinc.errors
 from lipinc.errors import UserError
 from lipinc.video.subprocesses import (
     IsolatedProcess,
     ProcessDied,
     TimeLimitExceeded,
     isolated_thread_pool,
+    map_isolated,
+    report_progress,
     thread_process,
 )
 
@@ -53,11 +58,11 @@ def test_exceptions_of_a_call_are_raised(process):
         process.call(fail)
 
 
-@pytest.mark.parametrize(("call", "error"), [(die, ProcessDied), (hang, TimeLimitExceeded)])
-def test_a_call_that_crashes_or_hangs_does_not_affect_the_next_one(process, call, error):
+@pytest.mark.parametrize(("call", "error", "time_limit"), [(die, ProcessDied, 0), (hang, TimeLimitExceeded, 0.5)])
+def test_a_call_that_crashes_or_hangs_does_not_affect_the_next_one(process, call, error, time_limit):
     lost = process.call(os.getpid)
     with pytest.raises(error):
-        process.call(call, time_limit=2)
+        process.call(call, time_limit=time_limit)
     assert process.call(os.getpid) != lost
     assert not psutil.pid_exists(lost)
 
@@ -99,6 +104,95 @@ def end_with(code: int) -> None:
 
 def test_an_infinite_time_limit_means_no_limit(process):
     assert process.call(divmod, 7, 2, time_limit=math.inf) == (3, 1)
+
+
+def count(steps: int) -> str:
+    for step in range(steps):
+        report_progress(step)
+    return "done"
+
+
+def test_progress_reaches_the_caller(process):
+    seen = []
+    assert process.call(count, 3, on_progress=seen.append) == "done" == process.call(count, 3)
+    assert seen == [0, 1, 2]
+    report_progress("outside of a subprocess")
+
+
+def test_an_exception_of_the_callback_leaves_no_answer_behind(process):
+    def broken(_) -> None:
+        raise OSError("the terminal is gone")
+
+    with pytest.raises(OSError, match="the terminal is gone"):
+        process.call(count, 3, on_progress=broken)
+    assert process.call(divmod, 7, 2) == (3, 1)
+
+
+def signal_yourself() -> str:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(os.getpid(), number)
+    return "alive"
+
+
+def test_signals_to_all_processes_of_a_job_blame_no_video(process):
+    assert process.call(signal_yourself) == "alive"
+
+
+def test_a_process_outlives_the_thread_that_started_it(process):
+    pids: list[int] = []
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: pids.append(process.call(os.getpid)))
+        thread.start()
+        thread.join()
+        time.sleep(0.2)
+    assert pids[0] == pids[1]
+
+
+def test_a_fork_uses_its_own_process_and_leaves_that_of_its_parent(process):
+    before = process.call(os.getpid)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with suppress(BaseException):
+            status = 0 if process.call(os.getpid) != before else 2
+            process.close()
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert process.call(os.getpid) == before
+
+
+def where_from(name: str) -> str:
+    return str(importlib.import_module(name).__file__)
+
+
+def test_a_process_imports_what_its_owner_does_whatever_lies_in_the_working_directory(tmp_path, monkeypatch):
+    for name in ("token", "random", "psutil", "lipinc/__init__"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('from the working directory')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    with IsolatedProcess() as process:
+        for name in ("token", "random", "psutil", "lipinc"):
+            assert process.call(where_from, name) == importlib.import_module(name).__file__
+
+
+def test_the_package_is_that_of_the_owner_even_behind_another_one(tmp_path, monkeypatch):
+    (tmp_path / "lipinc").mkdir()
+    (tmp_path / "lipinc" / "__init__.py").write_text("raise SystemExit('another clone')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with IsolatedProcess() as process:
+        assert process.call(where_from, "lipinc.errors") == lipinc.errors.__file__
+
+
+def halve(number: int) -> float:
+    return die() if number == 1 else number / 2
+
+
+def test_a_map_keeps_the_order_and_goes_on_after_a_death():
+    with map_isolated(halve, range(3), workers=2) as results:
+        first, died, last = results
+    assert (first, last) == (0.0, 1.0)
+    assert isinstance(died, ProcessDied) and str(died) == "SIGSEGV"
 
 
 # Initializer
