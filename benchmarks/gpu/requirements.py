@@ -37,6 +37,7 @@ PACKAGES = {
     "scikit-image": Package("skimage", "make demo and make test; not this check"),
     "mediapipe": Package("mediapipe", "extraction, and detection on video files; not this check"),
     "av": Package("av", "the demo corpus and re-encoding; not this check"),
+    "pillow": Package("PIL", "re-encoding; not this check"),
     "dask": Package("dask", "extraction; not this check"),
     "h5py": Package("h5py", "weight files of the authors; not this check"),
     "scikit-learn": Package("sklearn", "benchmarks/shortcuts.py; not this check"),

@@ -12,7 +12,8 @@ from lipinc.config.command_line import parse_arguments
 from lipinc.cores import available_cores
 from lipinc.errors import UserError, printable
 from lipinc.progress import progress_bar
-from lipinc.synthesis.compression import Encoding, reencode
+from lipinc.synthesis.compression import reencode
+from lipinc.synthesis.perturbations import Encoding
 from lipinc.video.landmarks import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.subprocesses import ProcessDied, map_isolated

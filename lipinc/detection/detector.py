@@ -71,7 +71,7 @@ class Detector:
             UserError: the checkpoint, the device or the face is invalid.
         """
         self._device = choose_device(str(device))
-        self.checkpoint = load_checkpoint(checkpoint, self._device)
+        self.checkpoint = load_checkpoint(str(checkpoint), self._device)
         config = self.checkpoint.config
         config = replace(
             config,
@@ -124,17 +124,8 @@ class Detector:
         except Unreadable as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
         assessment = max((face.assessment for face in faces), key=_suspicion)
-        return Verdict(
-            str(path),
-            digest,
-            video.frames,
-            video.repeats,
-            video.duration,
-            assessment,
-            faces,
-            self._source,
-            video.stream,
-        )
+        read = (str(path), digest, video.frames, video.duration)
+        return Verdict(*read, assessment, faces, self._source, video.stream, video.repeats)
 
     def reject(self, path: str | Path, rejection: Rejection) -> Verdict:
         """Return the verdict on a file that was rejected by the caller, for example after a time limit."""
@@ -212,8 +203,8 @@ class Detector:
         pictures = rejection.frames - rejection.repeats
         coverage = rejection.face_frames / pictures if pictures else 0.0
         assessment = _no_verdict(rejection, coverage)
-        counts = (rejection.frames, rejection.repeats)
-        return Verdict(str(path), digest, *counts, duration, assessment, (), self._source, stream)
+        read = (str(path), digest, rejection.frames, duration)
+        return Verdict(*read, assessment, (), self._source, stream, rejection.repeats)
 
 
 def _unchanged(on_frame: Callable[[int], None] | None) -> Callable[[int, np.ndarray], np.ndarray] | None:

@@ -118,8 +118,6 @@ class Verdict:
     """SHA-256 of the file (of a folder of frames: see video_files.py); empty if it cannot be read."""
     frames: int
     """Number of decoded frames."""
-    repeats: int
-    """Number of these frames that repeat the picture before them and were left out."""
     duration: float
     """Presentation time of the last frame, in s."""
     assessment: Assessment
@@ -129,6 +127,8 @@ class Verdict:
     source: Source
     stream: StreamInfo | None = None
     """The video stream that was read, and how; None if nothing could be read."""
+    repeats: int = 0
+    """Number of decoded frames that repeat the picture before them and were left out."""
 
     def __repr__(self) -> str:
         found = self.assessment

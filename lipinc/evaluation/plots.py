@@ -15,8 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from lipinc.evaluation.metrics import Interval, auc, average_precision, roc_counts
 from lipinc.evaluation.predictions import Predictions
 from lipinc.files.figures import DPI, FAKE, GUIDE, REAL, write_png
-from lipinc.synthesis.compression import ENCODINGS
-from lipinc.synthesis.perturbations import LEVELS, RAW, parse_crf, perturbation_series
+from lipinc.synthesis.perturbations import ENCODINGS, LEVELS, RAW, parse_crf, perturbation_series
 
 CURVE = "#0072B2"
 SECOND_CURVE = "#E69F00"

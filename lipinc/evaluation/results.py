@@ -30,8 +30,7 @@ from lipinc.evaluation.tables import break_down_table, metrics_json, metrics_tab
 from lipinc.files.atomic import write_atomically
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import Checkpoint
-from lipinc.synthesis.compression import ENCODINGS
-from lipinc.synthesis.perturbations import COMPRESSION, RAW
+from lipinc.synthesis.perturbations import COMPRESSION, ENCODINGS, RAW
 
 HEADLINE = {"auc": "AUC", "ap": "AP", "accuracy": "accuracy"}
 ONE_CLASS_HEADLINE = {Label.REAL: ("reals_accused", "real people accused"), Label.FAKE: ("accuracy", "fakes detected")}

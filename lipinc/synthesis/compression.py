@@ -1,40 +1,16 @@
 """Re-encoding by H.264, as a video platform does it: at another size, a lower quality, or another frame rate."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from lipinc.synthesis.perturbations import Encoding
 from lipinc.video.reader import Frame, read_frames
 from lipinc.video.writer import encode
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How a video is encoded again."""
-
-    crf: int
-    """Constant rate factor: 0 (lossless) to 51; 23 is x264's default."""
-    scale: float = 1.0
-    """Factor of width and height."""
-    short_side: int = 0
-    """Shorter side after scaling, in px; 0: as `scale` says."""
-    repeats: int = 1
-    """How often each picture is shown: 2 doubles the frame rate, and nothing moves in between."""
-
-
-ENCODINGS: dict[str, tuple[Encoding, ...]] = {
-    "half": (Encoding(crf=23, scale=0.5),),
-    "up": (Encoding(crf=23, scale=1.5),),
-    "social": (Encoding(crf=30, short_side=480),),
-    "twice": (Encoding(crf=26), Encoding(crf=26)),
-    "repeats": (Encoding(crf=23, repeats=2),),
-}
-"""Condition -> its encodings, one after the other: a small copy, an enlarged one, the one that a social network hands
-out, an encoded download that is encoded again, and one at twice the frame rate."""
 
 
 def reencode(source: Path, target: Path, *encodings: Encoding, preset: str = "medium") -> int:

@@ -1,7 +1,7 @@
 """Test conditions of a video: raw, re-encoded, or perturbed as in DeeperForensics.
 
 A condition is a word: `raw`; `crf28`, re-encoded by H.264 at that constant rate factor; `half`, `up`, `social`, `twice`
-or `repeats`, re-encoded as platforms do it (compression.ENCODINGS); or a perturbation with its level from 1 to 5, such
+or `repeats`, re-encoded as platforms do it (ENCODINGS); or a perturbation with its level from 1 to 5, such
 as `blur3`. Perturbations are applied to the decoded frames at full size, before face detection.
 
 Source: Jiang et al., DeeperForensics-1.0, CVPR 2020, and its code. In that code the number of blocks is zero for frames
@@ -11,11 +11,10 @@ series `crf30`, `crf32`, `crf35`, `crf38`, `crf40`.
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
-from lipinc.synthesis.compression import ENCODINGS, Encoding
 
 RAW = "raw"
 LEVELS = 5
@@ -73,6 +72,31 @@ PERTURBATIONS: dict[str, tuple[Callable[..., np.ndarray], tuple[float, ...]]] = 
     "pixelation": (pixelation, (2, 3, 4, 5, 6)),
 }
 """Name -> function of (image (H, W, 3) uint8 BGR, strength, random generator), and its strengths at levels 1 to 5."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a video is encoded again."""
+
+    crf: int
+    """Constant rate factor: 0 (lossless) to 51; 23 is x264's default."""
+    scale: float = 1.0
+    """Factor of width and height."""
+    short_side: int = 0
+    """Shorter side after scaling, in px; 0: as `scale` says."""
+    repeats: int = 1
+    """How often each picture is shown: 2 doubles the frame rate, and nothing moves in between."""
+
+
+ENCODINGS: dict[str, tuple[Encoding, ...]] = {
+    "half": (Encoding(crf=23, scale=0.5),),
+    "up": (Encoding(crf=23, scale=1.5),),
+    "social": (Encoding(crf=30, short_side=480),),
+    "twice": (Encoding(crf=26), Encoding(crf=26)),
+    "repeats": (Encoding(crf=23, repeats=2),),
+}
+"""Condition -> its encodings, one after the other: a small copy, an enlarged one, the one that a social network hands
+out, an encoded download that is encoded again, and one at twice the frame rate."""
 CRF_SERIES = tuple(f"crf{rate}" for rate in (30, 32, 35, 38, 40))
 """The perturbation by H.264 compression, at levels 1 to 5."""
 

@@ -100,7 +100,7 @@ def test_a_registered_term_is_in_history_and_results(registered, tmp_path, caplo
     assert [float(row["train_logit_size"]) for row in results] == [row["train_logit_size"] for row in history]
     assert list(results[0]) == [
         *("epoch", "train_loss", "train_classification", "train_inconsistency", "train_logit_size"),
-        *("validation_loss", "validation_auc", "seconds", "clips_per_second"),
+        *("learning_rate", "validation_loss", "validation_auc", "seconds", "clips_per_second"),
     ]
     assert f"logit_size {history[-1]['train_logit_size']:.4f}" in caplog.text
     plot_learning_curves(history, 1, tmp_path / "curves.png", "title")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lipinc.demo.videos import talking_frames
-from lipinc.synthesis.compression import Encoding, reencode, resize
-from lipinc.synthesis.perturbations import encodings_of
+from lipinc.synthesis.compression import reencode, resize
+from lipinc.synthesis.perturbations import Encoding, encodings_of
 from lipinc.video.reader import Frame, Unreadable, read_frames
 from lipinc.video.repeats import RepeatFilter
 from lipinc.video.writer import encode

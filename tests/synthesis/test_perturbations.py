@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from lipinc.config import MouthConfig, SamplingConfig
-from lipinc.synthesis.compression import ENCODINGS
 from lipinc.synthesis.perturbations import (
     COMPRESSION,
+    ENCODINGS,
     PERTURBATIONS,
     expand_conditions,
     make_perturbation,
