@@ -32,7 +32,7 @@ REASON_TEXTS = {
     Reason.TOO_SHORT: "The video has too few frames to compare mouths over time.",
     Reason.NO_FACE: "Too few frames show the selected face clearly enough to find its mouth.",
     Reason.MOUTH_CLOSED: "No speech detected: the mouth is never open over enough adjacent frames to score the video.",
-    Reason.NO_MOVEMENT: "Nothing moves, or the lips do not: a photograph, or a person who is silent. There is no speech to judge.",
+    Reason.NO_MOVEMENT: "No speech detected: nothing moves, or the lips do not. A photograph, or a silent person.",
     Reason.NO_SIMILAR_POSE: "The mouth opens, but too few other frames show the head in the same pose for comparison.",
     Reason.TIME_LIMIT: "The analysis was stopped at the time limit, which says nothing about the video.",
     Reason.DAMAGED: "The stored clips of the video are damaged.",
