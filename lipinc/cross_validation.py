@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from lipinc.config import Config
 from lipinc.datasets import Label
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
+from lipinc.evaluation.predictions import Predictions
 from lipinc.evaluation.results import Evaluation, evaluate_predictions, pool, write_evaluation
 from lipinc.evaluation.tables import spread_table
 from lipinc.experiment import run_experiment
 from lipinc.files.atomic import write_atomically
-from lipinc.models.calibration import Calibration
+from lipinc.models.calibration import Calibration, calibrate
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,27 @@ def fold_auc(results: list[Evaluation]) -> dict[str, list[float]]:
     return found
 
 
-def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None:
+def calibrate_out_of_fold(results: list[Evaluation]) -> tuple[list[Evaluation], Calibration]:
+    """Decide each fold by the scores of the others, and all by all.
+
+    A fold's own validation people are few, and of few sources. The scores of the other folds are out of fold, too: each
+    video was scored by a detector that had not seen it.
+
+    Returns:
+        The folds with these calibrations, and the calibration by all folds, for a detector that is trained on all.
+    """
+    parts = [result.predictions for result in results]
+
+    def fit(chosen: list[Predictions]) -> Calibration:
+        label, score = (np.concatenate([getattr(part, name) for part in chosen]) for name in ("label", "score"))
+        return calibrate(label, score, np.concatenate([part.column("condition") for part in chosen]))
+
+    others = [fit([part for part in parts if part is not own]) for own in parts]
+    decided = [replace(result, calibration=one) for result, one in zip(results, others, strict=True)]
+    return decided, fit(parts)
+
+
+def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibration: str = "validation") -> None:
     """Run all folds, then print the pooled results and write them to <output>/<name>_folds/.
 
     Each fold is an ordinary run in <output>/<name>_..._fold<i>/ and is resumed if it was interrupted.
@@ -46,12 +67,15 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None
         config: the experiment, with `split.folds` set.
         leave_out: generators to hold out in addition to people: `nothing`, `each` in turn, or `all` at once.
         seeds: random seeds of weights and folds; empty: the seeds of the config.
+        calibration: `validation`: each fold decides by its own validation videos. `out-of-fold`: by the scores of the
+            other folds; calibration.json then has the calibration by all, for `lipinc release`.
 
     Raises:
         UserError: the number of folds is not set, or a run failed.
     """
     if not config.split.folds:
         raise UserError("set the number of folds with --split.folds")
+    unit = f"identity and {config.split.apart}" if config.split.apart else "identity"
     groups = _groups(config, leave_out)
     announce = _announcer(len(groups) * config.split.folds * max(1, len(seeds)))
     by_seed = [_run_folds(config, seed, groups, announce) for seed in seeds or (None,)]
@@ -65,11 +89,14 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int]) -> None
     }
     for group, results in by_seed[0].items():
         # Groups are not pooled: a real video is tested once for every held-out generator.
+        if calibration == "out-of-fold":
+            results, by_all = calibrate_out_of_fold(results)
+            write_atomically(folder / group / "calibration.json", json.dumps(asdict(by_all)).encode() + b"\n")
         pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate)
         details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
         held_out = f", trained without {'any generator' if group == 'all' else group}" if group else ""
-        print(f"\n{config.split.folds} folds by identity{held_out}; test predictions pooled, per video\n{pooled}")
+        print(f"\n{config.split.folds} folds by {unit}{held_out}; test predictions pooled, per video\n{pooled}")
         print(f"\npooled: {pooled.headline}")
     spread = _spread(by_seed)
     details = {**about, "mean_fold_auc_of_each_seed": spread}

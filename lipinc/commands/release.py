@@ -5,6 +5,7 @@ Usage:
     lipinc release outputs/noise_features/checkpoints/best.safetensors --out noise_features.safetensors
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import tyro
 from lipinc.config import CacheConfig, Config
 from lipinc.config.command_line import parse_arguments
 from lipinc.errors import UserError
+from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -26,6 +28,9 @@ class Arguments:
     """Checkpoint of a run."""
     out: Path
     """The checkpoint to write, NAME.safetensors."""
+    calibration: Path | None = None
+    """calibration.json of a cross-validation with the same settings (lipinc crossval --calibration out-of-fold), which
+    replaces the calibration by the validation videos of the run. None: keep that one."""
 
 
 def without_paths(config: Config) -> Config:
@@ -36,18 +41,34 @@ def without_paths(config: Config) -> Config:
     return replace(config, output=Config.output, data=data, cache=CacheConfig(), split=replace(config.split, file=""))
 
 
+def read_calibration(file: Path) -> Calibration:
+    """Read calibration.json of a cross-validation.
+
+    Raises:
+        UserError: it is anything else.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return Calibration(values["threshold"], values["temperature"], tuple(values["uncertain"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{file} is no calibration.json of lipinc crossval --calibration out-of-fold: {error}"
+        ) from error
+
+
 def main(argv: Sequence[str], prog: str) -> None:
     """Run the command."""
     arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
     if arguments.out.suffix != ".safetensors":
         raise UserError(f"{arguments.out}: the file name must end in .safetensors")
     checkpoint = load_checkpoint(arguments.checkpoint, torch.device("cpu"))
+    calibration = read_calibration(arguments.calibration) if arguments.calibration else checkpoint.calibration
     save_checkpoint(
         arguments.out,
         checkpoint.model,
         without_paths(checkpoint.config),
         epoch=checkpoint.epoch,
-        calibration=checkpoint.calibration,
+        calibration=calibration,
         trained_on=checkpoint.trained_on,
         half=True,
     )

@@ -181,6 +181,10 @@ class SplitConfig:
     target_disjoint: bool = False
     """Exclude fakes with a driving identity (target1, target2) from a different split than their source. Kept: in
     FakeAVCeleb, splits that are disjoint by source still share driving identities."""
+    apart: str = ""
+    """A column of the index, such as `family`, whose values are never in two splits, in addition to people, so that the
+    test videos come from sources that were not trained on. Who appears in several sources is left out of all splits but
+    one, test first."""
     file: str = ""
     """A CSV with the columns path,split or identity,split (train, validation, test). Empty: use the split column of the
     index if it has one, else draw a stratified split. Kept: for comparisons on a published split."""

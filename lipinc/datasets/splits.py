@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lipinc.config import SplitConfig
 from lipinc.config.registry import suggest
-from lipinc.datasets.records import Label, VideoRecord, as_key
+from lipinc.datasets.records import GROUP_COLUMNS, Label, VideoRecord, as_key
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table, unguard_formula, write_table
 
@@ -155,21 +155,66 @@ def _split_name(name: str, where: str) -> str:
 
 
 def _draw_splits(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str]:
+    if config.apart:
+        return _draw_apart(records, config)
     labels = _labels_by_identity(records)
     strata = _strata(records, labels, config.seed)
-    if config.folds:
-        if config.folds < 3 or not 0 <= config.fold < config.folds:
-            raise UserError(
-                f"split.fold {config.fold} of split.folds {config.folds} is invalid: use at least 3 folds, and a fold "
-                f"from 0 to {config.folds - 1}"
-            )
-        parts = _partition(strata, labels, [Fraction(1, config.folds)] * config.folds)
-        roles = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
-        split_by_person = {person: roles.get(part, "train") for person, part in parts.items()}
-    else:
-        parts = _partition(strata, labels, _fractions(config))
-        split_by_person = {person: SPLITS[part] for person, part in parts.items()}
-    return {record.key: split_by_person[record.identity] for record in records}
+    fractions, names = _parts(config)
+    parts = _partition(strata, labels, fractions)
+    return {record.key: names[parts[record.identity]] for record in records}
+
+
+def _parts(config: SplitConfig) -> tuple[list[Fraction], list[str]]:
+    """Return the fraction and the split of each part: the folds, or train, validation and test."""
+    if not config.folds:
+        return _fractions(config), list(SPLITS)
+    if config.folds < 3 or not 0 <= config.fold < config.folds:
+        raise UserError(
+            f"split.fold {config.fold} of split.folds {config.folds} is invalid: use at least 3 folds, and a fold "
+            f"from 0 to {config.folds - 1}"
+        )
+    roles = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
+    return [Fraction(1, config.folds)] * config.folds, [roles.get(part, "train") for part in range(config.folds)]
+
+
+def _draw_apart(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str]:
+    """Draw splits between which no value of the column `config.apart`, and no person, is shared.
+
+    The largest groups are placed first, each where the most videos of its labels are missing; of equal ones, the seed
+    decides. Groups may be of very different sizes, so a part may be larger than its fraction.
+    """
+    if config.apart not in GROUP_COLUMNS:
+        raise UserError(f"split.apart: there is no column {config.apart!r}: {suggest(config.apart, GROUP_COLUMNS)}")
+    members: dict[str, list[VideoRecord]] = defaultdict(list)
+    for record in records:
+        value = getattr(record, config.apart)
+        if not value:
+            raise UserError(f"split.apart: {record.key} has no {config.apart}: give every video one")
+        members[value].append(record)
+    order = sorted(members, key=lambda name: sha256(f"{config.seed}/{name}".encode()).digest())
+    fractions, names = _parts(config)
+    totals = Counter(record.label for record in records)
+    missing = [{label: fraction * totals[label] for label in Label} for fraction in fractions]
+    part_by_group: dict[str, int] = {}
+    for name in sorted(order, key=lambda name: -len(members[name])):
+        counts = Counter(record.label for record in members[name])
+        share = {label: Fraction(counts[label], totals[label]) for label in counts}
+        need = [
+            sum(share[label] * missing[part][label] / totals[label] for label in share) for part in range(len(names))
+        ]
+        best = max(range(len(names)), key=lambda part: need[part] if fractions[part] else -len(records))
+        part_by_group[name] = best
+        for label in counts:
+            missing[best][label] -= counts[label]
+    split = {record.key: names[part_by_group[getattr(record, config.apart)]] for record in records}
+    first: dict[str, str] = {}  # person -> the split that keeps it
+    for wanted in ("test", "validation", "train"):
+        for record in records:
+            if split[record.key] == wanted:
+                first.setdefault(record.identity, wanted)
+    return {
+        record.key: split[record.key] if first[record.identity] == split[record.key] else EXCLUDED for record in records
+    }
 
 
 def _fractions(config: SplitConfig) -> list[Fraction]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lipinc.datasets.records import GROUP_COLUMNS, Label
 from lipinc.evaluation.predictions import Predictions
+from lipinc.models.calibration import Calibration
 
 MIN_PEOPLE = 10
 """Fewest people of a class for whom metrics are shown as a result. The AUC of two people is often 1 by chance."""
@@ -107,12 +108,47 @@ def balanced_accuracy(
     return float((counts.true_positives[flagged] / counts.fakes + 1 - false_positive_rate) / 2)
 
 
-def reals_accused(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None) -> float:
-    """False positive rate: the fraction of real videos classified as fake. Defined without fakes, too."""
-    counts = roc_counts(labels, scores, weights)
-    if not counts.reals > 0:
-        return float("nan")
-    return float(counts.false_positives[np.count_nonzero(counts.scores >= threshold)] / counts.reals)
+# The next four depend on decisions (V,) int: 1 = fake, 0 = uncertain, -1 = real. Scores are not used.
+
+
+def reals_accused(
+    labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Fraction of the real videos that are called fake. Defined without fakes, too."""
+    return _fraction(decisions == 1, labels == 0, weights)
+
+
+def fakes_missed(
+    labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Fraction of the fakes that are called real. Defined without reals, too."""
+    return _fraction(decisions == -1, labels == 1, weights)
+
+
+def decided(labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Fraction of the videos that are called real or fake, not uncertain."""
+    return _fraction(decisions != 0, np.ones(len(labels), dtype=bool), weights)
+
+
+def decided_wrongly(
+    labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Fraction of the decided videos whose decision is wrong; nan if nothing is decided."""
+    return _fraction((decisions == 1) != (labels == 1), decisions != 0, weights)
+
+
+DECISION_METRICS = {
+    "reals_accused": reals_accused,
+    "fakes_missed": fakes_missed,
+    "decided": decided,
+    "decided_wrongly": decided_wrongly,
+}
+
+
+def _fraction(event: np.ndarray, among: np.ndarray, weights: np.ndarray | None) -> float:
+    weights = np.ones(len(event)) if weights is None else np.asarray(weights, dtype=np.float64)
+    total = weights[among].sum()
+    return float(weights[among & event].sum() / total) if total > 0 else float("nan")
 
 
 def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -177,8 +213,9 @@ def compute_metrics(
         seed: random seed of the resamples.
 
     Returns:
-        Metric name -> interval: auc, ap, accuracy, balanced_accuracy, eer, reals_accused and, if there are pairs,
-        within_pairs.
+        Metric name -> interval: auc, ap, accuracy, balanced_accuracy, eer, reals_accused, fakes_missed, decided,
+        decided_wrongly and, if there are pairs, within_pairs. Without decisions of their own, videos are called fake
+        from the threshold on, and all are decided.
     """
     return _intervals(predictions, _metrics(predictions, threshold), bootstrap, seed)
 
@@ -258,13 +295,15 @@ def group_row(
 
 def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[..., float]]:
     """Return the metrics that are defined for these videos, as functions of labels, scores and weights."""
+    decisions = Calibration(threshold, 1.0, (threshold, threshold)).decide(predictions.score)
+    decisions = decisions if predictions.decision is None else predictions.decision
     metrics: dict[str, Callable[..., float]] = {
         "auc": auc,
         "ap": average_precision,
         "accuracy": partial(accuracy, threshold=threshold),
         "balanced_accuracy": partial(balanced_accuracy, threshold=threshold),
         "eer": eer,
-        "reals_accused": partial(reals_accused, threshold=threshold),
+        **{name: partial(metric, decisions=decisions) for name, metric in DECISION_METRICS.items()},
     }
     paired_reals = predictions.paired_reals()
     if (paired_reals >= 0).any():

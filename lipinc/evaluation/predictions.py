@@ -1,7 +1,7 @@
 """Predictions: the scores of videos with their metadata."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord, version_suffix
 from lipinc.files.csv_table import write_table
 from lipinc.models.calibration import Calibration
 
-SCORE_COLUMNS = ("fake_probability", "score", "prediction", "windows")
+SCORE_COLUMNS = ("fake_probability", "score", "prediction", "decision", "windows")
+DECISIONS = {1: "fake", 0: "uncertain", -1: "real"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +23,13 @@ class Predictions:
     """(V,) float64: mean over the windows of logit(fake) - logit(real)."""
     windows: np.ndarray
     """(V,) int64: number of windows."""
+    decision: np.ndarray | None = None
+    """(V,) int64: 1 = fake, 0 = uncertain, -1 = real, as the detector of each video decides; None: not decided yet."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", tuple(self.records))
-        for name, dtype in (("score", np.float64), ("windows", np.int64)):
+        arrays = {"score": np.float64, "windows": np.int64} | ({} if self.decision is None else {"decision": np.int64})
+        for name, dtype in arrays.items():
             array = np.asarray(getattr(self, name), dtype=dtype)
             if array.shape != (len(self.records),):
                 raise ValueError(f"{name} has shape {array.shape}, but there are {len(self.records)} videos")
@@ -46,7 +50,13 @@ class Predictions:
     def select(self, chosen: np.ndarray) -> "Predictions":
         """Select videos by a boolean mask (V,) or an array of indices."""
         positions = np.arange(len(self))[chosen]
-        return Predictions([self.records[i] for i in positions], self.score[positions], self.windows[positions])
+        decision = None if self.decision is None else self.decision[positions]
+        records = [self.records[i] for i in positions]
+        return Predictions(records, self.score[positions], self.windows[positions], decision)
+
+    def decided_by(self, calibration: Calibration) -> "Predictions":
+        """Return the same predictions with the decisions of a calibration."""
+        return replace(self, decision=calibration.decide(self.score))
 
     def paired_reals(self) -> np.ndarray:
         """Return the index of the real video that each fake was made from, under the same condition: (V,) int64.
@@ -65,6 +75,7 @@ class Predictions:
             calibration: converts scores to probabilities; the prediction is 1 if score >= its threshold.
         """
         probability = calibration.probability(self.score)
+        decision = calibration.decide(self.score) if self.decision is None else self.decision
         rows = (
             {
                 **record.to_cells(),
@@ -72,6 +83,7 @@ class Predictions:
                 "fake_probability": float(probability[i]),
                 "score": float(self.score[i]),
                 "prediction": int(self.score[i] >= calibration.threshold),
+                "decision": DECISIONS[decision[i]],
                 "windows": int(self.windows[i]),
             }
             for i, record in enumerate(self.records)

@@ -123,6 +123,8 @@ def evaluate_predictions(predictions: Predictions, calibration: Calibration, con
         calibration: defines the threshold.
         config: bootstrap settings.
     """
+    if predictions.decision is None:
+        predictions = predictions.decided_by(calibration)
     options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
     condition_column = predictions.column("condition")
     present = dict.fromkeys(condition_column.tolist())
@@ -146,11 +148,13 @@ def evaluate_predictions(predictions: Predictions, calibration: Calibration, con
 
 
 def pool(results: list[Evaluation]) -> Predictions:
-    """Concatenate the predictions of several runs, with the scores of each run as its calibrated logits."""
+    """Concatenate the predictions of several runs, with the scores of each run as its calibrated logits, and its
+    decisions."""
     return Predictions(
         [record for one in results for record in one.predictions.records],
         np.concatenate([one.calibration.logit(one.predictions.score) for one in results]),
         np.concatenate([one.predictions.windows for one in results]),
+        np.concatenate([one.calibration.decide(one.predictions.score) for one in results]),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lipinc.evaluation.metrics import MIN_PEOPLE, Interval
+from lipinc.evaluation.metrics import DECISION_METRICS, MIN_PEOPLE, Interval
 
 METRIC_NAMES = {
     "auc": "AUC",
@@ -14,6 +14,9 @@ METRIC_NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "eer": "EER",
     "reals_accused": "real people accused",
+    "fakes_missed": "fakes missed",
+    "decided": "decided",
+    "decided_wrongly": "wrong among decided",
     "within_pairs": "fake above its own real",
 }
 
@@ -54,18 +57,14 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
             str(row["fake"]),
             _number(row["auc"]),
             _interval(row["auc_low"], row["auc_high"]),
-            _number(row["ap"]),
-            _number(row["accuracy"]),
-            _number(row["balanced_accuracy"]),
-            _number(row["eer"]),
-            _number(row["reals_accused"]),
+            *(_number(row[name]) for name in ("ap", "accuracy", "eer", *DECISION_METRICS)),
             _number(row["within_pairs"]),
         ]
         for row in rows
     ]
     header = [
-        *(by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "balanced accuracy", "EER"),
-        *("reals accused", "pairs"),
+        *(by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "EER"),
+        *("reals accused", "fakes missed", "decided", "wrong", "pairs"),
     ]
     if not any(np.isfinite(row["within_pairs"]) for row in rows):
         header, cells = header[:-1], [line[:-1] for line in cells]

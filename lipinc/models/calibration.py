@@ -7,8 +7,10 @@ from scipy.special import expit
 
 from lipinc.errors import UserError
 
-MAX_ERROR = 0.1
-"""Maximum fraction of validation fakes below the uncertain band, and of validation reals above it."""
+MAX_ACCUSED = 0.02
+"""Fraction of real people above the uncertain band, under the condition where they are most."""
+MAX_MISSED = 0.05
+"""Fraction of fakes below the uncertain band, under the condition where they are most."""
 MAX_LOG_SLOPE = 4.0
 """Upper bound on the log-slope of the logit for standardised scores; the slope diverges on separable data."""
 
@@ -28,22 +30,36 @@ class Calibration:
         """Return calibrated logits, (score - threshold) / temperature, of scores of any shape."""
         return (score - self.threshold) / self.temperature
 
+    def decide(self, score: np.ndarray | float) -> np.ndarray:
+        """Return decisions on scores of any shape, int: 1 = fake, 0 = uncertain, -1 = real."""
+        low, high = self.uncertain
+        score = np.asarray(score)
+        certain = np.where(score >= self.threshold, 1, -1)
+        return np.where((low < score) & (score < high), 0, certain)
+
     def probability(self, score: np.ndarray | float) -> np.ndarray | float:
         """Return fake probabilities in 0..1 of scores of any shape, for equal priors of real and fake."""
         return expit(self.logit(score))
 
 
-def calibrate(label: np.ndarray, score: np.ndarray) -> Calibration:
-    """Fit a calibration to the validation videos.
+def calibrate(label: np.ndarray, score: np.ndarray, condition: np.ndarray | None = None) -> Calibration:
+    """Fit a calibration to videos that the detector was not trained on.
 
     Threshold and temperature minimise the class-balanced cross-entropy. Following Platt, the targets are
     (n + 1) / (n + 2) for fakes and 1 / (n + 2) for reals, with n videos in the class, instead of 1 and 0: a few
     separable videos do not prove certainty. The threshold of the best accuracy would depend on the two or three videos
     next to it; this one depends on all videos. Source: Platt, Probabilistic outputs for support vector machines, 1999.
 
+    The uncertain band follows conformal prediction: a new real video lies above it with a probability of at most
+    `MAX_ACCUSED`, a new fake below it with at most `MAX_MISSED`, if it is exchangeable with these videos and
+    there are enough of them (49 reals, 19 fakes). With fewer, the limit is the most extreme one of them. The band is
+    that of the worst condition, because nobody says how a video was treated. Source: Vovk, Gammerman, Shafer,
+    Algorithmic learning in a random world, 2005.
+
     Args:
         label: (V,) int, 1 = fake.
         score: (V,) float.
+        condition: (V,) str, under which each video was scored; None: one condition.
 
     Raises:
         UserError: a class is missing, or a score is not finite.
@@ -66,6 +82,16 @@ def calibrate(label: np.ndarray, score: np.ndarray) -> Calibration:
 
     fitted = minimize(loss, [0.0, 0.0], bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), (-3, 3)], method="L-BFGS-B").x
     threshold = float(mean + deviation * fitted[1])
-    low = min(threshold, float(np.quantile(score[label == 1], MAX_ERROR, method="lower")))
-    high = max(threshold, float(np.quantile(score[label == 0], 1 - MAX_ERROR, method="higher")))
+    condition = np.zeros(len(label)) if condition is None else condition
+    parts = [condition == one for one in np.unique(condition)]
+    high = max([threshold, *(_upper_limit(score[part & (label == 0)], MAX_ACCUSED) for part in parts)])
+    low = min([threshold, *(-_upper_limit(-score[part & (label == 1)], MAX_MISSED) for part in parts)])
     return Calibration(threshold, float(deviation / np.exp(fitted[0])), (low, high))
+
+
+def _upper_limit(scores: np.ndarray, rate: float) -> float:
+    """The score that a further one exceeds with a probability of at most `rate`; -inf without scores."""
+    if not len(scores):
+        return -np.inf
+    rank = min(len(scores), int(np.ceil((len(scores) + 1) * (1 - rate))))
+    return float(np.nextafter(np.sort(scores)[rank - 1], np.inf))

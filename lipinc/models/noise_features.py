@@ -46,8 +46,11 @@ class NoiseFeaturesOptions:
     of the regularisation."""
     levels: Annotated[int, Range(1)] = 4
     """Bands of the Laplacian pyramid, each at half the size of the previous one; at most 3 for mouth.cut native."""
-    hidden: Annotated[int, Range(1)] = 64
-    """Width of the hidden layers. Kept: small networks for tests and small data sets."""
+    hidden: Annotated[int, Range(0)] = 64
+    """Width of the hidden layers; 0: none, a linear classifier."""
+    chroma: bool = True
+    """Measure colour channels, too. False: brightness only. Codecs and cameras treat colours so differently that they
+    mislead a detector on sources that it was not trained on."""
     batch_norm_momentum: UnitInterval = 0.01
     """Weight of a new batch in the running statistics (PyTorch's convention)."""
 
@@ -67,6 +70,7 @@ class NoiseFeatures(MouthModel):
         width: int = 144,
         levels: int = 4,
         hidden: int = 64,
+        chroma: bool = True,
         dropout: float = 0.5,
         input_dropout: float = 0.3,
         input_noise: float = 0.3,
@@ -78,7 +82,8 @@ class NoiseFeatures(MouthModel):
             local_frames: number of adjacent frames at the start of a clip.
             height: minimum mouth height in px.
             width: minimum mouth width in px.
-            levels, hidden, dropout, input_dropout, input_noise, batch_norm_momentum: see `NoiseFeaturesOptions`.
+            levels, hidden, chroma, dropout, input_dropout, input_noise, batch_norm_momentum: see
+                `NoiseFeaturesOptions`.
 
         Raises:
             ValueError: there are too few local frames, or the mouths are too small.
@@ -89,6 +94,7 @@ class NoiseFeatures(MouthModel):
         if min(height, width) >> levels < 2 or min(height, width) <= max(SHIFTS):
             raise ValueError(f"{levels} bands need mouths of more than {max(max(SHIFTS), 2**levels)} px")
         self.local_frames, self.levels, self.input_noise = local_frames, levels, input_noise
+        self.colours = COLOURS if chroma else COLOURS[:1]
         size = len(self.names())
 
         def layer(inputs: int) -> list[nn.Module]:
@@ -96,7 +102,8 @@ class NoiseFeatures(MouthModel):
             return [nn.Linear(inputs, hidden), norm, nn.ReLU(), nn.Dropout(dropout)]
 
         self.standardise = nn.BatchNorm1d(size, affine=False, momentum=batch_norm_momentum)
-        self.network = nn.Sequential(nn.Dropout(input_dropout), *layer(size), *layer(hidden), nn.Linear(hidden, 2))
+        layers = [*layer(size), *layer(hidden)] if hidden else []
+        self.network = nn.Sequential(nn.Dropout(input_dropout), *layers, nn.Linear(hidden or size, 2))
 
     @classmethod
     def from_options(cls, options: NoiseFeaturesOptions, clip: ClipShape) -> "NoiseFeatures":
@@ -118,11 +125,16 @@ class NoiseFeatures(MouthModel):
             x = x + self.input_noise * torch.randn_like(x)
         return self.network(x)
 
+    def feature_key(self) -> tuple:
+        """See `MouthModel.feature_key`."""
+        return self.local_frames, self.levels, len(self.colours)
+
     def names(self) -> list[str]:
         """Return the names of the F features, in order: "energy 0 brightness mean" etc."""
-        colours = ("brightness", "blue-green", "magenta-green")
+        colours = ("brightness", "blue-green", "magenta-green")[: len(self.colours)]
         bands = [str(level) for level in range(self.levels + 1)]
         pairs = ("brightness with blue-green", "brightness with magenta-green", "blue-green with magenta-green")
+        pairs = pairs if len(self.colours) > 1 else ()
         measures = (
             *("energy", "difference energy", "temporal correlation", "local-global correlation"),
             *("cross-channel correlation", "L1/L2 ratio", "second-difference energy"),
@@ -166,7 +178,7 @@ class NoiseFeatures(MouthModel):
     def _extract(self, frames: torch.Tensor) -> torch.Tensor:
         local = self.local_frames
         frames = to_float(frames)
-        colours = torch.einsum("oc,bnhwc->bnohw", COLOURS.to(frames), frames)
+        colours = torch.einsum("oc,bnhwc->bnohw", self.colours.to(frames), frames)
         found: list[torch.Tensor] = []
         for band in self._bands(colours):
             change = band[:, 1:local] - band[:, : local - 1]
@@ -179,13 +191,7 @@ class NoiseFeatures(MouthModel):
                 _correlation(
                     band[:, local - 1 : local], band[:, local:], energy[:, local - 1 : local], energy[:, local:]
                 ),
-                torch.stack(
-                    [
-                        _correlation(change[:, :, a], change[:, :, b], change_energy[:, :, a], change_energy[:, :, b])
-                        for a, b in ((0, 1), (0, 2), (1, 2))
-                    ],
-                    dim=2,
-                ),
+                *self._between_colours(change, change_energy),
                 2 * (change.abs().mean(dim=(3, 4)) + FLOOR / 2).log() - (change_energy + FLOOR**2 / 4).log(),
                 (second_energy + FLOOR).log(),
             ]
@@ -199,6 +205,14 @@ class NoiseFeatures(MouthModel):
         # (B, pairs or frames, 3) each -> (B, 3, 2) -> (B, F)
         moments = [torch.stack([one.mean(dim=1), one.std(dim=1)], dim=2) for one in found]
         return torch.cat([one.flatten(1) for one in moments], dim=1)
+
+    def _between_colours(self, change: torch.Tensor, energy: torch.Tensor) -> list[torch.Tensor]:
+        """Return the correlations (B, N, 3) between the colours of changes (B, N, 3, H, W); nothing for one colour."""
+        if len(self.colours) == 1:
+            return []
+        pairs = ((0, 1), (0, 2), (1, 2))
+        found = [_correlation(change[:, :, a], change[:, :, b], energy[:, :, a], energy[:, :, b]) for a, b in pairs]
+        return [torch.stack(found, dim=2)]
 
     def _bands(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """Return the Laplacian pyramid of pictures (B, N, 3, H, W); the last band is the residual without its mean."""

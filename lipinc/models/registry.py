@@ -10,7 +10,7 @@ To add a model, write a subclass of `MouthModel` in a separate file and register
 See docs/extending.md for a complete example.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, is_dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -112,6 +112,13 @@ class MouthModel(nn.Module):
             (B, F) float32.
         """
         raise NotImplementedError
+
+    def feature_key(self) -> Hashable:
+        """Identify the features: models of this class with equal keys extract equal features from equal clips.
+
+        They are then computed once per process, however many folds are trained. None: they are computed each time.
+        """
+        return None
 
     def score_clips(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
         """Return logits (B, 2) of clips for either `input_kind`; arguments as in `extract_features`."""

@@ -15,10 +15,14 @@ from lipinc.evaluation.metrics import (
     break_down,
     compute_metrics,
     count_people,
+    decided,
+    decided_wrongly,
     eer,
+    fakes_missed,
     reals_accused,
     too_few,
 )
+from lipinc.models.calibration import Calibration
 from tests.predicted import predictions
 
 
@@ -49,8 +53,14 @@ def test_agrees_with_scikit_learn_on_ties_and_multiplicities(videos, threshold):
         assert accuracy(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
         value = sklearn_metrics.balanced_accuracy_score(labels, judged, sample_weight=weight)
         assert balanced_accuracy(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
+        decisions = np.where(judged, 1, -1)
         value = 1 - sklearn_metrics.recall_score(labels, judged, sample_weight=weight, pos_label=0)
-        assert reals_accused(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
+        assert reals_accused(labels, scores, decisions, weight) == pytest.approx(value, abs=1e-12)
+        value = 1 - sklearn_metrics.recall_score(labels, judged, sample_weight=weight, pos_label=1)
+        assert fakes_missed(labels, scores, decisions, weight) == pytest.approx(value, abs=1e-12)
+        value = 1 - sklearn_metrics.accuracy_score(labels, judged, sample_weight=weight)
+        assert decided_wrongly(labels, scores, decisions, weight) == pytest.approx(value, abs=1e-12)
+        assert decided(labels, scores, decisions, weight) == 1
 
 
 @given(judged_videos())
@@ -89,12 +99,29 @@ def test_accuracy_needs_one_class_and_some_video():
     assert np.isnan(accuracy([], [], 0.5))
 
 
-def test_accused_reals_need_reals_alone():
-    assert reals_accused([0, 0, 0, 0], [0.0, 0.5, 1.0, -1.0], 0.5) == 0.5
-    assert np.isnan(reals_accused([1, 1], [0.0, 1.0], 0.5))
-    assert np.isnan(reals_accused([0, 1], [float("nan"), 1.0], 0.5))
-    metric = compute_metrics(predictions([0, 0, 1], [0.0, 1.0, 2.0]), 0.5, bootstrap=100)["reals_accused"]
+def test_decisions_are_counted_among_the_videos_that_they_concern():
+    labels, decisions = np.array([0, 0, 0, 0, 1, 1, 1]), np.array([1, 0, -1, -1, 1, 0, -1])
+    scores, weights = np.zeros(7), np.array([2, 1, 1, 1, 1, 1, 1])
+    assert reals_accused(labels, scores, decisions) == 1 / 4
+    assert reals_accused(labels, scores, decisions, weights) == 2 / 5
+    assert fakes_missed(labels, scores, decisions) == pytest.approx(1 / 3)
+    assert decided(labels, scores, decisions) == pytest.approx(5 / 7)
+    assert decided_wrongly(labels, scores, decisions) == 2 / 5
+    nothing = np.zeros(7)
+    assert decided(labels, scores, nothing) == 0 and np.isnan(decided_wrongly(labels, scores, nothing))
+    assert np.isnan(reals_accused(labels[4:], scores[4:], decisions[4:]))
+    assert np.isnan(fakes_missed(labels[:4], scores[:4], decisions[:4]))
+
+
+def test_decisions_come_from_the_threshold_or_with_the_videos():
+    videos = predictions([0, 0, 1], [0.0, 1.0, 2.0])
+    metric = compute_metrics(videos, 0.5, bootstrap=100)["reals_accused"]
     assert (metric.value, metric.low, metric.high) == (0.5, 0.0, 1.0)
+    careful = videos.decided_by(Calibration(0.5, 1.0, (0.0, 1.5)))
+    assert careful.decision.tolist() == [-1, 0, 1]
+    metrics = compute_metrics(careful, 0.5, bootstrap=10)
+    assert metrics["reals_accused"].value == 0 and metrics["decided"].value == pytest.approx(2 / 3)
+    assert careful.select(np.array([1, 2])).decision.tolist() == [0, 1]
 
 
 def test_metrics_are_nan_where_a_score_is_no_number():

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from lipinc.errors import UserError
-from lipinc.models.calibration import Calibration, calibrate
+from lipinc.models.calibration import MAX_ACCUSED, MAX_MISSED, Calibration, calibrate
 
 
 def scores(reals: int, fakes: int, *, shift: float = 0.0, scale: float = 1.0, seed: int = 0):
@@ -57,9 +57,36 @@ def test_errors_beyond_the_uncertain_band_are_few(reals, fakes, seed, shift, sca
     calibration = calibrate(label, score)
     low, high = calibration.uncertain
     assert low <= calibration.threshold <= high
-    assert np.mean(score[label == 1] < low) <= 0.1 and np.mean(score[label == 0] > high) <= 0.1
+    assert np.mean(score[label == 1] < low) <= MAX_MISSED and np.mean(score[label == 0] > high) <= MAX_ACCUSED
     assert calibration.temperature > 0
     assert np.all(np.diff(calibration.probability(np.sort(score))) >= 0)
+
+
+def test_few_of_new_real_people_are_accused() -> None:
+    accused, missed = [], []
+    for seed in range(60):
+        calibration = calibrate(*scores(100, 100, seed=seed))
+        label, score = scores(2000, 2000, seed=1000 + seed)
+        decision = calibration.decide(score)
+        accused.append(np.mean(decision[label == 0] == 1))
+        missed.append(np.mean(decision[label == 1] == -1))
+    assert np.mean(accused) < 1.2 * MAX_ACCUSED and np.mean(missed) < 1.2 * MAX_MISSED  # on average
+    assert np.mean(accused) > 0.2 * MAX_ACCUSED  # no more cautious than that
+
+
+def test_the_band_is_that_of_the_worst_condition() -> None:
+    label, score = scores(200, 200)
+    both = np.concatenate([score, score - 6])  # as if half size moved all scores towards real
+    condition = np.repeat(["raw", "half"], len(label))
+    calibration = calibrate(np.concatenate([label, label]), both, condition)
+    raw, half = calibrate(label, score), calibrate(label, score - 6)
+    assert calibration.uncertain == (min(half.uncertain[0], calibration.threshold), raw.uncertain[1])
+
+
+def test_decisions() -> None:
+    calibration = Calibration(1.0, 1.0, (0.0, 2.0))
+    assert calibration.decide(np.array([-1.0, 0.0, 0.5, 1.5, 2.0, 3.0])).tolist() == [-1, -1, 0, 0, 1, 1]
+    assert calibration.decide(5.0) == 1
 
 
 def test_scores_that_tell_nothing() -> None:
