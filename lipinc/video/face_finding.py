@@ -54,7 +54,7 @@ class FaceFinder:
         """
         faces = self._search(original, image)
         if not faces and self._pictures_without % SEARCH_INTERVAL == 0:
-            before, self._part = self._part, self._around_small_faces(original)
+            before, self._part = self._part, self._around_small_faces(original, image)
             if self._part is not None or before is not None:
                 faces = self._search(original, image)
         self._pictures_without = 0 if faces else self._pictures_without + 1
@@ -87,11 +87,13 @@ class FaceFinder:
         corner = np.array([left, top], dtype=np.float32)
         return [(face * scale + corner) / to_image for face in self._mesh(searched)]
 
-    def _around_small_faces(self, original: np.ndarray) -> tuple[int, int, int, int] | None:
-        """The part of a picture around all of its faces, or around the largest; None if it has no small face."""
+    def _around_small_faces(self, original: np.ndarray, image: np.ndarray) -> tuple[int, int, int, int] | None:
+        """The part of the original around all of its faces, or around the largest; None if it has no small face."""
         if self._far_detector is None:
             self._far_detector = self._stack.enter_context(FaceDetector(full_range=True))
-        found = sorted(self._far_detector(original), key=lambda detection: -_side(detection))
+        to_original = original.shape[1] // image.shape[1]
+        found = [Detection(one.score, one.box * to_original) for one in self._far_detector(image)]
+        found.sort(key=lambda detection: -_side(detection))
         for faces in (found, found[:1]):
             part = _around(faces, original.shape[1], original.shape[0]) if faces else None
             if part is not None:

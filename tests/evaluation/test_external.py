@@ -26,7 +26,7 @@ def videos(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("videos")
     rows = ["path,label,identity,generator,pair,family,audio"]
     for number, person in enumerate(("ann", "bob", "cid")):
-        for label, frames in (("real", 40), ("fake", 36)):
+        for label, frames in (("real", 56), ("fake", 50)):
             render_video(root / label / f"{person}.mp4", number=number, frames=frames)
             rows.append(
                 f"{label}/{person}.mp4,{label},{person},{',' if label == 'real' else f'alpha,{person}'},demo,same"
