@@ -4,15 +4,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lipinc.cache.manifest import read_manifest, write_manifest
 from lipinc.cache.store import Cache
+from lipinc.commands.release import read_calibration
 from lipinc.cross_validation import cross_validate
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
+from lipinc.evaluation.predictions import DECISIONS
+from lipinc.models.calibration import calibrate
 from tests.test_experiment import saved_predictions
 from tests.tiny import tiny_config
+
+SCORED = {"label": int, "score": float, "condition": str}
 
 
 @pytest.fixture
@@ -73,6 +79,23 @@ def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog):
     assert sum("no fakes by gamma" in record.message for record in caplog.records) == 2
     saved = json.loads(Path(config.output, "tiny_folds", "gamma", "metrics.json").read_text())
     assert len(saved["fold_auc"]["raw"]) == 1
+
+
+@pytest.mark.slow
+def test_folds_are_decided_by_the_scores_of_the_others(config, capsys):
+    config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
+    cross_validate(config, "nothing", seeds=(), calibration="out-of-fold")
+    folder = Path(config.output, "tiny_folds")
+    folds = [saved_predictions(Path(config.output, f"tiny_fold{fold}")) for fold in range(3)]
+    decisions = {row["key"]: row["decision"] for row in saved_predictions(folder)}
+    for fold, own in enumerate(folds):
+        others = [row for number, rows in enumerate(folds) if number != fold for row in rows]
+        fitted = calibrate(*(np.array([kind(row[name]) for row in others]) for name, kind in SCORED.items()))
+        expected = fitted.decide(np.array([float(row["score"]) for row in own]))
+        assert [decisions[row["key"]] for row in own] == [DECISIONS[decision] for decision in expected.tolist()]
+    by_all = calibrate(*(np.array([kind(row[n]) for rows in folds for row in rows]) for n, kind in SCORED.items()))
+    assert read_calibration(folder / "calibration.json") == by_all
+    assert "wrong among decided" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "..", "a/b"])

@@ -55,13 +55,17 @@ def select(
     for name in unseen:
         if unseen != ALL and name not in known:
             raise UserError(f"split.unseen: the data set has no generator {name!r}: {suggest(name, known)}")
+    conditions = dict.fromkeys(row.record.condition for row in manifest)
+    for name in split.train_conditions:
+        if name not in conditions:
+            raise UserError(f"split.train_conditions: the cache has no condition {name!r}: {suggest(name, conditions)}")
     if known and set(known) <= set(unseen):
         unseen = ALL
     splits = assign_splits([row.record for row in manifest], split, needed, both_classes=both_classes)
     rows: dict[str, list[ManifestRow]] = {name: [] for name in SPLITS}
     for row in manifest:
         name = splits[row.record.key]
-        if row.status == OK and name in SPLITS and _belongs(row.record, name, unseen):
+        if row.status == OK and name in SPLITS and _belongs(row.record, name, unseen, split.train_conditions):
             rows[name].append(row)
     for name in needed:
         for label in Label if both_classes or not rows[name] else ():
@@ -79,12 +83,14 @@ def generators(manifest: Sequence[ManifestRow]) -> list[str]:
     return sorted({record.generator for record in fakes})
 
 
-def _belongs(record: VideoRecord, split: str, unseen: tuple[str, ...]) -> bool:
+def _belongs(record: VideoRecord, split: str, unseen: tuple[str, ...], train_conditions: tuple[str, ...]) -> bool:
     """Return whether a video is used in its split.
 
     Pseudo-fakes are used for training only, because metrics on them do not transfer to other fakes. They are used for
     validation only if every generator is held out.
     """
+    if train_conditions and split != "test" and record.condition not in train_conditions:
+        return False
     if record.label is Label.REAL:
         return True
     if record.forgery is not None:

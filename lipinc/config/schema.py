@@ -194,6 +194,9 @@ class SplitConfig:
     fold: int = 0
     """With folds: index of the test fold, from 0. The next fold is used for validation, the others for training. Kept:
     set by `lipinc crossval`."""
+    train_conditions: tuple[str, ...] = ()
+    """Conditions of the training and validation videos, of those in data.conditions and raw; empty: all. Test videos
+    are used under every condition, which shows what carries over to conditions that were not trained on."""
     unseen: tuple[str, ...] = ()
     """Held-out generators: their fakes are the only fakes in test, and are neither in train nor in validation. `all`:
     every generator is held out; training and validation use pseudo-fakes (data.forgeries). Kept: set by `lipinc

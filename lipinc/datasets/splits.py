@@ -180,8 +180,8 @@ def _parts(config: SplitConfig) -> tuple[list[Fraction], list[str]]:
 def _draw_apart(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str]:
     """Draw splits between which no value of the column `config.apart`, and no person, is shared.
 
-    The largest groups are placed first, each where the most videos of its labels are missing; of equal ones, the seed
-    decides. Groups may be of very different sizes, so a part may be larger than its fraction.
+    Roughly the largest groups are placed first, each where the most videos of its labels are missing. Groups may be of
+    very different sizes, so a part may be larger than its fraction.
     """
     if config.apart not in GROUP_COLUMNS:
         raise UserError(f"split.apart: there is no column {config.apart!r}: {suggest(config.apart, GROUP_COLUMNS)}")
@@ -191,12 +191,16 @@ def _draw_apart(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str
         if not value:
             raise UserError(f"split.apart: {record.key} has no {config.apart}: give every video one")
         members[value].append(record)
-    order = sorted(members, key=lambda name: sha256(f"{config.seed}/{name}".encode()).digest())
+
+    def order(name: str) -> float:
+        """Size times a random factor of 0.5 to 1.5, which depends only on the seed and on the name."""
+        return len(members[name]) * (0.5 + sha256(f"{config.seed}/{name}".encode()).digest()[0] / 255)
+
     fractions, names = _parts(config)
     totals = Counter(record.label for record in records)
     missing = [{label: fraction * totals[label] for label in Label} for fraction in fractions]
     part_by_group: dict[str, int] = {}
-    for name in sorted(order, key=lambda name: -len(members[name])):
+    for name in sorted(sorted(members), key=order, reverse=True):
         counts = Counter(record.label for record in members[name])
         share = {label: Fraction(counts[label], totals[label]) for label in counts}
         need = [

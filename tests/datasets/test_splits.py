@@ -332,3 +332,57 @@ def test_versions_of_a_video_stay_together_and_a_written_split_names_files(tmp_p
     write_splits(tmp_path / "splits.csv", records, splits)
     assert len((tmp_path / "splits.csv").read_text().splitlines()) == 1 + len(originals)
     assert assign_splits(records, SplitConfig(file=str(tmp_path / "splits.csv"))) == splits
+
+
+# Sources apart
+
+
+def of_sources(seed: int) -> list[VideoRecord]:
+    """Videos of 60 people in 20 sources of very different sizes; some people appear in two sources."""
+    rng = random.Random(seed)
+    records = []
+    for number in range(60):
+        for source in rng.sample(range(20), 1 + (number % 5 == 0)):
+            found = pair(f"p{number}", family=f"s{source // (1 + number % 3)}")[: 1 + (number % 4 != 0)]
+            records += [replace(record, path=f"{source}/{record.path}") for record in found]
+    return records
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_source_and_no_person_is_in_two_splits(seed) -> None:
+    records = of_sources(seed)
+    tested = Counter()
+    for fold in range(4):
+        config = SplitConfig(folds=4, fold=fold, apart="family", seed=seed)
+        splits = assign_splits(records, config)
+        for name in ("family", "identity"):
+            found = defaultdict(set)
+            for record in records:
+                if splits[record.key] != EXCLUDED:
+                    found[getattr(record, name)].add(splits[record.key])
+            assert all(len(names) == 1 for names in found.values())
+        tested.update(record.key for record in records if splits[record.key] == "test")
+        for record in records:  # who is tested is left out of training, wherever else he appears
+            if splits[record.key] == EXCLUDED:
+                others = {splits[r.key] for r in records if r.identity == record.identity} - {EXCLUDED}
+                assert others in ({"test"}, {"validation"})
+    assert set(tested) == {record.key for record in records} and set(tested.values()) == {1}
+
+
+def test_sources_apart_are_spread_over_the_folds_and_depend_on_the_seed() -> None:
+    records = of_sources(1)
+    sizes = Counter()
+    draws = set()
+    for seed in range(4):
+        splits = assign_splits(records, SplitConfig(folds=5, fold=2, apart="family", seed=seed))
+        assert splits == assign_splits(records[::-1], SplitConfig(folds=5, fold=2, apart="family", seed=seed))
+        draws.add(tuple(sorted(key for key, split in splits.items() if split == "test")))
+        sizes.update(splits.values())
+    assert len(draws) > 1 and sizes["test"] > 0.08 * 4 * len(records)
+
+
+def test_sources_apart_need_a_known_column_and_a_source_for_every_video() -> None:
+    with pytest.raises(UserError, match="there is no column 'source'"):
+        assign_splits(people(9), SplitConfig(apart="source"))
+    with pytest.raises(UserError, match="real/p0.mp4 has no family"):
+        assign_splits(people(9), SplitConfig(apart="family"))

@@ -7,11 +7,14 @@ NAN = float("nan")
 METRICS = {"auc": Interval(0.87349, 0.79, 0.94), "balanced_accuracy": Interval(0.5, NAN, NAN), "eer": Interval(NAN, NAN, NAN)}  # fmt: skip # noqa: E501
 ROWS = [
     {"group": "wav2lip", "real": 100, "fake": 1920, "auc": 0.9, "auc_low": 0.85, "auc_high": 0.95, "ap": 0.99,
-     "accuracy": 0.8, "balanced_accuracy": 0.75, "eer": 0.2, "reals_accused": 0.3, "fakes_missed": 0.25, "decided": 0.9, "decided_wrongly": 0.125, "within_pairs": NAN,
+     "accuracy": 0.8, "balanced_accuracy": 0.75, "eer": 0.2, "reals_accused": 0.3, "fakes_missed": 0.25,
+     "decided": 0.9, "decided_wrongly": 0.125,
+     "within_pairs": NAN,
      "real_people": 100, "fake_people": 100, "too_few_people": False},
     {"group": "Übel\n", "real": 0, "fake": 1, "auc": NAN, "auc_low": NAN, "auc_high": NAN, "ap": NAN,
      "accuracy": 1.0, "balanced_accuracy": NAN, "eer": NAN, "reals_accused": NAN,
-     "fakes_missed": 1.0, "decided": 0.0, "decided_wrongly": NAN, "within_pairs": NAN, "real_people": 0, "fake_people": 1, "too_few_people": False},
+     "fakes_missed": 1.0, "decided": 0.0, "decided_wrongly": NAN,
+     "within_pairs": NAN, "real_people": 0, "fake_people": 1, "too_few_people": False},
 ]  # fmt: skip
 
 

@@ -1,0 +1,38 @@
+"""Default detector: a linear classifier of mouth noise, measured by sources that it was not trained on.
+
+    python preprocess_extract_lips.py --config configs/mouth_noise.py --data.root CLIPS --data.index CLIPS/clips.csv
+    lipinc crossval --config mouth_noise --calibration out-of-fold --seeds 0 1 2
+
+The features are those of configs/noise_features.py, of brightness only: colours and hidden layers detect better on
+known sources and worse on others (docs/results.md). The index names the source of each video in the column source_repo.
+"""
+
+from dataclasses import replace
+
+from lipinc.config import CacheConfig, ModelConfig, SplitConfig, load_config
+
+noise_features = load_config("noise_features")
+
+config = replace(
+    noise_features,
+    name="mouth_noise",
+    data=replace(
+        noise_features.data,
+        columns={"path": "file", "identity": "person", "family": "source_repo"},
+        conditions=("half", "crf28", "social", "up"),
+        forgeries=0,
+    ),
+    cache=CacheConfig(path="cache/mouth_noise"),
+    split=SplitConfig(train=0.9, validation=0.1, test=0.0, apart="family", folds=8, train_conditions=("raw", "half")),
+    model=ModelConfig(
+        "noise_features",
+        levels=3,
+        hidden=0,
+        chroma=False,
+        input_dropout=0.0,
+        input_noise=0.3,
+        batch_norm_momentum=0.05,
+    ),
+    loss=replace(noise_features.loss, label_smoothing=0.0),
+    train=replace(noise_features.train, bag=12),
+)
