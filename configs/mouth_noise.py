@@ -1,15 +1,16 @@
 """Default detector: a linear classifier of mouth noise, measured by sources that it was not trained on.
 
     python preprocess_extract_lips.py --config configs/mouth_noise.py --data.root CLIPS --data.index CLIPS/clips.csv
-    lipinc crossval --config mouth_noise --calibration out-of-fold --seeds 0 1 2
+    lipinc crossval --config mouth_noise --split.folds 8 --split.apart family --calibration out-of-fold
 
 The features are those of configs/noise_features.py, of brightness only: colours and hidden layers detect better on
-known sources and worse on others (docs/results.md). The index names the source of each video in the column source_repo.
+known sources and worse on others (docs/results.md). The index may name the
+source of each video in a column source_repo, for --split.apart family.
 """
 
 from dataclasses import replace
 
-from lipinc.config import CacheConfig, ModelConfig, SplitConfig, load_config
+from lipinc.config import CacheConfig, ModelConfig, load_config
 
 noise_features = load_config("noise_features")
 
@@ -23,7 +24,7 @@ config = replace(
         forgeries=0,
     ),
     cache=CacheConfig(path="cache/mouth_noise"),
-    split=SplitConfig(train=0.9, validation=0.1, test=0.0, apart="family", folds=8, train_conditions=("raw", "half")),
+    split=replace(noise_features.split, train_conditions=("raw", "half")),
     model=ModelConfig(
         "noise_features",
         levels=3,

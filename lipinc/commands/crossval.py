@@ -1,7 +1,8 @@
 """Cross-validation by identity: each video is tested once, with a detector that was not trained on its person.
 
     lipinc crossval --config own_clips --split.folds 5
-    lipinc crossval --config noise_features --split.folds 5 --leave-out each --seeds 0 1 2
+    lipinc crossval --config mouth_noise --split.folds 5 --leave-out each --seeds 0 1 2
+    lipinc crossval --config mouth_noise --split.folds 8 --split.apart family --calibration out-of-fold
 
 With --split.apart family, whole sources are left out: each video is tested by detectors that saw neither its person nor
 its source. With --leave-out, generators are held out as well: `each` generator in turn, or `all` at once, with training

@@ -41,7 +41,7 @@ class Arguments:
     videos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|FOLDER|GLOB ...")]
     """Files, folders or quoted glob patterns."""
     checkpoint: str = DEFAULT_CHECKPOINT
-    """A checkpoint file, or the name of a shipped checkpoint: noise_features, lipinc_v2."""
+    """A checkpoint file, or the name of a shipped checkpoint: mouth_noise, lipinc_v2."""
     plugin: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...")] = ()
     """Python files that define the model of the checkpoint, if it is a plug-in."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None

@@ -1,6 +1,6 @@
 """Evaluate checkpoints on an external data set: raw, re-encoded and perturbed.
 
-    lipinc evaluate --checkpoints noise_features --config own_clips
+    lipinc evaluate --checkpoints mouth_noise --config own_clips
 
 Videos are evaluated raw and under the conditions of --data.conditions: `compression` (H.264 at CRF 23, 28 and 35; the
 default), `all` (also the seven perturbations of DeeperForensics at five levels), or any condition in

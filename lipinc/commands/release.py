@@ -2,7 +2,7 @@
 
 Usage:
 
-    lipinc release outputs/noise_features/checkpoints/best.safetensors --out noise_features.safetensors
+    lipinc release outputs/mouth_noise/checkpoints/best.safetensors --out mouth_noise.safetensors
 """
 
 import json

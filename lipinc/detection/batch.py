@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lipinc.detection.page import IndexRow
     from lipinc.detection.verdict import Verdict
 
-DEFAULT_CHECKPOINT = "noise_features"
+DEFAULT_CHECKPOINT = "mouth_noise"
 """As in lipinc/models/checkpoint.py, which imports torch; --help and a wrong flag must not wait for that."""
 REPORT_INTERVAL = 0.5
 """Seconds between two reports of the frames of a video."""

@@ -37,7 +37,7 @@ SHIPPED = PACKAGE / "detection" / "weights"
 """Folder of the checkpoints shipped with the package; README.md in it is the model card."""
 BEST = Path("checkpoints", "best.safetensors")
 """The checkpoint of a run, in its folder."""
-DEFAULT_CHECKPOINT = SHIPPED / "noise_features.safetensors"
+DEFAULT_CHECKPOINT = SHIPPED / "mouth_noise.safetensors"
 """The default detector."""
 
 

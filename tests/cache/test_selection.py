@@ -95,3 +95,16 @@ def test_an_unknown_generator_is_named(tmp_path):
     config = unseen_config(tmp_path, "alhpa")
     with pytest.raises(UserError, match="alhpa.*did you mean alpha"):
         select_of(config)
+
+
+def test_conditions_left_out_of_training_are_tested(tmp_path):
+    config = tiny_config(tmp_path)
+    rows = make_cache(config, people=10)
+    conditions = ("raw", "half", "crf28")
+    versions = [replace(row, record=replace(row.record, condition=one)) for row in rows for one in conditions]
+    write_manifest(Cache.of(config).manifest_file, versions)
+    chosen = select_of(replace(config, split=replace(config.split, train_conditions=("raw", "half")))).rows
+    for split, expected in (("train", {"raw", "half"}), ("validation", {"raw", "half"}), ("test", set(conditions))):
+        assert {row.record.condition for row in chosen[split]} == expected
+    with pytest.raises(UserError, match="the cache has no condition 'hlaf': did you mean half"):
+        select_of(replace(config, split=replace(config.split, train_conditions=("hlaf",))))

@@ -17,7 +17,7 @@ QUICK = {
     r"^python train_pipeline": "--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --train.loader-workers 0",
     r"^lipinc crossval": ("--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --seeds 0 1 --split.folds 3"),
     r"^python preprocess": "--data.max-missing 0.5",
-    r"--config (configs/)?noise_features": "--data.forgeries 1",
+    r"^python preprocess.*mouth_noise": "--data.conditions half",
     r"^lipinc evaluate(?!.*conditions)": "--data.conditions crf35",
 }
 """Flags that are added to the commands that a pattern fits, so that they take seconds."""
@@ -55,11 +55,13 @@ def checkout(tmp_path_factory) -> Path:
     render(folder / "data" / "FakeAVCeleb_v1.2", identities=8)
     clips = folder / "data" / "clips"
     clips.mkdir()
-    rows = ["file,label,person"]
+    rows = ["file,label,person,source_repo"]
     for path in sorted((folder / "data" / "FakeAVCeleb_v1.2").rglob("*.mp4")):
         if "RealVideo-RealAudio" in path.parts or "wavtolip" in path.name:
             shutil.copy(path, clips / path.name)
-            rows.append(f"{path.name},{'fake' if 'wavtolip' in path.name else 'real'},{path.parent.name}")
+            rows.append(
+                f"{path.name},{'fake' if 'wavtolip' in path.name else 'real'},{path.parent.name},{path.parent.name}"
+            )
     shutil.copy(path, folder / "VIDEO")
     (clips / "clips.csv").write_text("\n".join(rows) + "\n")
     (folder / "my_split.csv").write_text(
@@ -107,10 +109,11 @@ RESUME = f"{TRAIN} --resume auto"
 TEST_ONLY = f"{TRAIN} --test-only outputs/fakeavceleb_lipinc/checkpoints/best.safetensors"
 TRAIN_V2 = "python train_pipeline.py --config configs/lipinc_v2.py"
 OWN_SPLIT = f"{TRAIN} --split.file my_split.csv --name my_split"
-CROSSVAL = "lipinc crossval --config noise_features --split.folds 5 --leave-out each --seeds 0 1 2"
-EVALUATE = "lipinc evaluate --config own_clips --checkpoints noise_features"
+CROSSVAL = "lipinc crossval --config mouth_noise --split.folds 5 --leave-out each --seeds 0 1 2"
+SOURCES_APART = "lipinc crossval --config mouth_noise --split.folds 8 --split.apart family --calibration out-of-fold"
+EVALUATE = "lipinc evaluate --config own_clips --checkpoints mouth_noise"
 REENCODE = "lipinc reencode --root data/clips --out data/clips_crf28 --crf 28"
-RELEASE = "lipinc release outputs/noise_features/checkpoints/best.safetensors --out NAME.safetensors"
+RELEASE = "lipinc release outputs/mouth_noise/checkpoints/best.safetensors --out NAME.safetensors"
 SHORTCUTS = "python -m benchmarks.shortcuts --config configs/own_clips.py"
 VERIFY = f"{EXTRACT} --verify"
 DETECT = (
@@ -130,9 +133,10 @@ IN_ORDER = (
     f"python preprocess_extract_lips.py --config configs/own_clips.py {OWN_DATA}",
     "python train_pipeline.py --config configs/own_clips.py --resume auto",
     "python train_pipeline.py --config configs/own_clips_v2.py --resume auto",
-    f"python preprocess_extract_lips.py --config configs/noise_features.py {OWN_DATA}",
+    f"python preprocess_extract_lips.py --config configs/mouth_noise.py {OWN_DATA}",
     CROSSVAL,
-    "python train_pipeline.py --config configs/noise_features.py",
+    SOURCES_APART,
+    "python train_pipeline.py --config configs/mouth_noise.py",
     RELEASE,
     EVALUATE,
     f"{EVALUATE} --data.conditions crf28",
@@ -157,9 +161,9 @@ def test_the_documented_commands_run_in_order(checkout):
     assert len({headline.match(last_line[command])[1] for command in (TRAIN, RESUME, TEST_ONLY)}) == 1
     for command in DETECT:
         assert last_line[command].startswith("1 video: ")
-    assert last_line[CROSSVAL] == "written to outputs/noise_features_folds"
+    assert last_line[CROSSVAL] == last_line[SOURCES_APART] == "written to outputs/mouth_noise_folds"
     for command in (EVALUATE, f"{EVALUATE} --data.conditions crf28"):
-        assert last_line[command] == "written to outputs/own_clips/evaluate/noise_features"
+        assert last_line[command] == "written to outputs/own_clips/evaluate/mouth_noise"
     assert re.fullmatch(r"NAME.safetensors: [\d,]+ kB", last_line[RELEASE])
     assert last_line[REENCODE].endswith("videos at CRF 28 in data/clips_crf28")
     assert re.match(r"logistic +[\d.]+ +[\d.]+$", last_line[SHORTCUTS])

@@ -224,5 +224,5 @@ def test_a_folder_in_place_of_a_checkpoint_names_the_file_in_it(tmp_path, config
     save(file, build_model(config), config)
     with pytest.raises(UserError, match=f"{given} is a folder: give a checkpoint file, such as {file}$"):
         load_checkpoint(tmp_path / given, CPU)
-    with pytest.raises(UserError, match="no checkpoint lipinc_v3; .* those shipped are lipinc_v2, noise_features"):
+    with pytest.raises(UserError, match="no checkpoint lipinc_v3; .* those shipped are lipinc_v2, mouth_noise"):
         load_checkpoint("lipinc_v3", CPU)
