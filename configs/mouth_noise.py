@@ -31,9 +31,9 @@ config = replace(
         hidden=0,
         chroma=False,
         input_dropout=0.0,
-        input_noise=0.3,
+        input_noise=0.1,
         batch_norm_momentum=0.05,
     ),
     loss=replace(noise_features.loss, label_smoothing=0.0),
-    train=replace(noise_features.train, bag=12),
+    train=replace(noise_features.train, epochs=20, learning_rate=5e-3, weight_decay=0.05, bag=12),
 )

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from lipinc.errors import UserError
 
-MAX_ACCUSED = 0.02
+MAX_ACCUSED = 0.03
 """Fraction of real people above the uncertain band, under the condition where they are most."""
 MAX_MISSED = 0.05
 """Fraction of fakes below the uncertain band, under the condition where they are most."""
@@ -52,7 +52,7 @@ def calibrate(label: np.ndarray, score: np.ndarray, condition: np.ndarray | None
 
     The uncertain band follows conformal prediction: a new real video lies above it with a probability of at most
     `MAX_ACCUSED`, a new fake below it with at most `MAX_MISSED`, if it is exchangeable with these videos and
-    there are enough of them (49 reals, 19 fakes). With fewer, the limit is the most extreme one of them. The band is
+    there are enough of them (33 reals, 19 fakes). With fewer, the limit is the most extreme one of them. The band is
     that of the worst condition, because nobody says how a video was treated. Source: Vovk, Gammerman, Shafer,
     Algorithmic learning in a random world, 2005.
 
