@@ -337,7 +337,7 @@ def test_the_loader_on_a_large_cache(device, tmp_path):
 def test_rates_of_detection(device):
     found = figures(speed.detection_rates(device, RATES, batches=(1, 2), seconds=0.01))
     assert len(found) == 4 and all(one["clips/s"] > 0 for one in found.values())
-    assert "noise_features, 1 at once (like detect.py)" in found
+    assert "mouth_noise, 1 at once (like detect.py)" in found
 
 
 def sections_of(*functions, **options) -> list[Section]:

@@ -43,16 +43,19 @@ def test_a_small_face_is_found_in_every_frame(small_faces) -> None:
         assert 18 <= mouths.shape[1] <= 80 and 30 <= mouths.shape[2] <= 110
 
 
+@pytest.mark.slow
 def test_a_small_face_may_appear_later(small_faces) -> None:
     with track_faces(small_faces([(1500, 700)], start=8), MOUTH) as video:
         assert video.faces[0].frame_ids[0] <= 24
 
 
+@pytest.mark.slow
 def test_two_small_faces_side_by_side_are_two(small_faces) -> None:
     with track_faces(small_faces([(800, 500), (1120, 520)]), MOUTH) as video:
         assert [len(face.frame_ids) >= 36 for face in video.faces] == [True, True]
 
 
+@pytest.mark.slow
 def test_of_two_small_faces_far_apart_one_is_found(small_faces) -> None:
     with track_faces(small_faces([(0, 0), (1600, 780)]), MOUTH) as video:
         assert len(video.faces) == 1 and len(video.faces[0].frame_ids) >= 36

@@ -155,6 +155,7 @@ def test_real_clips_keep_their_frames(clips_root) -> None:
         assert video.frames == 81 and video.repeats <= 5
 
 
+@pytest.mark.slow
 def test_a_repeated_lip_sync_has_its_own_clips(clips_root, tmp_path, write_video) -> None:
     frames = [frame.image for frame in read_frames(clips_root / "fake/hdtf04_wav2lip.mp4")]
     video = write_video(tmp_path / "v.mp4", np.repeat(frames, 2, axis=0), fps=50)

@@ -30,7 +30,7 @@ def test_pictures_vote() -> None:
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-@pytest.mark.parametrize("name", ["fake/vox01_wav2lip.mp4", "real/vox05.mp4"])
+@pytest.mark.parametrize("name", ["fake/vox01_wav2lip.mp4", pytest.param("real/vox05.mp4", marks=pytest.mark.slow)])
 def test_a_real_video_is_turned_upright(clips_root, tmp_path, write_video, name, degrees) -> None:
     images = [np.rot90(frame.image, -(degrees // 90)) for frame in read_frames(clips_root / name)][:40]
     video = write_video(tmp_path / "v.avi", images, codec="ffv1", pix_fmt="bgr0")
