@@ -87,6 +87,7 @@ ELSEWHERE = (
     "lipinc detect",
     "lipinc evaluate",
     "lipinc crossval",
+    "lipinc release",
     "lipinc --help",  # tests/commands/test_command_line_entry.py
     "python preprocess_extract_lips.py --config config.py --scheduler tcp://host:8786",  # needs a cluster: tests/cache
     "python preprocess_extract_lips.py --config configs/own_clips.py --data.kind folder --data.root FOLDER "
