@@ -17,7 +17,7 @@ QUICK = {
     r"^python train_pipeline": "--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --train.loader-workers 0",
     r"^lipinc crossval": ("--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --seeds 0 1 --split.folds 3"),
     r"^python preprocess": "--data.max-missing 0.5",
-    r"--config (configs/)?mouth_noise": "--data.conditions half",
+    r"--config (configs/)?mouth_noise": "--data.conditions half --data.forgeries 1",
     r"^lipinc evaluate(?!.*conditions)": "--data.conditions crf35",
 }
 """Flags that are added to the commands that a pattern fits, so that they take seconds."""
