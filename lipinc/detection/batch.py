@@ -200,41 +200,23 @@ def classify_video(settings: Settings, file: Path) -> Result:
     """Classify one file in this process."""
     detector = load(settings)
     try:
-        verdict = detector(file, evidence=settings.report is not None, on_frame=_frame_report(file))
+        verdict = detector(file, evidence=settings.report is not None, on_frame=_frame_report())
     except Exception as error:  # noqa: BLE001 - a bug or a full disk; the other files go on
         return _reject(settings, file, Rejection(Reason.CRASHED, one_line(error)))
     return _to_result(verdict, settings)
 
 
-def _frame_report(file: Path) -> Callable[[int], None]:
-    """Return a function of the index of each frame that tells the owner of this process about it now and then."""
-    promised: list[int | None] = []
+def _frame_report() -> Callable[[int, int | None], None]:
+    """Return a function that tells the owner of this process now and then how many frames of a video have been read."""
     last = time.monotonic()
 
-    def report(index: int) -> None:
+    def report(read: int, promised: int | None) -> None:
         nonlocal last
-        if time.monotonic() - last < REPORT_INTERVAL:
-            return
-        last = time.monotonic()
-        if not promised:  # not earlier: the reader has accepted the file by now
-            promised.append(_promised_frames(file))
-        report_progress((index + 1, promised[0]))
+        if time.monotonic() - last >= REPORT_INTERVAL:
+            last = time.monotonic()
+            report_progress((read, promised))
 
     return report
-
-
-def _promised_frames(file: Path) -> int | None:
-    """The number of frames according to the header of a video, which may be wrong; None: it does not say."""
-    import av
-
-    try:
-        with av.open(os.fspath(file)) as container:
-            stream = container.streams.video[0]
-            if stream.frames or stream.duration is None or stream.average_rate is None:
-                return stream.frames or None
-            return round(stream.duration * stream.time_base * stream.average_rate)
-    except (av.error.FFmpegError, OSError, IndexError, ValueError):
-        return None
 
 
 def _reject(settings: Settings, file: Path, rejection: Rejection) -> Result:

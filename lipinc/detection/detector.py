@@ -84,14 +84,14 @@ class Detector:
         self._lock = threading.Lock()
 
     def __call__(
-        self, path: str | Path, *, evidence: bool = False, on_frame: Callable[[int], None] | None = None
+        self, path: str | Path, *, evidence: bool = False, on_frame: Callable[[int, int | None], None] | None = None
     ) -> Verdict:
         """Classify one video. Memory does not grow with its length.
 
         Args:
             path: the video file.
             evidence: include the pictures of the most and the least suspicious window of each face.
-            on_frame: called with the index of each frame when it is read. A video with several faces is read twice.
+            on_frame: see `track_faces`.
 
         Returns:
             The verdict. Problems with the file do not raise; they give "no verdict" with a reason.
@@ -106,7 +106,7 @@ class Detector:
         with self._lock:
             return self._classify(path, evidence, on_frame)
 
-    def _classify(self, path: Path, evidence: bool, on_frame: Callable[[int], None] | None) -> Verdict:
+    def _classify(self, path: Path, evidence: bool, on_frame: Callable[[int, int | None], None] | None) -> Verdict:
         try:
             digest = video_sha256(path)
         except (FileNotFoundError, ValueError):  # no file has a name with a null character
@@ -116,7 +116,7 @@ class Detector:
         except Unreadable as error:  # a folder
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)))
         try:
-            with track_faces(path, self._mouth, perturb=_unchanged(on_frame)) as video:
+            with track_faces(path, self._mouth, on_frame=on_frame) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
                     return self._reject(path, sampled, digest, video.duration, video.stream)
@@ -205,18 +205,6 @@ class Detector:
         assessment = _no_verdict(rejection, coverage)
         read = (str(path), digest, rejection.frames, duration)
         return Verdict(*read, assessment, (), self._source, stream, rejection.repeats)
-
-
-def _unchanged(on_frame: Callable[[int], None] | None) -> Callable[[int, np.ndarray], np.ndarray] | None:
-    """A perturbation that leaves frames as they are and reports their indices."""
-    if on_frame is None:
-        return None
-
-    def perturb(index: int, image: np.ndarray) -> np.ndarray:
-        on_frame(index)
-        return image
-
-    return perturb
 
 
 def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:

@@ -16,7 +16,7 @@ from lipinc.video.colors import ONE_THREAD, TRANSFERS, BgrConverter
 from lipinc.video.frame_folders import is_picture
 from lipinc.video.orientation import Orientation, nearest_orientation
 from lipinc.video.rejection import Unreadable
-from lipinc.video.streams import StreamInfo, choose_stream, describe
+from lipinc.video.streams import StreamInfo, choose_stream, describe, promised_frames
 
 CONTAINERS = (
     "apng,asf,av1,avi,dhav,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
@@ -61,6 +61,7 @@ class ContainerFile:
             raise
         context = self._stream.codec_context
         context.thread_count = 1
+        self.promised_frames = promised_frames(self._stream)
         self._clock = _Clock(self._container, float(self._stream.average_rate or 0) or 25.0)
         self._to_bgr = BgrConverter(context)
         self._orientation = Orientation()

@@ -130,7 +130,11 @@ class TrackedVideo:
 
 @contextmanager
 def track_faces(
-    path: str | os.PathLike, config: MouthConfig, *, perturb: Callable[[int, np.ndarray], np.ndarray] | None = None
+    path: str | os.PathLike,
+    config: MouthConfig,
+    *,
+    perturb: Callable[[int, np.ndarray], np.ndarray] | None = None,
+    on_frame: Callable[[int, int | None], None] | None = None,
 ) -> Iterator[TrackedVideo]:
     """Decode a video once and track its faces. The result depends only on the arguments and the content of the file.
 
@@ -139,6 +143,8 @@ def track_faces(
 
     Args:
         perturb: Changes each frame, given its index and image, before face detection.
+        on_frame: Called after each frame with the number of frames read, and with the number that the header promises
+            (None: unknown). Some videos are read twice.
 
     Raises:
         reader.Unreadable: no frame of the file can be decoded.
@@ -147,7 +153,7 @@ def track_faces(
         with quiet_native_logs():
             result = _Plan(several=config.face != "largest")
             while isinstance(result, _Plan):
-                result = _track(path, config, mouth_file, perturb, result)
+                result = _track(path, config, mouth_file, perturb, on_frame, result)
         yield result
 
 
@@ -166,17 +172,21 @@ def _track(
     config: MouthConfig,
     mouth_file: BinaryIO,
     perturb: Callable[[int, np.ndarray], np.ndarray] | None,
+    on_frame: Callable[[int, int | None], None] | None,
     plan: _Plan,
 ) -> TrackedVideo | _Plan:
     """Track the faces of a video by a plan. Returns a better plan as soon as the pictures call for one."""
     tracks, repeats, vote = FaceTracks(), RepeatFilter(), TurnVote()
     frames, pictures, duration = 0, 0, 0.0
+    quarter_turns = plan.quarter_turns or 0
     mouth_file.seek(0)
     with FaceFinder(config, several=plan.several) as finder, VideoReader(path, perturb=perturb) as video:
         for frame in video:
-            original = turn(frame.image, plan.quarter_turns or 0)
+            original = turn(frame.image, quarter_turns)
             image = downscale(original, config.working_width)
             frames, duration = frames + 1, frame.time
+            if on_frame is not None:
+                on_frame(frames, video.promised_frames)
             if config.repeats == "skip" and repeats.is_repeat(image):
                 continue
             number, pictures = pictures, pictures + 1
@@ -217,7 +227,7 @@ def _track(
         if track.observations:
             observations = np.frombuffer(track.observations, dtype=_OBSERVATION)
             found.append(Face(track.thumbnail, track.mouth_pictures.repeats, observations, mouth_file))
-    turned, left_out, notes = 90 * (plan.quarter_turns or 0), frames - pictures, list(video.stream.notes)
+    turned, left_out, notes = 90 * quarter_turns, frames - pictures, list(video.stream.notes)
     if turned:
         notes.append(f"the pictures were turned by {turned} degrees to stand the faces upright")
     if left_out > NOTED_REPEATS * frames:

@@ -72,6 +72,7 @@ class FrameFolder:
             self._files = list_frames(folder)
         except OSError as error:
             raise Unreadable(error.strerror) from error
+        self.promised_frames = len(self._files)
         self._shape: tuple[int, ...] = (0, 0, 0)
 
     def close(self) -> None:

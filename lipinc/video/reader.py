@@ -65,6 +65,11 @@ class VideoReader:
         """What is read, and how; complete after the last frame. Works after closing, too."""
         return self._source.info
 
+    @property
+    def promised_frames(self) -> int | None:
+        """The number of frames according to the header, which may be wrong; None: unknown."""
+        return self._source.promised_frames
+
     def close(self) -> None:
         self._source.close()
 

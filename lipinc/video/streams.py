@@ -69,6 +69,11 @@ def describe(stream: VideoStream) -> str:
     return f"{stream.codec_context.width}x{stream.codec_context.height} {stream.codec_context.codec.canonical_name}"
 
 
+def promised_frames(stream: VideoStream) -> int | None:
+    """The number of frames that the header promises, which may be wrong; None: it does not say."""
+    return stream.frames or round(_duration(stream) * (stream.average_rate or 0)) or None
+
+
 def _is_picture(stream: VideoStream) -> bool:
     """Whether a stream is a cover that is not marked as one. stream.frames is 0 if the header does not say."""
     return stream.frames == 1 or stream.frames == 0 and stream.codec_context.codec.canonical_name in PICTURE_CODECS
