@@ -15,7 +15,7 @@ class Decision(str, Enum):
 
     FAKE = "fake"
     REAL = "real"
-    UNCERTAIN = "uncertain"  # similar scores were too often wrong on validation
+    UNCERTAIN = "uncertain"  # similar scores were too often wrong on videos that were not trained on
     NO_VERDICT = "no verdict"  # rejected, for one of the reasons in video/rejection.py
 
 
@@ -32,8 +32,8 @@ class Assessment:
 
     decision: Decision
     probability: float | None
-    """Fake probability in 0..1 for equal priors, calibrated on the checkpoint's validation videos; None without a
-    verdict. For videos unlike the validation videos it is a score, not a probability."""
+    """Fake probability in 0..1 for equal priors, calibrated on videos that the detector was not trained on; None
+    without a verdict. For videos unlike those it is a score, not a probability."""
     windows: int
     """Number of scored windows."""
     coverage: float

@@ -1,4 +1,4 @@
-"""Score calibration: fake probability, decision threshold and uncertain band, fitted to the validation videos."""
+"""Score calibration: fake probability, decision threshold and uncertain band, fitted to videos not trained on."""
 
 from dataclasses import dataclass
 

@@ -8,6 +8,8 @@ import pytest
 from lipinc.detection.batch import Result
 from lipinc.detection.output import as_csv, line
 from lipinc.detection.verdict import Decision, decide
+from lipinc.evaluation.predictions import DECISIONS
+from lipinc.models.calibration import Calibration
 from lipinc.video.rejection import Reason
 from lipinc.video.streams import StreamInfo
 from tests.detection.test_page import HOSTILE, fake
@@ -41,6 +43,7 @@ def test_one_rule_decides(value, answer):
     """Of scores and of probabilities: between the bounds it is uncertain, from the threshold on it is fake."""
     assert decide(value, 0.5, (0.3, 0.6)).value == answer
     assert decide(100 * value, 50, (30, 60)).value == answer
+    assert DECISIONS[int(Calibration(0.5, uncertain=(0.3, 0.6)).decide(value))] == answer  # in the metrics, too
 
 
 def test_how_the_video_was_read_is_in_every_output():
