@@ -1,7 +1,6 @@
 """CSV data set: any videos with a CSV index of paths, labels and, preferably, identities."""
 
 import logging
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.index_file import read_index
 from lipinc.datasets.labels import HINT, NUMBERS, label_by_name, label_in_words, label_problems, label_value, read_label
-from lipinc.datasets.records import INDEX_COLUMNS, UNKNOWN_GENERATOR, Label, VideoRecord, as_key, clean_texts
+from lipinc.datasets.records import INDEX_COLUMNS, UNKNOWN_GENERATOR, Label, VideoRecord, as_key, clean_texts, nfc
 from lipinc.errors import UserError
 from lipinc.files.csv_table import Table
 
@@ -101,18 +100,14 @@ class CsvIndex(Dataset):
     def _with_pairs(self, records: list[VideoRecord]) -> list[VideoRecord]:
         """Resolve `pair` to the key of a real video; the index may name it by path or by stem. Unknown pairs become
         ""."""
-        reals = {_nfc(record.path): record.path for record in records if record.label is Label.REAL}
+        reals = {nfc(record.path): record.path for record in records if record.label is Label.REAL}
         reals = {PurePosixPath(path).stem: own for path, own in reals.items()} | reals
         return [replace(record, pair=self._real(record.pair, reals)) for record in records]
 
     def _real(self, pair: str, reals: Mapping[str, str]) -> str:
         if pair.startswith("/"):
             pair = as_key(pair, "pair", self.root)
-        return reals.get(_nfc(pair), "")
-
-
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
+        return reals.get(nfc(pair), "")
 
 
 def _require(table: Table, mapped: Mapping[str, str]) -> None:

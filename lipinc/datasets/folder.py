@@ -2,13 +2,12 @@
 
 import logging
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.labels import given_labels, label_in_words, label_problems, label_value
-from lipinc.datasets.records import UNKNOWN_GENERATOR, Label, VideoRecord, as_key
+from lipinc.datasets.records import UNKNOWN_GENERATOR, Label, VideoRecord, as_key, nfc
 from lipinc.errors import UserError
 from lipinc.video.video_files import VIDEO_SUFFIXES, walk_video_files
 
@@ -94,7 +93,7 @@ class Folder(Dataset):
         return VideoRecord(
             path=key,
             label=label,
-            identity=unicodedata.normalize("NFC", first if deeper else _without_suffix(first)),
+            identity=nfc(first if deeper else _without_suffix(first)),
             generator="" if label is Label.REAL else UNKNOWN_GENERATOR,
         )
 

@@ -171,6 +171,11 @@ def _below(posix: str, root: str) -> str:
     return posix
 
 
+def nfc(text: str) -> str:
+    """Return a text in one Unicode form, in which equal names are equal: macOS writes names in another one."""
+    return unicodedata.normalize("NFC", text)
+
+
 def clean_texts(row: dict[str, str], where: str) -> dict[str, str]:
     """Strip the cells of a row, and give equal names one Unicode form (NFC): two forms of one person would be two.
 
@@ -180,4 +185,4 @@ def clean_texts(row: dict[str, str], where: str) -> dict[str, str]:
     for column, cell in row.items():
         if UNSAFE.search(cell.strip()):
             raise UserError(f"{where}: the {column} {cell!r} contains control characters: correct the row")
-    return {column: unicodedata.normalize("NFC", cell.strip()) for column, cell in row.items()}
+    return {column: nfc(cell.strip()) for column, cell in row.items()}

@@ -6,7 +6,6 @@ Usage:
 """
 
 import logging
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from lipinc.config import SplitConfig
 from lipinc.config.registry import suggest
-from lipinc.datasets.records import GROUP_COLUMNS, Label, VideoRecord, as_key
+from lipinc.datasets.records import GROUP_COLUMNS, Label, VideoRecord, as_key, nfc
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table, unguard_formula, write_table
 
@@ -110,13 +109,13 @@ def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str
     table = read_table(path, ("path", "identity", "split"))
     column = next((name for name in ("path", "identity") if name in table.columns), "path")
     table.require((column, "split"))
-    name_of: Callable[[VideoRecord], str] = (lambda r: r.identity) if column == "identity" else (lambda r: _nfc(r.path))
+    name_of: Callable[[VideoRecord], str] = (lambda r: r.identity) if column == "identity" else (lambda r: nfc(r.path))
 
     named: dict[str, str] = {}
     for number, row in table.rows:
         where = table.where(number)
         cell = unguard_formula(row[column])
-        name = _nfc(cell.strip() if column == "identity" else as_key(cell, where))
+        name = nfc(cell.strip() if column == "identity" else as_key(cell, where))
         split = _split_name(row["split"], where)
         if named.setdefault(name, split) != split:
             raise UserError(f"{where}: {name} is in {split} and in {named[name]}: remove one of the two rows")
@@ -132,10 +131,6 @@ def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str
     if excluded:
         log.warning("excluding %d of %d videos that %s does not contain", excluded, len(records), path)
     return splits
-
-
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
 
 
 def _read_split_column(records: Sequence[VideoRecord]) -> dict[str, str]:

@@ -17,16 +17,6 @@ from lipinc.video.mouth import residues
 from tests.tiny import tiny_config
 
 
-@pytest.fixture
-def config(tmp_path):
-    return tiny_config(tmp_path)
-
-
-@pytest.fixture
-def rows(config):
-    return make_cache(config, people=4)
-
-
 def test_without_augmentation_clips_are_the_cached_ones(config, rows):
     cache = Cache.of(config)
     batches = list(evaluation_loader(ClipDataset(cache, rows), config.train, pin=False))

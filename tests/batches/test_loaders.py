@@ -15,19 +15,7 @@ from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.batches.loaders import TrainingSampler, training_loader
 from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
-from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
-from tests.tiny import tiny_config
-
-
-@pytest.fixture
-def config(tmp_path):
-    return tiny_config(tmp_path)
-
-
-@pytest.fixture
-def rows(config):
-    return make_cache(config, people=4)
 
 
 def test_batches_do_not_depend_on_the_number_of_loader_processes(config, rows):
