@@ -33,7 +33,7 @@ def fold_auc(results: list[Evaluation]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for result in results:
         for condition in result.conditions:
-            part = result.predictions.select(result.predictions.column("condition") == condition)
+            part = result.under(condition)
             found.setdefault(condition, []).append(auc(part.label, part.score))
     return found
 
@@ -47,7 +47,7 @@ def calibrate_out_of_fold(results: list[Evaluation]) -> tuple[list[Evaluation], 
     Returns:
         The folds with these calibrations, and the calibration by all folds, for a detector that is trained on all.
     """
-    parts = [result.predictions for result in results]
+    parts = [result.counted for result in results]
 
     def fit(chosen: list[Predictions]) -> Calibration:
         label, score = (np.concatenate([getattr(part, name) for part in chosen]) for name in ("label", "score"))
@@ -92,7 +92,7 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
         if calibration == "out-of-fold":
             results, by_all = calibrate_out_of_fold(results)
             write_atomically(folder / group / "calibration.json", json.dumps(asdict(by_all)).encode() + b"\n")
-        pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate)
+        pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate, config.data.other_kinds)
         details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
         held_out = f", trained without {'any generator' if group == 'all' else group}" if group else ""

@@ -41,7 +41,8 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
         use_deterministic_kernels(device)
 
     has_test_split = bool(config.split.test or config.split.folds or config.split.file)
-    selection = _select(config, needed=SPLITS if has_test_split else ("train", "validation"))
+    has = {"train": True, "validation": config.split.file or config.split.validation, "test": has_test_split}
+    selection = _select(config, needed=[split for split in SPLITS if has[split]])
     run = Run.open(config, resume=resume)
     if is_main():
         write_splits(run.folder / "splits.csv", [row.record for row in selection.manifest], selection.splits)

@@ -11,7 +11,9 @@ from lipinc.batches.clip_dataset import ClipDataset, Draw
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
+from lipinc.datasets.records import paired_reals
 from lipinc.ddp import all_gather, is_main, shard
+from lipinc.models.discriminant import VideoFeatures
 from lipinc.models.registry import MouthModel
 from lipinc.progress import progress_bar
 
@@ -69,6 +71,20 @@ class FeatureDataset(Dataset):
         features = torch.stack([self._bagged(draw) for draw in draws]) if self._bag > 1 else self.features[clips]
         videos = torch.from_numpy(self._videos[clips])
         return FeatureBatch(torch.from_numpy(self.labels[clips]), videos, features)
+
+    def by_video(self) -> VideoFeatures:
+        """Return the mean features of each video, with what a closed-form classifier needs to know about it."""
+        records = [row.record for row in self.rows]
+        groups = [f"{record.generator}\0{record.family}" for record in records]
+        totals = torch.zeros(len(self.rows), self.features.shape[1], dtype=torch.float64)
+        totals.index_add_(0, torch.from_numpy(self._videos), self.features.double())
+        return VideoFeatures(
+            features=totals.numpy() / self._windows[:, None],
+            label=np.array([record.label for record in records], dtype=np.int64),
+            real=paired_reals(records),
+            condition=np.array([record.condition for record in records]),
+            group=np.unique(groups, return_inverse=True)[1],
+        )
 
     def _bagged(self, draw: Draw) -> torch.Tensor:
         if not draw.seed:

@@ -55,6 +55,9 @@ def select(
     for name in unseen:
         if unseen != ALL and name not in known:
             raise UserError(f"split.unseen: the data set has no generator {name!r}: {suggest(name, known)}")
+    for name in data.other_kinds:
+        if name not in known:
+            raise UserError(f"data.other_kinds: the data set has no generator {name!r}: {suggest(name, known)}")
     conditions = dict.fromkeys(row.record.condition for row in manifest)
     for name in split.train_conditions:
         if name not in conditions:
@@ -65,6 +68,8 @@ def select(
     rows: dict[str, list[ManifestRow]] = {name: [] for name in SPLITS}
     for row in manifest:
         name = splits[row.record.key]
+        if name != "test" and row.record.generator in data.other_kinds:
+            continue
         if row.status == OK and name in SPLITS and _belongs(row.record, name, unseen, split.train_conditions):
             rows[name].append(row)
     for name in needed:

@@ -192,7 +192,7 @@ def catalogue_settings(data: DataConfig) -> dict:
     return _plain({name: value for name, value in values.items() if name not in LOCATION})
 
 
-LOCATION = ("root", "index", "max_missing", "note")
+LOCATION = ("root", "index", "max_missing", "other_kinds", "note")
 """Data set options that neither select nor label videos."""
 
 

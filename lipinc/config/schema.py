@@ -40,6 +40,9 @@ class DataConfig:
     max_missing: float = 0.05
     """Fraction of the indexed videos that may be missing on disk. If more are missing, the root is probably wrong, and
     extraction stops with an error."""
+    other_kinds: tuple[str, ...] = ()
+    """Generators that forge in another way than the detector is made for, such as heads driven from one photo. Their
+    fakes are neither trained on nor part of the overall metrics; a table shows them apart."""
     note: str = ""
     """A caveat about this data, printed with its metrics and drawn below every plot."""
 
@@ -175,7 +178,9 @@ class SplitConfig:
     train: float = 0.7
     """Fraction of the identities in the train split."""
     validation: float = 0.1
-    """Fraction of the identities in the validation split, which selects the epoch and the threshold."""
+    """Fraction of the identities in the validation split, which selects the epoch and the threshold. 0: none, for
+    models and recipes that select no epoch (train.select last). The threshold then comes from a cross-validation
+    (lipinc crossval --calibration out-of-fold); until then it is a score of 0."""
     test: float = 0.2
     """Fraction of the identities in the test split."""
     target_disjoint: bool = False
@@ -189,11 +194,11 @@ class SplitConfig:
     """A CSV with the columns path,split or identity,split (train, validation, test). Empty: use the split column of the
     index if it has one, else draw a stratified split. Kept: for comparisons on a published split."""
     folds: int = 0
-    """k of k-fold cross-validation by identity, which replaces the fractions above; 0: off. Kept: for `lipinc
-    crossval`."""
+    """k of k-fold cross-validation by identity, which replaces the fractions above, except for a validation of 0; 0:
+    off. Kept: for `lipinc crossval`."""
     fold: int = 0
-    """With folds: index of the test fold, from 0. The next fold is used for validation, the others for training. Kept:
-    set by `lipinc crossval`."""
+    """With folds: index of the test fold, from 0. The next fold is used for validation (unless `validation` is 0), the
+    others for training. Kept: set by `lipinc crossval`."""
     train_conditions: tuple[str, ...] = ()
     """Conditions of the training and validation videos, of those in data.conditions and raw; empty: all. Test videos
     are used under every condition, which shows what carries over to conditions that were not trained on."""
@@ -397,6 +402,8 @@ class Config:
         problems = [*range_problems(self), *self.data.validate(), *self.mouth.validate(), *self.sampling.validate()]
         if not self.name or "/" in self.name or self.name in (".", ".."):
             problems.append(f"name must be a valid folder name, not {self.name!r}")
+        if not (self.split.validation or self.split.file or self.train.select == "last"):
+            problems.append("without a validation split no epoch can be selected; use --train.select last")
         if with_model:
             problems += range_problems(self.model.options, "model.")
             problems += MODELS.get(self.model.name).validate(self)

@@ -9,10 +9,13 @@ import hashlib
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Any, Literal
+
+import numpy as np
 
 from lipinc.errors import UserError
 from lipinc.synthesis.perturbations import RAW
@@ -126,6 +129,16 @@ def _to_cell(value: Any) -> str:
 def version_suffix(forgery: int | None, condition: str) -> str:
     """Return the part of a key that follows the path."""
     return ("" if forgery is None else f"@forged{forgery}") + ("" if condition == RAW else f"@{condition}")
+
+
+def paired_reals(records: Sequence[VideoRecord]) -> np.ndarray:
+    """Return the index of the real video that each fake was made from, under the same condition: (V,) int64.
+
+    It is -1 for reals, and for fakes without such a video.
+    """
+    position = {record.key: i for i, record in enumerate(records)}
+    reals = (record.pair and record.pair + version_suffix(None, record.condition) for record in records)
+    return np.array([position.get(real, -1) for real in reals], dtype=np.int64)
 
 
 def seed_from_name(name: str) -> int:

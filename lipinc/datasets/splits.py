@@ -168,7 +168,9 @@ def _parts(config: SplitConfig) -> tuple[list[Fraction], list[str]]:
             f"split.fold {config.fold} of split.folds {config.folds} is invalid: use at least 3 folds, and a fold "
             f"from 0 to {config.folds - 1}"
         )
-    roles = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
+    roles = {config.fold: "test"}
+    if config.validation:
+        roles[(config.fold + 1) % config.folds] = "validation"
     return [Fraction(1, config.folds)] * config.folds, [roles.get(part, "train") for part in range(config.folds)]
 
 

@@ -55,7 +55,8 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
     if len(results) > 1 and len({record.key for record in pooled.records}) == len(pooled):
         about = {"checkpoints_sha256": [checkpoint.sha256 for checkpoint in checkpoints], "people": all_people}
         subtitle = f"{len(results)} folds pooled, scores relative to the threshold of each fold"
-        _report(evaluate_predictions(pooled, Calibration(), config.evaluate), config, "pooled", about, subtitle)
+        result = evaluate_predictions(pooled, Calibration(), config.evaluate, config.data.other_kinds)
+        _report(result, config, "pooled", about, subtitle)
 
 
 def _report(result: Evaluation, config: Config, name: str, about: dict, subtitle: str) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lipinc.datasets.records import GROUP_COLUMNS, Label
+from lipinc.datasets.records import GROUP_COLUMNS, Label, paired_reals
 from lipinc.evaluation.predictions import Predictions
 from lipinc.models.calibration import Calibration
 
@@ -165,7 +165,7 @@ def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
 
 
 def within_pairs(
-    labels: np.ndarray, scores: np.ndarray, paired_reals: np.ndarray, weights: np.ndarray | None = None
+    labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
     """Probability that a fake scores higher than the real video it was made from, with ties counted as one half.
 
@@ -174,14 +174,14 @@ def within_pairs(
     Args:
         labels: not used.
         scores: (V,).
-        paired_reals: (V,) int, index of the real video of each fake; -1 if there is none.
+        reals: (V,) int, index of the real video of each fake; -1 if there is none.
         weights: (V,).
 
     Returns:
         The probability; nan without pairs.
     """
-    fakes = np.flatnonzero(paired_reals >= 0)
-    excess = np.asarray(scores)[fakes] - np.asarray(scores)[paired_reals[fakes]]
+    fakes = np.flatnonzero(reals >= 0)
+    excess = np.asarray(scores)[fakes] - np.asarray(scores)[reals[fakes]]
     weights = np.ones(len(fakes)) if weights is None else np.asarray(weights, dtype=np.float64)[fakes]
     if not weights.sum() > 0 or np.isnan(excess).any():
         return float("nan")
@@ -305,9 +305,9 @@ def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[.
         "eer": eer,
         **{name: partial(metric, decisions=decisions) for name, metric in DECISION_METRICS.items()},
     }
-    paired_reals = predictions.paired_reals()
-    if (paired_reals >= 0).any():
-        metrics["within_pairs"] = partial(within_pairs, paired_reals=paired_reals)
+    reals = paired_reals(predictions.records)
+    if (reals >= 0).any():
+        metrics["within_pairs"] = partial(within_pairs, reals=reals)
     return metrics
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord, version_suffix
+from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord
 from lipinc.files.csv_table import write_table
 from lipinc.models.calibration import Calibration
 
@@ -57,15 +57,6 @@ class Predictions:
     def decided_by(self, calibration: Calibration) -> "Predictions":
         """Return the same predictions with the decisions of a calibration."""
         return replace(self, decision=calibration.decide(self.score))
-
-    def paired_reals(self) -> np.ndarray:
-        """Return the index of the real video that each fake was made from, under the same condition: (V,) int64.
-
-        It is -1 for reals, and for fakes without such a video.
-        """
-        position = {record.key: i for i, record in enumerate(self.records)}
-        reals = (record.pair and record.pair + version_suffix(None, record.condition) for record in self.records)
-        return np.array([position.get(real, -1) for real in reals], dtype=np.int64)
 
     def write(self, path: Path, calibration: Calibration) -> None:
         """Write predictions.csv: the record columns, the score, the fake probability and the prediction.

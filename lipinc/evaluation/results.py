@@ -46,6 +46,8 @@ class Evaluation:
     conditions: dict[str, dict[str, Interval]]
     """Condition -> metrics. The first condition is the headline: raw if present."""
     break_downs: dict[str, list[dict[str, Any]]]
+    other_kinds: tuple[str, ...] = ()
+    """Generators whose fakes are among the predictions, but not part of the metrics (data.other_kinds)."""
 
     @property
     def condition(self) -> str:
@@ -63,9 +65,19 @@ class Evaluation:
         return count_people(self.shown)
 
     @property
+    def counted(self) -> Predictions:
+        """The predictions that count for the metrics: those without other kinds of forgery."""
+        return self.predictions.select(~_is_other(self.predictions, self.other_kinds))
+
+    def under(self, condition: str) -> Predictions:
+        """Return the predictions that count for the metrics under a condition."""
+        counted = self.counted
+        return counted.select(counted.column("condition") == condition)
+
+    @property
     def shown(self) -> Predictions:
-        """The predictions under the headline condition."""
-        return self.predictions.select(self.predictions.column("condition") == self.condition)
+        """The predictions that count for the metrics under the headline condition."""
+        return self.under(self.condition)
 
     @property
     def caveat(self) -> str:
@@ -110,10 +122,12 @@ def evaluate_checkpoint(
     """
     dataset = dataset_for(checkpoint.model, cache, rows, device)
     predictions, _ = predict(checkpoint.model, dataset, config.train, device, description="test")
-    return evaluate_predictions(predictions, checkpoint.calibration, config.evaluate)
+    return evaluate_predictions(predictions, checkpoint.calibration, config.evaluate, config.data.other_kinds)
 
 
-def evaluate_predictions(predictions: Predictions, calibration: Calibration, config: EvaluateConfig) -> Evaluation:
+def evaluate_predictions(
+    predictions: Predictions, calibration: Calibration, config: EvaluateConfig, other_kinds: Sequence[str] = ()
+) -> Evaluation:
     """Compute metrics for each condition, and break-downs for the headline condition and each level of compression.
 
     Videos of different conditions are never pooled.
@@ -122,9 +136,12 @@ def evaluate_predictions(predictions: Predictions, calibration: Calibration, con
         predictions: the scores.
         calibration: defines the threshold.
         config: bootstrap settings.
+        other_kinds: generators of another kind of forgery (data.other_kinds), in a table of their own.
     """
     if predictions.decision is None:
         predictions = predictions.decided_by(calibration)
+    every, is_other = predictions, _is_other(predictions, other_kinds)
+    predictions = every.select(~is_other)
     options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
     condition_column = predictions.column("condition")
     present = dict.fromkeys(condition_column.tolist())
@@ -144,7 +161,22 @@ def evaluate_predictions(predictions: Predictions, calibration: Calibration, con
             break_downs |= {
                 f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS
             }
-    return Evaluation(predictions, calibration, conditions, break_downs)
+    if is_other.any():
+        others = every.select(is_other | (every.label == Label.REAL))
+        break_downs["other kinds of forgery"] = [
+            _row(condition, others.select(others.column("condition") == condition), options) for condition in order
+        ]
+    return Evaluation(every, calibration, conditions, break_downs, tuple(other_kinds))
+
+
+def _row(name: str, predictions: Predictions, options: dict[str, Any]) -> dict[str, Any]:
+    metrics = compute_metrics(predictions, **options)
+    return group_row(name, predictions, {key: one.value for key, one in metrics.items()}, metrics["auc"])
+
+
+def _is_other(predictions: Predictions, other_kinds: Sequence[str]) -> np.ndarray:
+    """(V,) bool: whether a video is a fake of another kind."""
+    return (predictions.label == Label.FAKE) & np.isin(predictions.column("generator"), list(other_kinds))
 
 
 def pool(results: list[Evaluation]) -> Predictions:

@@ -2,7 +2,17 @@
 
 from lipinc.models.lipinc import LIPINC
 from lipinc.models.lipinc_v2 import LIPINCV2
+from lipinc.models.noise_discriminant import NoiseDiscriminant
 from lipinc.models.noise_features import NoiseFeatures
 from lipinc.models.registry import ClipShape, MouthModel, build_model, register_model
 
-__all__ = ["LIPINC", "LIPINCV2", "ClipShape", "MouthModel", "NoiseFeatures", "build_model", "register_model"]
+__all__ = [
+    "LIPINC",
+    "LIPINCV2",
+    "ClipShape",
+    "MouthModel",
+    "NoiseDiscriminant",
+    "NoiseFeatures",
+    "build_model",
+    "register_model",
+]

@@ -20,6 +20,7 @@ from torch import nn
 from lipinc.config import Config
 from lipinc.config.registry import MODELS, source_file
 from lipinc.errors import UserError
+from lipinc.models.discriminant import VideoFeatures
 from lipinc.video.mouth import MIN_NATIVE_SIDE
 
 Kind = TypeVar("Kind", bound=type)
@@ -62,6 +63,9 @@ class MouthModel(nn.Module):
     input_kind: ClassVar[Literal["clips", "features"]] = "clips"
     """clips: `forward(frames, residues)` takes (B, N, H, W, 3) and (B, N - 1, H, W, 3) uint8 BGR. features:
     `forward(features)` takes (B, F) float32 from `extract_features`, which are computed once per clip."""
+    closed_form: ClassVar[bool] = False
+    """Whether `solve` computes the weights at once from the features of all training videos: one epoch without steps,
+    losses and learning rate."""
     has_loss_features: ClassVar[bool] = False
     """Whether `forward(..., loss_features=True)` also returns maps (B, N, C, H, W) for the inconsistency loss."""
 
@@ -87,6 +91,11 @@ class MouthModel(nn.Module):
         name, problems = config.model.name, []
         if config.loss.inconsistency and not cls.has_loss_features:
             problems.append(f"{name} has no feature maps for the inconsistency loss; use --loss.inconsistency 0")
+        if cls.closed_form:
+            if config.train.epochs != 1:
+                problems.append(f"{name} is solved at once; use --train.epochs 1")
+            if config.train.bag != 1:
+                problems.append(f"{name} averages all windows of a video; use --train.bag 1")
         if cls.input_kind == "features":
             if augmented := config.augment.active():
                 problems.append(
@@ -110,6 +119,14 @@ class MouthModel(nn.Module):
 
         Returns:
             (B, F) float32.
+        """
+        raise NotImplementedError
+
+    def solve(self, videos: VideoFeatures) -> None:
+        """Compute the weights, for models with a `closed_form`.
+
+        Args:
+            videos: the training videos; both classes are present.
         """
         raise NotImplementedError
 
@@ -147,6 +164,8 @@ def register_model(name: str) -> Callable[[Kind], Kind]:
             raise UserError(f"{where} must define forward(self, {inputs}) -> logits (B, 2)")
         if kind.input_kind == "features" and kind.extract_features is MouthModel.extract_features:
             raise UserError(f"{where} must define extract_features(self, frames, residues) -> features (B, F)")
+        if kind.closed_form and (kind.input_kind != "features" or kind.solve is MouthModel.solve):
+            raise UserError(f"{where} has a closed form: it must have features as input, and define solve(self, videos)")
         MODELS.add(name, kind)
         return kind
 

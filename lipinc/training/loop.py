@@ -22,9 +22,10 @@ from lipinc.config import Config, LossConfig, TrainConfig
 from lipinc.ddp import all_gather, all_reduce_sum, is_main, world_size, wrap_ddp
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
+from lipinc.evaluation.predictions import Predictions
 from lipinc.evaluation.scoring import predict
 from lipinc.losses.total import LossInputs, loss_terms, total_loss
-from lipinc.models.calibration import calibrate
+from lipinc.models.calibration import Calibration, calibrate
 from lipinc.models.checkpoint import identity_digest, load_checkpoint, load_state, save_checkpoint, save_state
 from lipinc.models.registry import MouthModel
 from lipinc.progress import progress_bar
@@ -80,7 +81,7 @@ def fit(
         return history
     clips = dataset_for(model, cache, rows["train"], device, augmentation=config.augment, bag=config.train.bag)
     training = training_loader(clips, config.train, pin=device.type == "cuda")
-    validation = dataset_for(model, cache, rows["validation"], device)
+    validation = dataset_for(model, cache, rows["validation"], device) if rows["validation"] else None
     if config.train.compile:
         model.compile(backend=_compile_or_fall_back)
     parallel = wrap_ddp(model)
@@ -91,10 +92,15 @@ def fit(
         epoch = len(history) + 1
         training.batch_sampler.set_epoch(epoch)
         seed_torch(config.train, epoch)
-        losses = train_one_epoch(parallel, training, optimizer, config.train, config.loss, epoch=epoch, device=device)
+        if model.closed_form:
+            losses = _solve(model, clips, config.train, device)
+        else:
+            losses = train_one_epoch(
+                parallel, training, optimizer, config.train, config.loss, epoch=epoch, device=device
+            )
         seconds = time.perf_counter() - started
-        predictions, validation_loss = predict(model, validation, config.train, device, description="validation")
-        if not (math.isfinite(validation_loss) and np.isfinite(predictions.score).all()):
+        predictions, validation_loss = _validate(model, validation, config.train, device)
+        if predictions and not (math.isfinite(validation_loss) and np.isfinite(predictions.score).all()):
             raise UserError(
                 f"the weights after epoch {epoch} give scores that are not finite; the checkpoints of earlier epochs "
                 "are kept. Lower train.learning_rate"
@@ -105,9 +111,11 @@ def fit(
                 "train_loss": losses.pop("total"),
                 **{f"train_{name}": value for name, value in losses.items()},
                 # at the last step of the epoch
-                "learning_rate": learning_rate(config.train, epoch * len(training) - 1, len(training)),
+                "learning_rate": 0.0
+                if model.closed_form
+                else learning_rate(config.train, epoch * len(training) - 1, len(training)),
                 "validation_loss": validation_loss,
-                "validation_auc": auc(predictions.label, predictions.score),
+                "validation_auc": auc(predictions.label, predictions.score) if predictions else math.nan,
                 "seconds": round(seconds, 2),
                 "clips_per_second": round(len(training.batch_sampler.sampler) / seconds, 1),
             }
@@ -115,7 +123,7 @@ def fit(
         kept = best_epoch(history, config.train.select) == epoch
         if is_main():
             if kept:
-                calibration = calibrate(predictions.label, predictions.score)
+                calibration = calibrate(predictions.label, predictions.score) if predictions else Calibration()
                 save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
             _save(run, model, optimizer, history, fingerprint)
             run.write_results(history)
@@ -182,6 +190,20 @@ def train_one_epoch(
             recent.clear()
             progress.set_postfix(loss=f"{losses['total'].item():.3f}", refresh=False)
     return dict(zip(names, (all_reduce_sum(sums) / clips).tolist(), strict=True))
+
+
+def _validate(
+    model: MouthModel, videos: ClipDataset | FeatureDataset | None, config: TrainConfig, device: torch.device
+) -> tuple[Predictions | None, float]:
+    """Return predictions and loss on the validation videos; None and nan if there are none."""
+    return (None, math.nan) if videos is None else predict(model, videos, config, device, description="validation")
+
+
+def _solve(model: MouthModel, videos: FeatureDataset, config: TrainConfig, device: torch.device) -> dict[str, float]:
+    """Compute the weights of a model with a closed form. Returns the losses as `train_one_epoch` does."""
+    model.solve(videos.by_video())
+    _, loss = predict(model, videos, config, device, description="training videos")
+    return {"total": loss, "classification": loss}
 
 
 def _check_finite(

@@ -287,7 +287,7 @@ def test_a_fake_is_compared_with_the_real_that_it_was_made_from():
         condition=["raw", "raw", "raw", "crf28", "crf28", "raw", "raw"],
         identity=["p"] * 3 + ["q"] * 4,
     )
-    np.testing.assert_array_equal(videos.paired_reals(), [-1, 0, 0, -1, 3, -1, -1])
+    np.testing.assert_array_equal(paired_reals(videos.records), [-1, 0, 0, -1, 3, -1, -1])
     found = compute_metrics(videos, threshold=0.0, bootstrap=200)["within_pairs"]
     assert found.value == pytest.approx((1 + 0 + 0.5) / 3)  # above, below, the same
     assert found.low == pytest.approx(0.5) and found.high == pytest.approx(0.5)  # each person's own share

@@ -1,0 +1,112 @@
+"""Noise discriminant: a linear classifier of noise measures, fitted within pairs of a fake and its real video.
+
+Not in the papers. It has a few dozen weights, which have a closed-form solution: no epochs, no random seed.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import nn
+
+from lipinc.config.ranges import Range
+from lipinc.models.discriminant import VideoFeatures, fit_discriminant
+from lipinc.models.noise_measures import NoiseMeasures
+from lipinc.models.registry import ClipShape, MouthModel, register_model
+
+MAX_DEVIATIONS = 4.0
+"""Standardised features are clipped to this magnitude: one odd window must not decide on a video."""
+
+
+@dataclass(frozen=True)
+class NoiseDiscriminantOptions:
+    """Options of the model noise_discriminant: a linear classifier with a closed-form solution (not in the papers)."""
+
+    levels: Annotated[int, Range(1)] = 3
+    """Bands of the Laplacian pyramid, each at half the size of the previous one; at most 3 for mouth.cut native."""
+    chroma: bool = False
+    """Measure colour channels, too. Kept: for data of one camera and codec."""
+    regions: bool = True
+    """Compare the energy of the finest bands between the regions of the mouth. Kept: for ablations."""
+    shrinkage: Annotated[float, Range(0, float("inf"), open=True)] = 0.1
+    """Multiple of the mean variance that is added to every variance. Kept: fewer videos need more."""
+
+
+@register_model("noise_discriminant")
+class NoiseDiscriminant(MouthModel):
+    """A linear classifier of standardised noise measures."""
+
+    Options = NoiseDiscriminantOptions
+    input_kind = "features"
+    closed_form = True
+
+    def __init__(
+        self,
+        *,
+        local_frames: int = 5,
+        height: int = 64,
+        width: int = 144,
+        levels: int = 3,
+        chroma: bool = False,
+        regions: bool = True,
+        shrinkage: float = 0.1,
+    ):
+        """Create the classifier with weights of 0.
+
+        Args:
+            local_frames: number of adjacent frames at the start of a clip.
+            height: minimum mouth height in px.
+            width: minimum mouth width in px.
+            levels, chroma, regions, shrinkage: see `NoiseDiscriminantOptions`.
+
+        Raises:
+            ValueError: there are too few local frames, or the mouths are too small.
+        """
+        super().__init__()
+        self.measures = NoiseMeasures(local_frames, levels, chroma, regions)
+        self.measures.check(height, width)
+        self.shrinkage = shrinkage
+        size = len(self.measures.names())
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
+        self.weight, self.bias = nn.Parameter(torch.zeros(size)), nn.Parameter(torch.zeros(()))
+
+    @classmethod
+    def from_options(cls, options: NoiseDiscriminantOptions, clip: ClipShape) -> "NoiseDiscriminant":
+        """See `MouthModel.from_options`."""
+        return cls(local_frames=clip.local_frames, height=clip.height, width=clip.width, **asdict(options))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Classify features.
+
+        Args:
+            features: (B, F) float32, from `extract_features`.
+
+        Returns:
+            Logits (B, 2), class 1 = fake.
+        """
+        with torch.autocast(features.device.type, enabled=False):  # bf16 cannot resolve differences of one grey level
+            logit = self._standardise(features) @ self.weight + self.bias
+        return torch.stack([-logit / 2, logit / 2], dim=1)
+
+    def feature_key(self) -> NoiseMeasures:
+        """See `MouthModel.feature_key`."""
+        return self.measures
+
+    def extract_features(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
+        """Measure clips; see `NoiseMeasures`. Residues are not used: they are unsigned, and wrap around."""
+        return self.measures(frames)
+
+    @torch.no_grad()
+    def solve(self, videos: VideoFeatures) -> None:
+        """See `MouthModel.solve`."""
+        self.mean.copy_(torch.from_numpy(videos.features.mean(axis=0)))
+        self.deviation.copy_(torch.from_numpy(np.maximum(videos.features.std(axis=0), 1e-6)))
+        standardised = self._standardise(torch.from_numpy(videos.features).to(self.mean)).double().cpu().numpy()
+        found = fit_discriminant(replace(videos, features=standardised), self.shrinkage)
+        self.weight.copy_(torch.from_numpy(found.weight))
+        self.bias.fill_(found.bias)
+
+    def _standardise(self, features: torch.Tensor) -> torch.Tensor:
+        return ((features - self.mean) / self.deviation).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
