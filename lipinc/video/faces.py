@@ -242,7 +242,7 @@ def _track(
                 noise=noise,
                 blockiness=blockiness,
                 frame_rate=_picture_rate(observations["picture"], observations["time"]),
-                bits_per_pixel=video.stream.bits_per_pixel,
+                bits_per_pixel=_bits_per_pixel(video, frames),
                 repeats=left_out / frames,
             )
             found.append(Face(track.thumbnail, track.mouth_pictures.repeats, quality, observations, mouth_file))
@@ -251,6 +251,12 @@ def _track(
     if left_out > NOTED_REPEATS * frames:
         notes.append(f"{left_out} of {frames} frames repeat the picture before them and were left out")
     return TrackedVideo(frames, left_out, turned, duration, found, replace(video.stream, notes=tuple(notes)))
+
+
+def _bits_per_pixel(video: VideoReader, frames: int) -> float:
+    # Not by the bit rate in the header, which may include sound or be a maximum (MPEG-1).
+    pixels = frames * video.stream.width * video.stream.height
+    return 8 * video.coded_bytes / pixels if video.coded_bytes and pixels else np.nan
 
 
 def _picture_rate(pictures: np.ndarray, times: np.ndarray) -> float:

@@ -64,8 +64,7 @@ class Quality:
     frame_rate: float
     """Pictures of the mouth per second, by the presentation times, without repeats and pauses."""
     bits_per_pixel: float
-    """Bit rate of the video by pixels per second, both by the header; with the sound where the header has one rate for
-    all. nan for a folder of pictures."""
+    """Size of the coded frames, without sound, by the number of their pixels, in bit. nan for a folder of pictures."""
     repeats: float
     """Fraction of the frames that repeat the picture before them."""
 

@@ -43,12 +43,6 @@ class StreamInfo:
     notes: tuple[str, ...] = ()
     """What else a user should know about how it was read: sentences without a full stop."""
 
-    @property
-    def bits_per_pixel(self) -> float:
-        """Bit rate by pixels per second, by the header; nan if unknown."""
-        pixels = self.width * self.height * self.frame_rate
-        return self.bit_rate / pixels if self.bit_rate and pixels else float("nan")
-
 
 def choose_stream(container: InputContainer) -> tuple[VideoStream, list[VideoStream]]:
     """Choose the stream to read: the largest picture; of equal ones the longest, then the default, then the first.
