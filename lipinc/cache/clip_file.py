@@ -7,6 +7,7 @@ no file stays open.
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,23 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lipinc.cache.manifest import ManifestRow
+from lipinc.cache.manifest import QUALITY_COLUMNS, ManifestRow
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.versions import MOUTH_LIBRARIES, library_versions
 from lipinc.video.clips import Clips
 from lipinc.video.mouth import residues
+from lipinc.video.quality import Quality
 
-CLIP_ARRAYS = ("frames", "residues", "sizes", "frame_ids", "times", "pose_ratios", "nearest", "faces")
+CLIP_ARRAYS = ("frames", "residues", "sizes", "frame_ids", "times", "pose_ratios", "nearest", "faces", "quality")
+
+Summary = dict[str, int | float | str | None]
+"""Values of a row of the manifest, column -> value."""
 
 
 def write_clips(
     file: Path, clips: Clips, settings: dict, source: str, size: int, *, with_residues: bool = True
-) -> dict[str, int | str]:
+) -> Summary:
     """Write the clips of one video.
 
     Args:
@@ -73,9 +78,10 @@ def read_clips(file: Path) -> Clips:
         raise _damaged_error(file, error) from error
 
 
-def clips_summary(clips: Clips, size: int) -> dict[str, int]:
-    """Return the manifest values of a video with clips: size, frames, face_frames, repeats, windows,
-    nearest_windows."""
+def clips_summary(clips: Clips, size: int) -> Summary:
+    """Return the manifest values of a video with clips: size, frames, face_frames, repeats, windows, nearest_windows,
+    and the input quality of the largest face that has clips."""
+    quality = Quality.from_array(clips.quality[clips.faces.argmin()])
     return {
         "size": size,
         "frames": clips.video_frames,
@@ -83,10 +89,11 @@ def clips_summary(clips: Clips, size: int) -> dict[str, int]:
         "repeats": clips.repeats,
         "windows": len(clips.frames),
         "nearest_windows": int(clips.nearest.sum()),
+        **{name: _round(getattr(quality, name)) for name in QUALITY_COLUMNS},
     }
 
 
-def read_summary(file: Path) -> dict[str, int | str] | None:
+def read_summary(file: Path) -> Summary | None:
     """Return `clips_summary`, file size and checksum of a clip file; None if the file is missing or incomplete."""
     try:
         with safe_open(file, framework="numpy") as stored:
@@ -120,7 +127,12 @@ def check_clips(file: Path, row: ManifestRow) -> None:
         raise _damaged_error(file, ValueError("its SHA-256 differs from the manifest"))
 
 
-def _checksum(content: bytes) -> dict[str, int | str]:
+def _round(value: float) -> float | None:
+    """Round a measure to four significant digits; None if it is unknown."""
+    return None if math.isnan(value) else float(f"{value:.4g}")
+
+
+def _checksum(content: bytes) -> Summary:
     return {"clips_size": len(content), "clips_sha256": hashlib.sha256(content).hexdigest()}
 
 

@@ -34,12 +34,19 @@ class ManifestRow:
     """Number of windows, K."""
     nearest_windows: int = 0
     """Number of windows with global frames beyond the tolerance."""
+    face_height: float | None = None
+    """Input quality of the largest face with clips: this and the next five, see video.quality. None: unknown."""
+    sharpness: float | None = None
+    noise: float | None = None
+    blockiness: float | None = None
+    frame_rate: float | None = None
+    bits_per_pixel: float | None = None
     clips_size: int = 0
     """Size of the clip file in bytes; 0 without clips."""
     clips_sha256: str = ""
     """SHA-256 of the clip file; "" without clips."""
 
-    def to_cells(self) -> dict[str, str | int]:
+    def to_cells(self) -> dict[str, str | int | float | None]:
         """Return the row as table cells, column -> cell."""
         return {**self.record.to_cells(), **{name: getattr(self, name) for name in RESULT_COLUMNS}}
 
@@ -50,12 +57,20 @@ class ManifestRow:
         Raises:
             KeyError, ValueError: the cells are not those of a manifest row.
         """
-        results = {name: kind(cells[name]) for name, kind in RESULT_COLUMNS.items()}
+        results = {name: _parse(cells[name], kind) for name, kind in RESULT_COLUMNS.items()}
         return cls(VideoRecord.from_cells(cells), **results)
 
 
 RESULT_COLUMNS = {field.name: field.type for field in dataclasses.fields(ManifestRow) if field.name != "record"}
+QUALITY_COLUMNS = tuple(name for name, kind in RESULT_COLUMNS.items() if kind == float | None)
 MANIFEST_COLUMNS = (*RECORD_COLUMNS, *RESULT_COLUMNS)
+
+
+def _parse(cell: str, kind: type) -> str | int | float | None:
+    """A cell as a value of a column of this type; an empty cell of a measure is None."""
+    if kind == float | None:
+        return float(cell) if cell else None
+    return kind(cell)
 
 
 def read_manifest(file: Path) -> list[ManifestRow]:

@@ -29,9 +29,9 @@ from lipinc.versions import MOUTH_LIBRARIES, library_versions
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
-"""Version of the cache format. Version 3 leaves out repeated frames; version 2 downscales wide frames by integer
-factors and has checksums of clip files."""
+FORMAT = 4
+"""Version of the cache format. Version 4 has the input quality of each face; version 3 leaves out repeated frames;
+version 2 downscales wide frames by integer factors and has checksums of clip files."""
 LOCK = "lock"
 
 

@@ -10,16 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from lipinc.cache.clip_file import write_clips
+from lipinc.cache.clip_file import Summary, write_clips
 from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.video.clips import Clips
 from lipinc.video.mouth import residues
+from lipinc.video.quality import Quality
 
 GENERATORS = ("alpha", "beta")
 """Generators of the fakes of `make_cache`, by turns."""
+QUALITY = Quality(
+    face_height=200, sharpness=-4, noise=0.5, blockiness=0.1, frame_rate=25, bits_per_pixel=0.1, repeats=0
+)
+"""Input quality of all clips: that of a good video."""
 
 
 def make_clips(random: np.random.Generator, *, fake: bool, config: Config, windows: int = 3) -> Clips:
@@ -89,7 +94,7 @@ def fill_cache(
     cache = Cache.of(config)
     cache.prepare()
     rows: list[ManifestRow] = []
-    written: list[tuple[Path, dict[str, int | str]]] = []
+    written: list[tuple[Path, Summary]] = []
     for video in range(videos):
         label, person = Label(video % 2), f"id{video // videos_per_person:05d}"
         record = VideoRecord(f"{label.name.lower()}/{person}/{video:06d}.mp4", label, identity=person)
@@ -125,6 +130,7 @@ def _clips(random: np.random.Generator, frames: np.ndarray, config: Config) -> C
         pose_ratios=random.random((windows, count, 4)).astype(np.float32),
         nearest=np.zeros(windows, dtype=np.uint8),
         faces=np.zeros(windows, dtype=np.int32),
+        quality=np.tile(QUALITY.to_array(), (windows, 1)),
         video_frames=100,
         face_frames=100,
         repeats=0,

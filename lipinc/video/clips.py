@@ -41,6 +41,8 @@ class Clips:
     """(K,) uint8: 1 if global frames beyond the tolerance were taken (sampling.fallback)."""
     faces: np.ndarray
     """(K,) int32: rank of the face by its area summed over the video, 0 = largest."""
+    quality: np.ndarray
+    """(K, Q) float32: input quality of each window's face, in the order of quality.QUALITY_NAMES; nan is unknown."""
     video_frames: int
     """Number of decoded frames."""
     face_frames: int
@@ -139,6 +141,7 @@ def _crop_clips(video: TrackedVideo, sampled: list[SampledFace], mouth: MouthCon
         pose_ratios=np.stack([one.face.ratios[window.positions] for one, window in chosen]).astype(np.float32),
         nearest=np.array([window.nearest for _, window in chosen], dtype=np.uint8),
         faces=np.array([one.rank for one, _ in chosen], dtype=np.int32),
+        quality=np.stack([one.face.quality.to_array() for one, _ in chosen]),
         video_frames=video.frames,
         face_frames=face_frames,
         repeats=video.repeats,

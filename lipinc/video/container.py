@@ -66,6 +66,7 @@ class ContainerFile:
         self._to_bgr = BgrConverter(context)
         self._orientation = Orientation()
         self._count = self._damaged = 0
+        self.coded_bytes = 0
         self._size = self._resized = ""
         self._info = StreamInfo(
             container=self._container.format.name,
@@ -102,7 +103,9 @@ class ContainerFile:
         packets = self._container.demux(self._stream)
         while True:
             try:
-                yield from next(packets).decode()
+                packet = next(packets)
+                self.coded_bytes += packet.size
+                yield from packet.decode()
             except StopIteration:
                 return
             except av.FFmpegError as error:  # demuxing: the generator has ended; decoding: the next packet may be whole

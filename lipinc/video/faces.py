@@ -23,6 +23,7 @@ from lipinc.video.mouth import (
     is_inside_image,
     resize_mouth,
 )
+from lipinc.video.quality import Quality, QualityMeter
 from lipinc.video.reader import VideoReader, downscale
 from lipinc.video.repeats import RepeatFilter
 from lipinc.video.streams import StreamInfo
@@ -45,6 +46,7 @@ _OBSERVATION = np.dtype(
         ("picture", "i8"),
         ("time", "f8"),
         ("ratios", "f8", len(POSE_RATIOS)),
+        ("face_height", "f4"),
         ("offset", "i8"),  # of the mouth's pixels in the temporary file
         ("height", "i4"),
         ("width", "i4"),
@@ -60,6 +62,8 @@ class Face:
     """(H, W, 3) uint8 BGR: the face in the first frame with a usable mouth."""
     repeats: int
     """Number of frames that show its mouth as in the frame before, although something else moves."""
+    quality: Quality
+    """Input quality: sharpness, noise and compression are measured outside all faces, and are those of the video."""
     _observations: np.ndarray
     _mouth_file: BinaryIO
 
@@ -139,7 +143,7 @@ def track_faces(
     """Decode a video once and track its faces. The result depends only on the arguments and the content of the file.
 
     Frames are streamed and mouths go to a temporary file: memory does not grow with the length of the video, except
-    for some 72 bytes per face and frame.
+    for some 76 bytes per face and frame.
 
     Args:
         perturb: Changes each frame, given its index and image, before face detection.
@@ -176,7 +180,7 @@ def _track(
     plan: _Plan,
 ) -> TrackedVideo | _Plan:
     """Track the faces of a video by a plan. Returns a better plan as soon as the pictures call for one."""
-    tracks, repeats, vote = FaceTracks(), RepeatFilter(), TurnVote()
+    tracks, repeats, vote, meter = FaceTracks(), RepeatFilter(), TurnVote(), QualityMeter()
     frames, pictures, duration = 0, 0, 0.0
     quarter_turns = plan.quarter_turns or 0
     mouth_file.seek(0)
@@ -199,6 +203,9 @@ def _track(
                     if vote.quarter_turns:
                         return replace(plan, quarter_turns=vote.quarter_turns)
             boxes = np.array([np.concatenate([face.min(axis=0), face.max(axis=0)]) for face in faces])
+            scale = original.shape[1] // image.shape[1]
+            if len(faces):
+                meter.add(number, original, scale * boxes)
             for face, box, track in zip(faces, boxes, tracks.assign(number, boxes), strict=True):
                 face = face.astype(np.float64)
                 lips = lip_outline(face)
@@ -207,7 +214,7 @@ def _track(
                     continue
                 if config.cut == "native":
                     # From the frame at full size: half as many pixels carry much less evidence (docs/results.md).
-                    mouth = crop_native(original, lips * (original.shape[1] // image.shape[1]), config.margin)
+                    mouth = crop_native(original, lips * scale, config.margin)
                 else:
                     mouth = crop_mouth(image, pose)
                 if mouth is None:
@@ -219,20 +226,45 @@ def _track(
                     picture = track.mouth_pictures.number(number, frame.time, image, lips)
                     if picture is None:
                         continue
-                observation = (frame.index, picture, frame.time, pose.ratios, mouth_file.tell(), *mouth.shape[:2])
-                track.observations += np.array(observation, dtype=_OBSERVATION).tobytes()
+                observed = (frame.index, picture, frame.time, pose.ratios, scale * (box[3] - box[1]))
+                observation = np.array((*observed, mouth_file.tell(), *mouth.shape[:2]), dtype=_OBSERVATION)
+                track.observations += observation.tobytes()
                 mouth_file.write(mouth.tobytes())
+    turned, left_out, notes = 90 * quarter_turns, frames - pictures, list(video.stream.notes)
     found = []
     for track in tracks.sorted_by_area():
         if track.observations:
             observations = np.frombuffer(track.observations, dtype=_OBSERVATION)
-            found.append(Face(track.thumbnail, track.mouth_pictures.repeats, observations, mouth_file))
-    turned, left_out, notes = 90 * quarter_turns, frames - pictures, list(video.stream.notes)
+            sharpness, noise, blockiness = meter.medians
+            quality = Quality(
+                face_height=float(np.median(observations["face_height"])),
+                sharpness=sharpness,
+                noise=noise,
+                blockiness=blockiness,
+                frame_rate=_picture_rate(observations["picture"], observations["time"]),
+                bits_per_pixel=_bits_per_pixel(video, frames),
+                repeats=left_out / frames,
+            )
+            found.append(Face(track.thumbnail, track.mouth_pictures.repeats, quality, observations, mouth_file))
     if turned:
         notes.append(f"the pictures were turned by {turned} degrees to stand the faces upright")
     if left_out > NOTED_REPEATS * frames:
         notes.append(f"{left_out} of {frames} frames repeat the picture before them and were left out")
     return TrackedVideo(frames, left_out, turned, duration, found, replace(video.stream, notes=tuple(notes)))
+
+
+def _bits_per_pixel(video: VideoReader, frames: int) -> float:
+    # Not by the bit rate in the header, which may include sound or be a maximum (MPEG-1).
+    pixels = frames * video.stream.width * video.stream.height
+    return 8 * video.coded_bytes / pixels if video.coded_bytes and pixels else np.nan
+
+
+def _picture_rate(pictures: np.ndarray, times: np.ndarray) -> float:
+    """Adjacent pictures per second, from their numbers (F,) and times (F,) in s; nan if there are none."""
+    steps = np.diff(times)[np.diff(pictures) == 1]
+    steps = steps[steps > 0]
+    # Twice the usual step and more is a pause, in which nothing moved.
+    return 1 / float(steps[steps < 1.75 * np.median(steps)].mean()) if len(steps) else np.nan
 
 
 def _thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -73,6 +73,7 @@ class FrameFolder:
         except OSError as error:
             raise Unreadable(error.strerror) from error
         self.promised_frames = len(self._files)
+        self.coded_bytes = 0
         self._shape: tuple[int, ...] = (0, 0, 0)
 
     def close(self) -> None:

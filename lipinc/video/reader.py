@@ -70,6 +70,11 @@ class VideoReader:
         """The number of frames according to the header, which may be wrong; None: unknown."""
         return self._source.promised_frames
 
+    @property
+    def coded_bytes(self) -> int:
+        """Size of the coded frames read so far, without sound; 0 for a folder of pictures."""
+        return self._source.coded_bytes
+
     def close(self) -> None:
         self._source.close()
 

@@ -7,10 +7,12 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from lipinc.cache.clip_file import CLIP_ARRAYS, read_clips, write_clips
+from lipinc.cache.clip_file import CLIP_ARRAYS, read_clips, read_summary, write_clips
+from lipinc.cache.manifest import QUALITY_COLUMNS
 from lipinc.cache.store import Cache
 from lipinc.demo.synthetic_cache import make_clips
 from lipinc.errors import UserError
+from lipinc.video.quality import Quality
 from tests.tiny import tiny_config
 
 
@@ -41,6 +43,17 @@ def test_a_cache_is_about_as_large_as_its_pixels(tmp_path):
     config = replace(config, mouth=replace(config.mouth, height=64, width=144))
     write_clips(tmp_path / "c", make_clips(np.random.default_rng(0), fake=True, config=config), {}, "key", 5)
     assert (tmp_path / "c").stat().st_size < 1.01 * 3 * (8 + 7) * 64 * 144 * 3
+
+
+def test_the_summary_has_the_quality_of_the_largest_face_with_clips(tmp_path, config):
+    clips = make_clips(np.random.default_rng(0), fake=True, config=config)
+    large = Quality(123.456, -4.5, 0.00001234567, float("nan"), 25.0, float("nan"), 0.0)
+    quality = np.stack([replace(large, face_height=50.0).to_array(), large.to_array(), large.to_array()])
+    clips = replace(clips, faces=np.int32([2, 1, 1]), quality=quality)
+    summary = write_clips(tmp_path / "a", clips, {}, "a.mp4", 5)
+    assert [summary[name] for name in QUALITY_COLUMNS] == [123.5, -4.5, 1.235e-05, None, 25.0, None]
+    assert read_summary(tmp_path / "a") == summary
+    np.testing.assert_array_equal(read_clips(tmp_path / "a").quality, quality)
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\xff" * 100])

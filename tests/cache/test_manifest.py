@@ -41,7 +41,7 @@ def test_every_field_of_a_row_comes_back(tmp_path):
         "real/a.mp4", "studio", "dubbed", forgery=2, condition="crf28",
     )  # fmt: skip
     rows = [
-        ManifestRow(record, "ok", "", 5, 100, 90, 7, 12, 10, 4321, "0" * 64),
+        ManifestRow(record, "ok", "", 5, 100, 90, 7, 12, 10, 210.5, -4.5, 0.0, 1e-05, 25.0, None, 4321, "0" * 64),
         ManifestRow(VideoRecord("real/a.mp4", Label.REAL, "id1"), "no_face", "0 faces", 5, 100),
     ]
     for field in dataclasses.fields(record):  # else a new one would not be tested
