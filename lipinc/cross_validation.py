@@ -23,7 +23,8 @@ from lipinc.evaluation.results import Evaluation, evaluate_predictions, pool, wr
 from lipinc.evaluation.tables import spread_table
 from lipinc.experiment import run_experiment
 from lipinc.files.atomic import write_atomically
-from lipinc.models.calibration import Calibration, calibrate
+from lipinc.models.calibration import Calibration, calibrate, count_errors
+from lipinc.video.quality import QUALITY_NAMES
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +51,16 @@ def calibrate_out_of_fold(results: list[Evaluation]) -> tuple[list[Evaluation], 
     parts = [result.counted for result in results]
 
     def fit(chosen: list[Predictions]) -> Calibration:
-        label, score = (np.concatenate([getattr(part, name) for part in chosen]) for name in ("label", "score"))
-        return calibrate(label, score, np.concatenate([part.column("condition") for part in chosen]))
+        names = ("label", "score", "quality")
+        label, score, quality = (np.concatenate([getattr(part, name) for part in chosen]) for name in names)
+        return calibrate(label, score, np.concatenate([part.column("condition") for part in chosen]), quality)
 
     others = [fit([part for part in parts if part is not own]) for own in parts]
     decided = [replace(result, calibration=one) for result, one in zip(results, others, strict=True)]
-    return decided, fit(parts)
+    tested = [part.decided_by(one) for part, one in zip(parts, others, strict=True)]
+    label, decision = (np.concatenate([getattr(part, name) for part in tested]) for name in ("label", "decision"))
+    face_height = np.concatenate([part.quality[:, QUALITY_NAMES.index("face_height")] for part in tested])
+    return decided, replace(fit(parts), rates=count_errors(label, decision, face_height))
 
 
 def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibration: str = "validation") -> None:
@@ -91,7 +96,7 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
         # Groups are not pooled: a real video is tested once for every held-out generator.
         if calibration == "out-of-fold":
             results, by_all = calibrate_out_of_fold(results)
-            write_atomically(folder / group / "calibration.json", json.dumps(asdict(by_all)).encode() + b"\n")
+            write_atomically(folder / group / "calibration.json", json.dumps(asdict(by_all), indent=2).encode() + b"\n")
         pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate, config.data.other_kinds)
         details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)

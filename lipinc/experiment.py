@@ -15,6 +15,7 @@ from lipinc.ddp import is_main, main_first
 from lipinc.evaluation.plots import plot_learning_curves
 from lipinc.evaluation.results import Evaluation, evaluate_checkpoint, report
 from lipinc.files.atomic import write_atomically
+from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
 from lipinc.models.registry import build_model, check_shapes
@@ -106,7 +107,10 @@ def _evaluate(
     result = evaluate_checkpoint(checkpoint, config, Cache.of(config), rows, device)
     if is_main():
         condition = "" if len(result.conditions) == 1 else f", {result.condition}"
-        subtitle = f"test split, per video{condition}; epoch {checkpoint.epoch}, threshold chosen on validation"
+        chosen = "threshold chosen on validation"
+        if checkpoint.calibration == Calibration():
+            chosen = "without validation videos, the threshold is a score of 0"
+        subtitle = f"test split, per video{condition}; epoch {checkpoint.epoch}, {chosen}"
         about = {**checkpoint.provenance, "epoch": checkpoint.epoch, "split": "test"}
         report(result, config, folder, title=f"{config.name}, test split", subtitle=subtitle, about=about)
     return result

@@ -94,7 +94,12 @@ def test_folds_are_decided_by_the_scores_of_the_others(config, capsys):
         expected = fitted.decide(np.array([float(row["score"]) for row in own]))
         assert [decisions[row["key"]] for row in own] == [DECISIONS[decision] for decision in expected.tolist()]
     by_all = calibrate(*(np.array([kind(row[n]) for rows in folds for row in rows]) for n, kind in SCORED.items()))
-    assert read_calibration(folder / "calibration.json") == by_all
+    saved = read_calibration(folder / "calibration.json")
+    assert replace(saved, rates=()) == by_all
+    pooled = saved_predictions(folder)
+    assert sum(one.reals + one.fakes for one in saved.rates) == len(pooled)
+    accused = sum(row["decision"] == "fake" and row["label"] == "0" for row in pooled)
+    assert round(sum(one.reals_accused * one.reals for one in saved.rates)) == accused
     assert "wrong among decided" in capsys.readouterr().out
 
 

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lipinc.cache.manifest import write_manifest
 from lipinc.cache.store import Cache
+from lipinc.config import AugmentConfig, ModelConfig
 from lipinc.datasets import Label
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.experiment import evaluate_on_test_split, run_experiment
+from lipinc.models.calibration import Calibration
+from lipinc.models.checkpoint import load_checkpoint
 from tests.tiny import tiny_config
 
 
@@ -123,3 +127,50 @@ def test_without_a_test_share_it_trains_and_evaluates_nothing(config, capsys):
     assert (folder / "checkpoints" / "best.safetensors").exists()
     assert not (folder / "metrics.json").exists()
     assert "no test split" in capsys.readouterr().out.splitlines()[-1]
+
+
+def closed_form(config):
+    """The recipe of a model that is solved at once, without validation videos."""
+    return replace(
+        config,
+        mouth=replace(config.mouth, height=32, width=48),
+        cache=replace(config.cache, path=config.cache.path + "_wide"),
+        model=ModelConfig("noise_discriminant"),
+        loss=replace(config.loss, inconsistency=0.0),
+        augment=AugmentConfig(flip=0.0),
+        split=replace(config.split, train=0.6, validation=0.0, test=0.4),
+        train=replace(config.train, epochs=1, select="last"),
+    )
+
+
+def test_a_model_with_a_closed_form_is_solved_at_once_and_needs_no_validation(config, capsys):
+    config = closed_form(config)
+    make_cache(config, people=30)
+    result = run_experiment(config)
+    assert result.metrics["auc"].value > 0.9  # the fakes flicker
+    assert "without validation videos, the threshold is a score of 0" in capsys.readouterr().out
+    folder = Path(config.output, "tiny")
+    [row] = csv.DictReader((folder / "results.csv").open())
+    assert float(row["train_loss"]) > 0 and row["validation_auc"] in ("", "nan")
+    checkpoint = load_checkpoint(folder / "checkpoints" / "best.safetensors", torch.device("cpu"))
+    assert checkpoint.calibration == Calibration()  # none is fitted without validation videos
+    again = run_experiment(replace(config, name="again", train=replace(config.train, seed=7)))
+    np.testing.assert_array_equal(result.predictions.score, again.predictions.score)  # nothing is drawn
+    resumed = run_experiment(config, resume=True)
+    np.testing.assert_array_equal(result.predictions.score, resumed.predictions.score)
+
+
+def test_without_validation_no_epoch_can_be_selected(config):
+    with pytest.raises(UserError, match="without a validation split .* use --train.select last"):
+        replace(config, split=replace(config.split, train=0.8, validation=0.0)).check()
+
+
+def test_fakes_of_another_kind_stand_apart(config):
+    config = replace(config, data=replace(config.data, other_kinds=("beta",)))
+    result = run_experiment(config)
+    tested = result.predictions.column("generator")
+    assert {"alpha", "beta"} <= set(tested.tolist())
+    assert "beta" not in result.shown.column("generator").tolist()
+    [row] = result.break_downs["other kinds of forgery"]
+    assert row["fake"] == np.sum(tested == "beta") and row["real"] == np.sum(result.predictions.label == 0)
+    assert "beta" not in {row["group"] for row in result.break_downs["generator"]}

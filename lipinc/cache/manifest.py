@@ -10,6 +10,7 @@ from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord
 from lipinc.errors import UserError
 from lipinc.files.atomic import with_filename
 from lipinc.files.csv_table import read_own_table, table_line, write_table
+from lipinc.video.quality import QUALITY_NAMES
 
 OK = "ok"
 
@@ -45,6 +46,12 @@ class ManifestRow:
     """Size of the clip file in bytes; 0 without clips."""
     clips_sha256: str = ""
     """SHA-256 of the clip file; "" without clips."""
+
+    def quality(self) -> list[float]:
+        """Return the input quality (Q,), in the order of QUALITY_NAMES; nan where it is unknown."""
+        known = {name: getattr(self, name) for name in QUALITY_COLUMNS}
+        known["repeats"] = self.repeats / self.frames if self.frames else None
+        return [float("nan") if known[name] is None else float(known[name]) for name in QUALITY_NAMES]
 
     def to_cells(self) -> dict[str, str | int | float | None]:
         """Return the row as table cells, column -> cell."""

@@ -48,8 +48,7 @@ def read_calibration(file: Path) -> Calibration:
         UserError: it is anything else.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        return Calibration(values["threshold"], values["temperature"], tuple(values["uncertain"]))
+        return Calibration.from_values(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{file} is no calibration.json of lipinc crossval --calibration out-of-fold: {error}"

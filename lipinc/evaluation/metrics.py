@@ -7,13 +7,15 @@ classified as fake if score >= threshold.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from lipinc.datasets.records import GROUP_COLUMNS, Label, paired_reals
 from lipinc.evaluation.predictions import Predictions
-from lipinc.models.calibration import Calibration
+from lipinc.models.calibration import FACE_HEIGHTS, Calibration
+from lipinc.video.quality import QUALITY_NAMES
 
 MIN_PEOPLE = 10
 """Fewest people of a class for whom metrics are shown as a result. The AUC of two people is often 1 by chance."""
@@ -164,9 +166,7 @@ def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
     return float(false_alarms[after - 1] + fraction * (false_alarms[after] - false_alarms[after - 1]))
 
 
-def within_pairs(
-    labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weights: np.ndarray | None = None
-) -> float:
+def within_pairs(labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Probability that a fake scores higher than the real video it was made from, with ties counted as one half.
 
     Both videos of a pair show the same person and camera, so neither can help the detector.
@@ -186,6 +186,12 @@ def within_pairs(
     if not weights.sum() > 0 or np.isnan(excess).any():
         return float("nan")
     return float(np.sum(weights * ((excess > 0) + 0.5 * (excess == 0))) / weights.sum())
+
+
+FACE_HEIGHT = "face height"
+"""Break-down by the size of the face (calibration.FACE_HEIGHTS)."""
+GROUPINGS = {**GROUP_COLUMNS, FACE_HEIGHT: "all"}
+"""Break-downs of metrics -> the videos of each group (see `records.column`)."""
 
 
 @dataclass(frozen=True)
@@ -239,8 +245,8 @@ def break_down(
     Args:
         predictions: the videos.
         threshold: decision threshold, in units of the score.
-        by: a column of `GROUP_COLUMNS`, which defines whether a group consists of its fakes and all reals, or of its
-            own videos only.
+        by: one of `GROUPINGS`, which defines whether a group consists of its fakes and all reals, or of its own videos
+            only.
         bootstrap: see `compute_metrics`.
         seed: see `compute_metrics`.
 
@@ -249,8 +255,8 @@ def break_down(
         video has a value, there are no rows.
     """
     real = predictions.label == 0
-    groups = predictions.column(by)
-    fakes_only = GROUP_COLUMNS[by] == "fakes"
+    groups = _sizes(predictions) if by == FACE_HEIGHT else predictions.column(by)
+    fakes_only = GROUPINGS[by] == "fakes"
     grouped = groups[~real] if fakes_only else groups
     if not (grouped != "").any():
         return []
@@ -264,6 +270,18 @@ def break_down(
         values = {name: metric(labels, scores) for name, metric in _metrics(chosen, threshold).items()}
         rows.append(group_row(group, chosen, values, area))
     return rows
+
+
+def _sizes(predictions: Predictions) -> np.ndarray:
+    """Return the range of the face height of each video, in words that sort by size: (V,) str; "" if it is unknown."""
+    if predictions.quality is None:
+        return np.full(len(predictions), "")
+    height = predictions.quality[:, QUALITY_NAMES.index("face_height")]
+    sizes = np.full(len(predictions), "", dtype="U32")
+    for low, high in pairwise(FACE_HEIGHTS):
+        words = f"{low:.0f} to {high:.0f} px" if np.isfinite(high) else f"{low:.0f} px and more"
+        sizes[(low <= height) & (height < high)] = words
+    return sizes
 
 
 def group_row(

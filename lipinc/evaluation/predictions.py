@@ -1,5 +1,6 @@
 """Predictions: the scores of videos with their metadata."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord
 from lipinc.files.csv_table import write_table
 from lipinc.models.calibration import Calibration
+from lipinc.video.quality import QUALITY_NAMES
 
 SCORE_COLUMNS = ("fake_probability", "score", "prediction", "decision", "windows")
 DECISIONS = {1: "fake", 0: "uncertain", -1: "real"}
@@ -25,14 +27,20 @@ class Predictions:
     """(V,) int64: number of windows."""
     decision: np.ndarray | None = None
     """(V,) int64: 1 = fake, 0 = uncertain, -1 = real, as the detector of each video decides; None: not decided yet."""
+    quality: np.ndarray | None = None
+    """(V, Q) float64: input quality of each video, in the order of QUALITY_NAMES, nan where it is unknown; None: not
+    measured."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", tuple(self.records))
-        arrays = {"score": np.float64, "windows": np.int64} | ({} if self.decision is None else {"decision": np.int64})
+        arrays = {"score": np.float64, "windows": np.int64, "decision": np.int64, "quality": np.float64}
         for name, dtype in arrays.items():
-            array = np.asarray(getattr(self, name), dtype=dtype)
-            if array.shape != (len(self.records),):
-                raise ValueError(f"{name} has shape {array.shape}, but there are {len(self.records)} videos")
+            if (value := getattr(self, name)) is None:
+                continue
+            array = np.asarray(value, dtype=dtype)
+            shape = (len(self.records), len(QUALITY_NAMES)) if name == "quality" else (len(self.records),)
+            if array.shape != shape:
+                raise ValueError(f"{name} has shape {array.shape}, not {shape}, for {len(self.records)} videos")
             object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
@@ -50,13 +58,13 @@ class Predictions:
     def select(self, chosen: np.ndarray) -> "Predictions":
         """Select videos by a boolean mask (V,) or an array of indices."""
         positions = np.arange(len(self))[chosen]
-        decision = None if self.decision is None else self.decision[positions]
+        decision, quality = (None if some is None else some[positions] for some in (self.decision, self.quality))
         records = [self.records[i] for i in positions]
-        return Predictions(records, self.score[positions], self.windows[positions], decision)
+        return Predictions(records, self.score[positions], self.windows[positions], decision, quality)
 
     def decided_by(self, calibration: Calibration) -> "Predictions":
         """Return the same predictions with the decisions of a calibration."""
-        return replace(self, decision=calibration.decide(self.score))
+        return replace(self, decision=calibration.decide(self.score, self.quality))
 
     def write(self, path: Path, calibration: Calibration) -> None:
         """Write predictions.csv: the record columns, the score, the fake probability and the prediction.
@@ -66,7 +74,7 @@ class Predictions:
             calibration: converts scores to probabilities; the prediction is 1 if score >= its threshold.
         """
         probability = calibration.probability(self.score)
-        decision = calibration.decide(self.score) if self.decision is None else self.decision
+        decision = calibration.decide(self.score, self.quality) if self.decision is None else self.decision
         rows = (
             {
                 **record.to_cells(),
@@ -76,7 +84,13 @@ class Predictions:
                 "prediction": int(self.score[i] >= calibration.threshold),
                 "decision": DECISIONS[decision[i]],
                 "windows": int(self.windows[i]),
+                **self._quality_cells(i),
             }
             for i, record in enumerate(self.records)
         )
-        write_table(path, ("key", "label", *SCORE_COLUMNS, *RECORD_COLUMNS[2:]), rows)
+        measures = () if self.quality is None else QUALITY_NAMES
+        write_table(path, ("key", "label", *SCORE_COLUMNS, *measures, *RECORD_COLUMNS[2:]), rows)
+
+    def _quality_cells(self, video: int) -> dict[str, str]:
+        values = () if self.quality is None else self.quality[video].tolist()
+        return {name: "" if math.isnan(value) else f"{value:.4g}" for name, value in zip(QUALITY_NAMES, values)}

@@ -13,9 +13,10 @@ from lipinc.batches.feature_dataset import dataset_for
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, EvaluateConfig
-from lipinc.datasets.records import GROUP_COLUMNS, Label
+from lipinc.datasets.records import Label
 from lipinc.evaluation import plots
 from lipinc.evaluation.metrics import (
+    GROUPINGS,
     MIN_PEOPLE,
     Interval,
     break_down,
@@ -149,7 +150,7 @@ def evaluate_predictions(
     parts = {condition: predictions.select(condition_column == condition) for condition in order}
     conditions = {condition: compute_metrics(part, **options) for condition, part in parts.items()}
     if len(order) == 1:
-        break_downs = {by: break_down(predictions, by=by, **options) for by in GROUP_COLUMNS}
+        break_downs = {by: break_down(predictions, by=by, **options) for by in GROUPINGS}
     else:
         rows = [
             group_row(condition, parts[condition], {name: one.value for name, one in metrics.items()}, metrics["auc"])
@@ -158,9 +159,7 @@ def evaluate_predictions(
         # The people are the same under each condition, and the caveat on them stands above.
         break_downs = {"condition": [{**row, "too_few_people": False} for row in rows]}
         for condition in (order[0], *(one for one in order[1:] if one in (*COMPRESSION, *ENCODINGS))):
-            break_downs |= {
-                f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUP_COLUMNS
-            }
+            break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUPINGS}
     if is_other.any():
         others = every.select(is_other | (every.label == Label.REAL))
         break_downs["other kinds of forgery"] = [
@@ -186,7 +185,8 @@ def pool(results: list[Evaluation]) -> Predictions:
         [record for one in results for record in one.predictions.records],
         np.concatenate([one.calibration.logit(one.predictions.score) for one in results]),
         np.concatenate([one.predictions.windows for one in results]),
-        np.concatenate([one.calibration.decide(one.predictions.score) for one in results]),
+        np.concatenate([one.calibration.decide(one.predictions.score, one.predictions.quality) for one in results]),
+        np.concatenate([one.predictions.quality for one in results]),
     )
 
 

@@ -12,6 +12,7 @@ from lipinc.ddp import all_gather, is_main
 from lipinc.evaluation.predictions import Predictions
 from lipinc.models.registry import MouthModel
 from lipinc.progress import progress_bar
+from lipinc.video.quality import QUALITY_NAMES
 
 
 @torch.inference_mode()
@@ -49,4 +50,6 @@ def predict(
     sums, counts = np.zeros(len(dataset.rows)), np.zeros(len(dataset.rows))
     np.add.at(sums, videos, margins)
     np.add.at(counts, videos, 1)
-    return Predictions([row.record for row in dataset.rows], sums / counts, counts), float(losses.mean())
+    quality = np.array([row.quality() for row in dataset.rows]).reshape(-1, len(QUALITY_NAMES))
+    found = Predictions([row.record for row in dataset.rows], sums / counts, counts, quality=quality)
+    return found, float(losses.mean())

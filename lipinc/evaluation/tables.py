@@ -30,6 +30,10 @@ def metrics_table(metrics: dict[str, Interval]) -> str:
     return _table(["per video", "value", "95 % interval"], rows)
 
 
+MAX_NAMED = 8
+"""Number of groups with too few people that are named."""
+
+
 def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
     """Format the rows of `break_down`, one line per group.
 
@@ -46,7 +50,8 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
         for row in rows
         if row["too_few_people"]
     ]
-    left_out = f"{by}, left out for fewer than {MIN_PEOPLE} people: {', '.join(few)}" if few else ""
+    left_out = f"{by}, left out for fewer than {MIN_PEOPLE} people: {', '.join(few[:MAX_NAMED])}" if few else ""
+    left_out += f" and {len(few) - MAX_NAMED} others (see metrics.json)" if len(few) > MAX_NAMED else ""
     rows = [row for row in rows if not row["too_few_people"]]
     if not rows:
         return left_out

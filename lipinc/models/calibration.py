@@ -1,18 +1,48 @@
 """Score calibration: fake probability, decision threshold and uncertain band, fitted to videos not trained on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from lipinc.errors import UserError
+from lipinc.video.quality import QUALITY_NAMES
 
 MAX_ACCUSED = 0.03
 """Fraction of real people above the uncertain band, under the condition where they are most."""
 MAX_MISSED = 0.05
 """Fraction of fakes below the uncertain band, under the condition where they are most."""
+LIMITED = tuple(name for name in QUALITY_NAMES if name != "repeats")
+"""Measures of input quality that have limits. Repeated frames have none: they are left out before anything is measured
+(video/repeats.py)."""
+OUTSIDE = 0.01
+"""Fraction of the videos of the calibration that lie below the lower limit of a measure, and above the upper one."""
+MIN_KNOWN = 100
+"""Number of videos with a known value of a measure, for which it gets limits."""
+FACE_HEIGHTS = (0.0, 100.0, 200.0, 400.0, float("inf"))
+"""Bounds in px of the sizes of the face for which error rates are counted."""
 MAX_LOG_SLOPE = 4.0
 """Upper bound on the log-slope of the logit for standardised scores; the slope diverges on separable data."""
+
+
+@dataclass(frozen=True)
+class ErrorRates:
+    """How often a detector erred on videos of people and sources that it was not trained on, by size of the face."""
+
+    face_height: tuple[float, float]
+    """Range of the face height in px; the upper bound is exclusive."""
+    reals: int
+    """Number of real videos."""
+    fakes: int
+    reals_accused: float
+    """Fraction of the real videos that were called fake."""
+    fakes_missed: float
+    """Fraction of the fakes that were called real."""
+    decided: float
+    """Fraction of all videos that were called either."""
 
 
 @dataclass(frozen=True)
@@ -25,24 +55,65 @@ class Calibration:
     """The fake probability of a score is sigmoid((score - threshold) / temperature)."""
     uncertain: tuple[float, float] = (0.0, 0.0)
     """Scores strictly between these two are classified as `uncertain`. The threshold lies in this band."""
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Measure of input quality (video/quality.py) -> its range in the videos of the calibration. A video outside is
+    `uncertain`, whatever its score."""
+    rates: tuple[ErrorRates, ...] = ()
+    """Error rates by size of the face; empty if they were not measured."""
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "Calibration":
+        """Read the JSON values of `asdict`; those of earlier versions have neither limits nor rates.
+
+        Raises:
+            ValueError, TypeError, KeyError: the values are invalid.
+        """
+        low, high = map(float, values["uncertain"])
+        limits = {name: (float(low), float(high)) for name, (low, high) in values.get("limits", {}).items()}
+        if unknown := sorted(limits.keys() - set(QUALITY_NAMES)):
+            raise ValueError(f"{unknown[0]!r} is no measure of input quality")
+        rates = tuple(
+            ErrorRates(**{**one, "face_height": tuple(one["face_height"])}) for one in values.get("rates", ())
+        )
+        found = cls(float(values["threshold"]), float(values["temperature"]), (low, high), limits, rates)
+        if not (np.isfinite([found.threshold, low, high]).all() and 0 < found.temperature < np.inf):
+            raise ValueError(f"{found} is not a valid calibration")
+        return found
 
     def logit(self, score: np.ndarray | float) -> np.ndarray | float:
         """Return calibrated logits, (score - threshold) / temperature, of scores of any shape."""
         return (score - self.threshold) / self.temperature
 
-    def decide(self, score: np.ndarray | float) -> np.ndarray:
-        """Return decisions on scores of any shape, int: 1 = fake, 0 = uncertain, -1 = real."""
+    def decide(self, score: np.ndarray | float, quality: np.ndarray | None = None) -> np.ndarray:
+        """Return decisions on scores of any shape S, int: 1 = fake, 0 = uncertain, -1 = real.
+
+        Args:
+            score: (*S) float.
+            quality: (*S, Q) float, in the order of QUALITY_NAMES; None: not measured.
+        """
         low, high = self.uncertain
         score = np.asarray(score)
         certain = np.where(score >= self.threshold, 1, -1)
-        return np.where((low < score) & (score < high), 0, certain)
+        decision = np.where((low < score) & (score < high), 0, certain)
+        return decision if quality is None else np.where(self.outside(quality).any(axis=-1), 0, decision)
+
+    def outside(self, quality: np.ndarray) -> np.ndarray:
+        """Return which measures (*S, Q) lie outside the limits: (*S, Q) bool. Unknown measures (nan) do not."""
+        low, high = np.array([self.limits.get(name, (-np.inf, np.inf)) for name in QUALITY_NAMES]).T
+        return (quality < low) | (quality > high)
+
+    def rates_for(self, face_height: float) -> ErrorRates | None:
+        """Return the error rates for a size of the face in px; None if there are none."""
+        return next((one for one in self.rates if one.face_height[0] <= face_height < one.face_height[1]), None)
 
     def probability(self, score: np.ndarray | float) -> np.ndarray | float:
         """Return fake probabilities in 0..1 of scores of any shape, for equal priors of real and fake."""
         return expit(self.logit(score))
 
 
-def calibrate(label: np.ndarray, score: np.ndarray, condition: np.ndarray | None = None) -> Calibration:
+def calibrate(
+    label: np.ndarray, score: np.ndarray, condition: np.ndarray | None = None, quality: np.ndarray | None = None
+) -> Calibration:
     """Fit a calibration to videos that the detector was not trained on.
 
     Threshold and temperature minimise the class-balanced cross-entropy. Following Platt, the targets are
@@ -56,10 +127,14 @@ def calibrate(label: np.ndarray, score: np.ndarray, condition: np.ndarray | None
     that of the worst condition, because nobody says how a video was treated. Source: Vovk, Gammerman, Shafer,
     Algorithmic learning in a random world, 2005.
 
+    The limits of input quality are quantiles over all videos. Videos outside do not count for the band: they will not
+    be decided on.
+
     Args:
         label: (V,) int, 1 = fake.
         score: (V,) float.
         condition: (V,) str, under which each video was scored; None: one condition.
+        quality: (V, Q) float, in the order of QUALITY_NAMES; None: not measured.
 
     Raises:
         UserError: a class is missing, or a score is not finite.
@@ -83,10 +158,46 @@ def calibrate(label: np.ndarray, score: np.ndarray, condition: np.ndarray | None
     fitted = minimize(loss, [0.0, 0.0], bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), (-3, 3)], method="L-BFGS-B").x
     threshold = float(mean + deviation * fitted[1])
     condition = np.zeros(len(label)) if condition is None else condition
-    parts = [condition == one for one in np.unique(condition)]
+    limits = {} if quality is None else _limits(quality)
+    inside = np.ones(len(label), dtype=bool)
+    if quality is not None:
+        inside = ~Calibration(limits=limits).outside(quality).any(axis=1)
+    parts = [inside & (condition == one) for one in np.unique(condition)]
     high = max([threshold, *(_upper_limit(score[part & (label == 0)], MAX_ACCUSED) for part in parts)])
     low = min([threshold, *(-_upper_limit(-score[part & (label == 1)], MAX_MISSED) for part in parts)])
-    return Calibration(threshold, float(deviation / np.exp(fitted[0])), (low, high))
+    return Calibration(threshold, float(deviation / np.exp(fitted[0])), (low, high), limits)
+
+
+def count_errors(label: np.ndarray, decision: np.ndarray, face_height: np.ndarray) -> tuple[ErrorRates, ...]:
+    """Count how often videos were decided wrongly, by size of the face.
+
+    Args:
+        label: (V,) int, 1 = fake.
+        decision: (V,) int, as `Calibration.decide` returns, by detectors that were not trained on the video.
+        face_height: (V,) float, in px.
+
+    Returns:
+        One entry for each range of FACE_HEIGHTS with real and fake videos.
+    """
+    found = []
+    for low, high in pairwise(FACE_HEIGHTS):
+        part = (low <= face_height) & (face_height < high)
+        reals, fakes = decision[part & (label == 0)], decision[part & (label == 1)]
+        if len(reals) and len(fakes):
+            accused, missed = float(np.mean(reals == 1)), float(np.mean(fakes == -1))
+            decided = float(np.mean(decision[part] != 0))
+            found.append(ErrorRates((low, high), len(reals), len(fakes), accused, missed, decided))
+    return tuple(found)
+
+
+def _limits(quality: np.ndarray) -> dict[str, tuple[float, float]]:
+    """The range of each measure, without the extreme videos."""
+    limits = {}
+    for name, values in zip(QUALITY_NAMES, quality.T, strict=True):
+        known = values[np.isfinite(values)]
+        if name in LIMITED and len(known) >= MIN_KNOWN:
+            limits[name] = (float(np.quantile(known, OUTSIDE)), float(np.quantile(known, 1 - OUTSIDE)))
+    return limits
 
 
 def _upper_limit(scores: np.ndarray, rate: float) -> float:

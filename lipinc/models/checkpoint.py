@@ -183,7 +183,7 @@ def load_checkpoint(file: str | Path, device: torch.device) -> Checkpoint:
             model.to(device).eval(),
             config,
             int(metadata["epoch"]),
-            _calibration(metadata["calibration"]),
+            Calibration.from_values(metadata["calibration"]),
             tuple(map(str, metadata["trained_on"])),
         )
     except FileNotFoundError:
@@ -234,15 +234,6 @@ def _check_sizes(model: MouthModel, found: dict[str, Sequence[int]]) -> None:
         wanted, stored = expected.get(name, "none"), found.get(name, "none")
         if wanted != stored:
             raise UserError(f"it does not match the network in its config: {name!r:.80} is {stored}, not {wanted}")
-
-
-def _calibration(values: dict[str, Any]) -> Calibration:
-    """Read a calibration. Raises ValueError or TypeError if the values are invalid."""
-    low, high = map(float, values["uncertain"])
-    calibration = Calibration(float(values["threshold"]), float(values["temperature"]), (low, high))
-    if not (np.isfinite([calibration.threshold, low, high]).all() and 0 < calibration.temperature < np.inf):
-        raise ValueError(f"{calibration} is not a valid calibration")
-    return calibration
 
 
 def identity_digest(identity: str) -> str:

@@ -79,7 +79,9 @@ class NoiseMeasures:
         ]
         names = [f"{name} {moment}" for name in names for moment in ("mean", "deviation")]
         bands = range(REGION_BANDS if self.regions else 0)
-        return names + [f"relative energy {band} {row} {column}" for band in bands for row in ROWS for column in COLUMNS]
+        return names + [
+            f"relative energy {band} {row} {column}" for band in bands for row in ROWS for column in COLUMNS
+        ]
 
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         """Measure clips.

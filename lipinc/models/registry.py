@@ -165,7 +165,9 @@ def register_model(name: str) -> Callable[[Kind], Kind]:
         if kind.input_kind == "features" and kind.extract_features is MouthModel.extract_features:
             raise UserError(f"{where} must define extract_features(self, frames, residues) -> features (B, F)")
         if kind.closed_form and (kind.input_kind != "features" or kind.solve is MouthModel.solve):
-            raise UserError(f"{where} has a closed form: it must have features as input, and define solve(self, videos)")
+            raise UserError(
+                f"{where} has a closed form: it must have features as input, and define solve(self, videos)"
+            )
         MODELS.add(name, kind)
         return kind
 

@@ -123,7 +123,9 @@ def fit(
         kept = best_epoch(history, config.train.select) == epoch
         if is_main():
             if kept:
-                calibration = calibrate(predictions.label, predictions.score) if predictions else Calibration()
+                calibration = Calibration()
+                if predictions:
+                    calibration = calibrate(predictions.label, predictions.score, quality=predictions.quality)
                 save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
             _save(run, model, optimizer, history, fingerprint)
             run.write_results(history)

@@ -84,3 +84,17 @@ def test_features_train_and_are_evaluated(config):
     train = replace(config.train, epochs=4, clips_per_epoch=64, learning_rate=5e-3, bag=3)
     result = run_experiment(replace(config, train=train))
     assert result.metrics["auc"].value == 1.0  # the made-up fakes flicker
+
+
+def test_by_video_gives_the_means_and_what_is_known_of_the_videos(config):
+    cache, rows = Cache.of(config), make_cache(config, people=3)
+    real = rows[0].record
+    rows[1] = replace(rows[1], record=replace(rows[1].record, pair=real.path, generator="alpha", family="page"))
+    dataset = FeatureDataset(ClipDataset(cache, rows), NoiseFeatures(height=32, width=48), device=CPU)
+    found = dataset.by_video()
+    means = torch.stack([part.double().mean(dim=0) for part in dataset.features.split(3)])  # three windows a video
+    np.testing.assert_allclose(found.features, means.numpy(), rtol=1e-6)
+    assert found.label.tolist() == [row.record.label for row in rows]
+    assert found.real.tolist() == [-1, 0, -1, -1, -1, -1]
+    assert set(found.condition.tolist()) == {"raw"}
+    assert (found.group == found.group[1]).sum() == 1  # alone from its page

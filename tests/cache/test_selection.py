@@ -108,3 +108,24 @@ def test_conditions_left_out_of_training_are_tested(tmp_path):
         assert {row.record.condition for row in chosen[split]} == expected
     with pytest.raises(UserError, match="the cache has no condition 'hlaf': did you mean half"):
         select_of(replace(config, split=replace(config.split, train_conditions=("hlaf",))))
+
+
+def test_fakes_of_another_kind_are_tested_but_not_trained_on(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=12)
+    rows = select_of(replace(config, data=replace(config.data, other_kinds=("beta",)))).rows
+    for split, expected in (("train", {"alpha"}), ("validation", {"alpha"}), ("test", {"alpha", "beta"})):
+        assert {row.record.generator for row in rows[split] if row.record.label is Label.FAKE} == expected
+    with pytest.raises(UserError, match="data.other_kinds: the data set has no generator 'bta': did you mean beta"):
+        select_of(replace(config, data=replace(config.data, other_kinds=("bta",))))
+
+
+def test_without_validation_all_other_folds_train(tmp_path):
+    config = tiny_config(tmp_path)
+    make_cache(config, people=12)
+    folds = replace(config.split, folds=4, fold=1)
+    chosen = select(Cache.of(config), config.data, replace(folds, validation=0.0), needed=("train", "test"))
+    usual = select(Cache.of(config), config.data, folds)
+    people = {split: {row.record.identity for row in rows} for split, rows in chosen.rows.items()}
+    assert not people["validation"] and len(people["train"]) == 9
+    assert people["test"] == {row.record.identity for row in usual.rows["test"]}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from lipinc.datasets.records import Label
+from lipinc.datasets.records import Label, paired_reals
 from lipinc.evaluation.metrics import (
     accuracy,
     auc,

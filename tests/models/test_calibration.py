@@ -1,3 +1,6 @@
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from lipinc.errors import UserError
-from lipinc.models.calibration import MAX_ACCUSED, MAX_MISSED, Calibration, calibrate
+from lipinc.models.calibration import MAX_ACCUSED, MAX_MISSED, Calibration, ErrorRates, calibrate, count_errors
+from lipinc.video.quality import QUALITY_NAMES
 
 
 def scores(reals: int, fakes: int, *, shift: float = 0.0, scale: float = 1.0, seed: int = 0):
@@ -104,3 +108,63 @@ def test_what_cannot_be_calibrated_is_an_error(label, score) -> None:
 
 def test_uncalibrated_scores_are_plain_logits() -> None:
     assert Calibration().probability(np.array([0.0, 2.0])) == pytest.approx([0.5, 1 / (1 + np.exp(-2.0))])
+
+
+def measured(count: int, **values) -> np.ndarray:
+    """Input quality of videos: the given measures, the others unknown."""
+    quality = np.full((count, len(QUALITY_NAMES)), np.nan)
+    for name, value in values.items():
+        quality[:, QUALITY_NAMES.index(name)] = value
+    return quality
+
+
+def test_a_video_outside_the_known_quality_is_uncertain_whatever_its_score() -> None:
+    label, score = scores(300, 300)
+    calibration = calibrate(label, score, quality=measured(600, sharpness=np.linspace(-6, -2, 600), repeats=0.5))
+    low, high = calibration.limits["sharpness"]
+    assert (low, high) == pytest.approx((-5.96, -2.04), abs=0.01)
+    assert set(calibration.limits) == {"sharpness"}  # the others are unknown, and repeats have no limit
+    certain = np.array([100.0, -100.0])
+    assert calibration.decide(certain, measured(2, sharpness=-4.0)).tolist() == [1, -1]
+    assert calibration.decide(certain, measured(2, sharpness=-7.0)).tolist() == [0, 0]
+    assert calibration.decide(certain, measured(2, sharpness=np.nan)).tolist() == [1, -1]
+    assert calibration.decide(certain).tolist() == [1, -1]
+    outside = calibration.outside(measured(1, sharpness=-7.0, face_height=1.0)[0])
+    assert [name for name, out in zip(QUALITY_NAMES, outside, strict=True) if out] == ["sharpness"]
+
+
+def test_videos_outside_do_not_widen_the_band() -> None:
+    label, score = scores(400, 400)
+    blurred = np.concatenate([score, np.full(4, 50.0)])  # four blurred reals, scored as surely fake
+    sharpness = np.concatenate([np.full(800, -3.0), np.full(4, -9.0)])
+    labels = np.concatenate([label, np.zeros(4, dtype=int)])
+    with_limits = calibrate(labels, blurred, quality=measured(804, sharpness=sharpness))
+    assert with_limits.uncertain[1] < calibrate(labels, blurred).uncertain[1]
+
+
+def test_a_measure_that_is_known_of_few_videos_has_no_limits() -> None:
+    label, score = scores(40, 40)
+    assert calibrate(label, score, quality=measured(80, noise=1.0)).limits == {}
+
+
+def test_errors_are_counted_by_the_size_of_the_face() -> None:
+    height = np.array([50, 50, 50, 50, 150, 150, 300, 300, 999.0, np.nan])
+    label = np.array([0, 0, 1, 1, 0, 1, 0, 0, 1, 0])
+    decision = np.array([1, -1, 1, -1, 0, 1, 1, 1, 1, 1])
+    rates = count_errors(label, decision, height)
+    assert rates == (
+        ErrorRates((0, 100), 2, 2, 0.5, 0.5, 1.0),
+        ErrorRates((100, 200), 1, 1, 0.0, 0.0, 0.5),
+    )  # larger faces are real or fake only
+    calibration = Calibration(rates=rates)
+    assert calibration.rates_for(120.0) is rates[1]
+    assert calibration.rates_for(300.0) is calibration.rates_for(float("nan")) is None
+
+
+def test_values_are_read_again_and_older_ones_too() -> None:
+    full = Calibration(0.5, 2.0, (0.0, 1.0), {"noise": (0.0, 2.0)}, (ErrorRates((0, 100), 2, 2, 0.5, 0.5, 1.0),))
+    assert Calibration.from_values(json.loads(json.dumps(asdict(full)))) == full
+    assert Calibration.from_values({"threshold": 1, "temperature": 2, "uncertain": [0, 1]}) == Calibration(1, 2, (0, 1))
+    for wrong in ({"limits": {"beauty": [0, 1]}}, {"temperature": 0}, {"limits": {"noise": [1]}}, {"rates": [{}]}):
+        with pytest.raises((ValueError, TypeError, KeyError)):
+            Calibration.from_values({**asdict(full), **wrong})
