@@ -92,5 +92,7 @@ class Predictions:
         write_table(path, ("key", "label", *SCORE_COLUMNS, *measures, *RECORD_COLUMNS[2:]), rows)
 
     def _quality_cells(self, video: int) -> dict[str, str]:
-        values = () if self.quality is None else self.quality[video].tolist()
-        return {name: "" if math.isnan(value) else f"{value:.4g}" for name, value in zip(QUALITY_NAMES, values)}
+        if self.quality is None:
+            return {}
+        values = zip(QUALITY_NAMES, self.quality[video].tolist(), strict=True)
+        return {name: "" if math.isnan(value) else f"{value:.4g}" for name, value in values}
