@@ -16,25 +16,21 @@ LOCK = "lock"
 def private_folder() -> Iterator[Path]:
     """Yield a new folder that only this user can read; everything in it is deleted when the block ends.
 
-    In the block, it is also where this process makes its temporary files. Folders of servers that were killed are
-    deleted first: the kernel has released the lock that a running server holds on its own.
+    Folders of servers that were killed are deleted first: the kernel has released the lock that a running server holds
+    on its own.
 
     Raises:
         OSError: there is no place for temporary files.
     """
-    parent = Path(tempfile.gettempdir())
-    for old in parent.glob(f"{PREFIX}*"):
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         _delete_if_abandoned(old)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    before = tempfile.tempdir
     try:
         with (folder / "unlocked").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             os.rename(folder / "unlocked", folder / LOCK)  # locked from the moment that it has this name
-            tempfile.tempdir = str(folder)
             yield folder
     finally:
-        tempfile.tempdir = before
         shutil.rmtree(folder, ignore_errors=True)
 
 

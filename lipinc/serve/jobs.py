@@ -92,7 +92,9 @@ class Jobs:
         self._thread.start()
 
     def _new_process(self) -> IsolatedProcess:
-        return IsolatedProcess(initializer=partial(prepare, self._settings, 1), idle_timeout=IDLE_TIMEOUT)
+        return IsolatedProcess(
+            initializer=partial(prepare, self._settings, 1), idle_timeout=IDLE_TIMEOUT, scratch_parent=self._folder
+        )
 
     def add(self, name: str, size: int | None) -> Job:
         """Add a video that is about to be uploaded. Its folder exists then.

@@ -106,7 +106,8 @@ class Browser:
         file.write_bytes(base64.b64decode(picture))
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._session = None
+        self.call("Browser.close")
+        self._process.wait(timeout=PATIENCE)
         self._answers.close()
         os.close(self._commands)
