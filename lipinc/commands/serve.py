@@ -65,7 +65,10 @@ def main(argv: Sequence[str], prog: str) -> int:
         library = (error.name or "").partition(".")[0]
         if library not in LIBRARIES:
             raise
-        raise UserError(f"lipinc serve needs {library}, an optional library: pip install 'lipinc[serve]'") from None
+        raise UserError(
+            f"lipinc serve needs {library}; install the optional libraries: pip install '.[serve]' in the repository, "
+            "or pip install starlette uvicorn"
+        ) from None
     settings = Settings(
         arguments.checkpoint,
         arguments.device,

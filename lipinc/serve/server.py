@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import socket
 import threading
@@ -109,5 +110,5 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        reason = os.strerror(error.errno) if isinstance(error, OSError) else "there is no such port"
         raise UserError(f"port {port} cannot be used ({reason}); give another with --port, or --port 0") from None
