@@ -1,5 +1,6 @@
 """The web application: its page, uploads, progress, reports."""
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
@@ -7,7 +8,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lipinc.serve.jobs import Full, Job, Jobs, State
@@ -71,15 +72,15 @@ def create_app(jobs: Jobs, *, max_bytes: int, upload_time: float) -> Starlette:
 
     async def report(request: Request) -> Response:
         outcome = _find(jobs, request).outcome
-        if outcome is None:
+        try:
+            content = outcome.report.read_bytes() if outcome else None
+        except FileNotFoundError:  # just deleted
+            content = None
+        if content is None:
             raise HTTPException(404, "This video has no report.")
-        return FileResponse(
-            outcome.report,
-            media_type="text/html",
-            filename=outcome.report.name,  # under which a browser saves it
-            content_disposition_type="inline",
-            headers={"Content-Security-Policy": REPORT_POLICY},
-        )
+        disposition = f'inline; filename="{outcome.report.name}"'  # the name under which a browser saves it
+        headers = {"Content-Security-Policy": REPORT_POLICY, "Content-Disposition": disposition}
+        return Response(content, media_type="text/html", headers=headers)
 
     return Starlette(
         routes=[
@@ -134,7 +135,7 @@ def _find(jobs: Jobs, request: Request) -> Job:
     return job
 
 
-def _asset(name: str, media_type: str):
+def _asset(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     content = (files("lipinc.serve") / "assets" / name).read_bytes()
 
     async def asset(_: Request) -> Response:

@@ -3,11 +3,14 @@
 Other users of the machine reach the port, and so do the pages of the web that run in a browser on it. The token keeps
 both out; the `Host` header stops a site whose name was pointed to this machine (DNS rebinding), and the `Origin` header
 stops requests that other pages send on behalf of the user (cross-site request forgery).
+
+Browsers send a cookie to all ports of a host, so other servers on this machine could collect it. It is limited to a
+path that they do not know.
 """
 
 import secrets
 
-from starlette.datastructures import URL, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,7 +48,8 @@ class Guard:
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
         if port == 80:
             self._hosts |= {"127.0.0.1", "localhost"}
-        self._cookie = f"lipinc-{port}"  # browsers send cookies to all ports of a host
+        self._cookie = f"lipinc-{port}"
+        self._home = f"/{secrets.token_urlsafe(16)}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,7 +62,9 @@ class Guard:
                 headers.setdefault("Content-Security-Policy", PAGE_POLICY)
             await send(message)
 
-        await (self._refusal(Request(scope)) or self._app)(scope, receive, send_secured)
+        response = self._refusal(Request(scope))
+        # The paths of the application are those below the home.
+        await (response or self._app)({**scope, "root_path": self._home[:-1]}, receive, send_secured)
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the response to a request that may not pass; None if it may."""
@@ -68,10 +74,10 @@ class Guard:
         if request.method not in ("GET", "HEAD") and request.headers.get("origin") != f"http://{host}":
             return PlainTextResponse("This request does not come from the page of this server.", 403)
         if self._is_token(request.cookies.get(self._cookie)):
-            return None
+            return None if request.url.path.startswith(self._home) else PlainTextResponse("Not Found", 404)
         if request.method == "GET" and self._is_token(request.query_params.get("token")):
-            response = RedirectResponse(URL(request.url.path), 303)  # the address bar must not show the token
-            response.set_cookie(self._cookie, self._token.decode(), httponly=True, samesite="strict")
+            response = RedirectResponse(self._home, 303)  # the address bar must not show the token
+            response.set_cookie(self._cookie, self._token.decode(), path=self._home, httponly=True, samesite="strict")
             return response
         return PlainTextResponse(LOCKED, 403)
 

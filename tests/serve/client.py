@@ -34,12 +34,16 @@ class Client:
         self.port = address.port
         self.token = parse_qs(address.query)["token"][0]
         self.host = f"127.0.0.1:{self.port}"
+        self.entry = f"/?{address.query}"
+        self.home = self.request("GET", self.entry, Cookie=None).headers["location"]
 
     def headers(self, **changes: str | None) -> dict[str, str]:
         own = {"Host": self.host, "Origin": f"http://{self.host}", "Cookie": f"lipinc-{self.port}={self.token}"}
         return {name: value for name, value in (own | changes).items() if value is not None}
 
     def request(self, method: str, path: str, body: bytes | None = None, **changes: str | None) -> Answer:
+        """path: below the home of the server, unless it begins with a slash."""
+        path = path if path.startswith("/") else self.home + path
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers(**changes).items():
@@ -56,17 +60,20 @@ class Client:
         return self.request("GET", path, **changes)
 
     def send(self, content: bytes, name: str = "a.mp4") -> Answer:
-        return self.request("POST", f"/videos?name={quote(name, errors='surrogatepass')}", content)
+        return self.request("POST", f"videos?name={quote(name, errors='surrogatepass')}", content)
 
     def begin(self, **headers: str) -> socket.socket:
         """Send the head of an upload, and return its connection."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
-        lines = ["POST /videos?name=a.mp4 HTTP/1.1", *(f"{k}: {v}" for k, v in self.headers(**headers).items())]
+        lines = [
+            f"POST {self.home}videos?name=a.mp4 HTTP/1.1",
+            *(f"{k}: {v}" for k, v in self.headers(**headers).items()),
+        ]
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return connection
 
     def videos(self) -> list[dict[str, Any]]:
-        return json.loads(self.get("/videos").content)["videos"]
+        return json.loads(self.get("videos").content)["videos"]
 
     def wait_for(self, *states: str) -> list[dict[str, Any]]:
         """Wait until the videos, the newest first, have these states; return them."""

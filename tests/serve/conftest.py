@@ -46,4 +46,4 @@ def running(shared_server) -> Iterator[tuple[Server, Client]]:
     client = Client(shared_server)
     yield shared_server, client
     for video in client.videos():
-        client.request("DELETE", f"/videos/{video['id']}")
+        client.request("DELETE", f"videos/{video['id']}")

@@ -1,6 +1,7 @@
 """Videos that crash, hang or are deleted, and the others after them."""
 
 import psutil
+import pytest
 
 from lipinc.detection.batch import Settings
 from lipinc.serve.server import serve
@@ -12,6 +13,7 @@ def readers() -> list[psutil.Process]:
     return [one for one in psutil.Process().children() if "lipinc.video.subprocesses" in " ".join(one.cmdline())]
 
 
+@pytest.mark.slow
 def test_a_video_that_kills_its_process_gets_no_verdict_and_the_next_one_is_read(start):
     _, client = start()
     client.send(b"die")
@@ -21,6 +23,7 @@ def test_a_video_that_kills_its_process_gets_no_verdict_and_the_next_one_is_read
     assert after["verdict"] == "uncertain"
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_from_outside_is_started_again(start):
     _, client = start()
     client.send(b"hang")
@@ -32,6 +35,7 @@ def test_a_process_that_is_killed_from_outside_is_started_again(start):
     assert video["detail"] == "crashed: its subprocess died (SIGKILL)"
 
 
+@pytest.mark.slow
 def test_a_video_that_hangs_is_stopped_at_the_limit(start):
     _, client = start(time_limit=0.5)
     client.send(b"hang")
@@ -52,9 +56,9 @@ def test_videos_can_be_deleted_in_every_state(start):
         videos = client.wait_for("receiving", "waiting", "reading", "done")
         assert len(list(server.folder.glob("*/upload*"))) == 3
         for video in videos:
-            assert client.request("DELETE", f"/videos/{video['id']}").status == 204
-            assert client.request("DELETE", f"/videos/{video['id']}").status == 404
-            assert client.get(f"/videos/{video['id']}/report").status == 404
+            assert client.request("DELETE", f"videos/{video['id']}").status == 204
+            assert client.request("DELETE", f"videos/{video['id']}").status == 404
+            assert client.get(f"videos/{video['id']}/report").status == 404
         assert client.videos() == []
     # All folders are gone, that of the video that was being read as soon as its process is.
     until(lambda: not [file for file in server.folder.iterdir() if file.name in {video["id"] for video in videos}])

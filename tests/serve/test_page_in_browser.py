@@ -95,7 +95,7 @@ def test_a_real_clip_gets_its_verdict(browser, detecting, clips_root):
     browser.wait_for(f"/[1-9]\\d* of \\d+ frames/.test({TEXT}) || {TEXT}.includes('Open report')")
     browser.wait_for(f"{TEXT}.includes('Open report')")
     assert states(browser) == [lipinc.detect(clip).decision.value]
-    Client(detecting).request("DELETE", f"/videos/{Client(detecting).videos()[0]['id']}")
+    Client(detecting).request("DELETE", f"videos/{Client(detecting).videos()[0]['id']}")
 
 
 def test_names_are_shown_and_run_nothing(browser, start, tmp_path):
@@ -110,7 +110,7 @@ def test_names_are_shown_and_run_nothing(browser, start, tmp_path):
         "é\u0301.mp4",
     ]
     browser.resize(390)
-    browser.open(f"http://{client.host}/?token={client.token}")
+    browser.open(f"http://{client.host}{client.entry}")
     for number, name in enumerate(names):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / name).write_text("video")
@@ -128,7 +128,7 @@ def test_names_are_shown_and_run_nothing(browser, start, tmp_path):
 
 def test_more_videos_than_places_wait_on_the_page(browser, start, tmp_path):
     _, client = start(max_jobs=1, max_bytes=1000)
-    browser.open(f"http://{client.host}/?token={client.token}")
+    browser.open(f"http://{client.host}{client.entry}")
     browser.wait_for(f"{TEXT}.includes('Up to 0.0 MB each')")
     files = []
     for name, content in {"a": "hang", "b": "video", "c": "video", "large": "x" * 1001, "empty": ""}.items():
@@ -138,17 +138,34 @@ def test_more_videos_than_places_wait_on_the_page(browser, start, tmp_path):
     for sentence in ("Larger than 0.0 MB, the limit of this server.", "Waits to be sent."):
         browser.wait_for(f"{TEXT}.includes({sentence!r})")
     (video,) = until(client.videos)
-    client.request("DELETE", f"/videos/{video['id']}")
+    client.request("DELETE", f"videos/{video['id']}")
     browser.wait_for(f"{TEXT}.includes('The file is empty.')")
     client.wait_for("done", "done")
     assert "Waits to be sent." not in browser.evaluate(TEXT)
     browser.console = [line for line in browser.console if "status of 400" not in line]  # the empty file
 
 
+def test_an_upload_can_be_deleted(browser, start, tmp_path):
+    server, client = start()
+    browser.open(f"http://{client.host}{client.entry}")
+    browser.call("Network.enable")
+    browser.call(
+        "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=50_000
+    )
+    (tmp_path / "long").write_bytes(b"x" * 900_000)
+    browser.choose_files("#files", tmp_path / "long")
+    browser.wait_for(f"{TEXT}.includes('Receiving: 0.')")
+    browser.evaluate(f"{ROWS}[0].querySelector('.delete').click()")
+    browser.wait_for(f"{ROWS}.length == 0")
+    until(lambda: not list(server.folder.glob("*/upload*")))
+    assert client.videos() == [] and browser.evaluate(f"{ROWS}.length") == 0
+    browser.console = [line for line in browser.console if "status of 410" not in line and "net::" not in line]
+
+
 def test_what_the_server_refuses_is_read_by_the_browser(browser, start):
     """It answers before it has received the body."""
     _, client = start(max_jobs=1)
-    browser.open(f"http://{client.host}/?token={client.token}")
+    browser.open(f"http://{client.host}{client.entry}")
     send = "fetch('videos?name=a', {method: 'POST', body: new Uint8Array(%d)}).then((answer) => answer.status)"
     for _ in range(5):
         assert browser.evaluate(send % 50_000_000) == 413
@@ -163,7 +180,7 @@ def test_the_keyboard_is_enough(browser, start):
     client.send(b"video", "a.mp4")
     client.send(b"video", "b.mp4")
     client.wait_for("done", "done")
-    browser.open(f"http://{client.host}/?token={client.token}")
+    browser.open(f"http://{client.host}{client.entry}")
     browser.wait_for(f"{ROWS}.length == 2")
     visited = []
     for _ in range(5):
@@ -188,15 +205,17 @@ def test_the_page_says_that_the_server_has_stopped(browser, without_videos):
 
 
 def test_another_page_of_this_machine_reaches_nothing(browser, start):
-    """Cookies are sent to all ports of a host: only Origin and the headers of the responses keep the pages apart."""
+    """Not even one that knows the path to which the cookie is limited."""
     server, client = start()
     browser.open(server.address)
     client.send(b"video")
     (video,) = client.wait_for("done")
-    own = f"http://{client.host}"
+    own = f"http://{client.host}{client.home[:-1]}"
+    cookies = []
 
     class Evil(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            cookies.append(self.headers["Cookie"])
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
@@ -227,5 +246,6 @@ def test_another_page_of_this_machine_reaches_nothing(browser, start):
         assert browser.evaluate("typeof ask") == "undefined"  # its script was not loaded
         evil.shutdown()
     assert [one["id"] for one in client.videos()] == [video["id"]]
+    assert {*cookies} == {None}
     assert any("frame" in line for line in browser.console)
     browser.console = []

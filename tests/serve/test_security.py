@@ -9,44 +9,30 @@ from tests.serve.client import status_of
 
 
 def test_the_token_of_the_address_becomes_a_cookie(running):
+    """Only below a path that other servers on this machine do not know, although browsers would send it to them."""
     server, client = running
-    address = server.address.partition(client.host)[2]
-    entered = client.get(address, Cookie=None, Origin=None)
-    assert (entered.status, entered.headers["location"]) == (303, "/")
+    entered = client.get(server.address.partition(client.host)[2], Cookie=None, Origin=None)
+    assert (entered.status, entered.headers["location"]) == (303, client.home) and len(client.home) > 20
     cookie = entered.headers["set-cookie"]
     assert cookie.startswith(f"lipinc-{client.port}={client.token};")
-    assert "HttpOnly" in cookie and "samesite=strict" in cookie.lower()
-    page = client.get("/", Cookie=cookie.partition(";")[0])
+    assert {"HttpOnly", f"Path={client.home}", "SameSite=strict"} < {*cookie.split("; ")}
+    page = client.get("", Cookie=cookie.partition(";")[0])
     assert page.status == 200 and "Nothing leaves this machine" in page.text
     assert client.token not in page.text
 
 
 def test_without_the_token_nothing_is_given_or_taken(running):
-    server, client = running
-    (tried,) = [client.send(b"video")]
-    identity = tried.text.split('"')[3]
-    wrong = [
-        None,
-        f"lipinc-{client.port}=",
-        f"lipinc-{client.port}={client.token[:-1]}x",
-        f"lipinc-1={client.token}",
-        "é",
-    ]
-    for cookie in wrong:
-        for path in (
-            "/",
-            "/script.js",
-            "/videos",
-            f"/videos/{identity}/report",
-            "/nothing",
-            "/?token=",
-            "/?token=é%00",
-        ):
-            assert client.get(path.replace("é", "%C3%A9"), Cookie=cookie and cookie.encode()).status == 403
-        assert client.request("POST", "/videos?name=b.mp4", b"video", Cookie=cookie and cookie.encode()).status == 403
-        assert client.request("DELETE", f"/videos/{identity}", Cookie=cookie and cookie.encode()).status == 403
+    _, client = running
+    identity = client.send(b"video").text.split('"')[3]
+    name, token = f"lipinc-{client.port}", client.token
+    inside = [client.home + path for path in ("", "script.js", "videos", f"videos/{identity}/report", "nothing")]
+    for cookie in (None, f"{name}=", f"{name}={token[:-1]}", f"{name}={token}x", f"lipinc-1={token}", "é"):
+        for path in ("/", "/videos", "/?token=", "/?token=%C3%A9%00", *inside):
+            assert client.get(path, Cookie=cookie and cookie.encode()).status == 403
+        assert client.request("POST", "videos?name=b.mp4", b"video", Cookie=cookie and cookie.encode()).status == 403
+        assert client.request("DELETE", f"videos/{identity}", Cookie=cookie and cookie.encode()).status == 403
     # The token of the address is for opening the page only.
-    assert client.request("POST", f"/videos?name=b.mp4&token={client.token}", b"video", Cookie=None).status == 403
+    assert client.request("POST", f"videos?name=b.mp4&token={client.token}", b"video", Cookie=None).status == 403
     assert len(client.videos()) == 1
 
 
@@ -59,7 +45,7 @@ def test_other_hosts_are_refused(running, host):
         answer = client.request(method, f"/?token={client.token}", Host=host)
         assert answer.status == (400 if host is None else 421)  # HTTP/1.1 requires the header
         assert client.token not in str(answer.headers)
-    assert client.get("/", Host=f"LocalHost:{client.port}").status == 200
+    assert client.get("", Host=f"LocalHost:{client.port}").status == 200
 
 
 @pytest.mark.parametrize(
@@ -70,8 +56,8 @@ def test_changes_from_other_pages_are_refused(running, origin):
     _, client = running
     identity = client.send(b"hang").text.split('"')[3]
     origin = origin and origin.format(port=client.port)
-    assert client.request("POST", "/videos?name=b.mp4", b"video", Origin=origin).status == 403
-    assert client.request("DELETE", f"/videos/{identity}", Origin=origin).status == 403
+    assert client.request("POST", "videos?name=b.mp4", b"video", Origin=origin).status == 403
+    assert client.request("DELETE", f"videos/{identity}", Origin=origin).status == 403
     assert [video["id"] for video in client.videos()] == [identity]
 
 
@@ -80,17 +66,18 @@ def test_every_response_is_secured(running):
     client.send(b"video")
     (video,) = client.wait_for("done")
     answers = [
-        *(client.get(path) for path in ("/", "/style.css", "/script.js", "/videos", "/nothing", "/videos/x/report")),
-        client.get("/", Cookie=None),
-        client.get("/", Host="evil.example"),
-        client.request("PUT", "/videos"),
+        *(client.get(path) for path in ("", "style.css", "script.js", "videos", "nothing", "videos/x/report")),
+        client.get("/videos"),
+        client.get("", Cookie=None),
+        client.get("", Host="evil.example"),
+        client.request("PUT", "videos"),
         client.send(b""),
     ]
-    assert [answer.status for answer in answers] == [200, 200, 200, 200, 404, 404, 403, 421, 405, 400]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 404, 404, 404, 403, 421, 405, 400]
     for answer in answers:
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "frame-ancestors 'none'" in policy
-    report = client.get(f"/videos/{video['id']}/report")
+    report = client.get(f"videos/{video['id']}/report")
     assert report.status == 200 and "frame-ancestors 'none'" in report.headers["content-security-policy"]
     for answer in (*answers, report):
         assert answer.headers["cache-control"] == "no-store"
@@ -112,10 +99,10 @@ def test_videos_and_tokens_of_another_server_are_unknown(start):
     assert client.token != other.token and len(client.token) >= 43
     client.send(b"video")
     (video,) = client.wait_for("done")
-    assert other.get(f"/videos/{video['id']}/report").status == 404
-    assert other.request("DELETE", f"/videos/{video['id']}").status == 404
-    assert other.get("/videos", Cookie=f"lipinc-{other.port}={client.token}").status == 403
-    assert client.get(f"/videos/{video['id']}/report").status == 200
+    assert other.get(f"videos/{video['id']}/report").status == 404
+    assert other.request("DELETE", f"videos/{video['id']}").status == 404
+    assert other.get("videos", Cookie=f"lipinc-{other.port}={client.token}").status == 403
+    assert client.get(f"videos/{video['id']}/report").status == 200
 
 
 PATHS = [
@@ -142,6 +129,7 @@ def test_no_path_leads_to_a_file(running, path):
     _, client = running
     for method in ("GET", "DELETE"):
         assert client.request(method, path).status in (400, 404, 405)
+        assert client.request(method, client.home[:-1] + path).status in (400, 404, 405)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 const BUSY = 500, IDLE = 3000; // ms between two questions to the server
 const $ = (id) => document.getElementById(id);
 const rows = new Map(); // id -> element of the list
+const current = new Map(); // id -> video as it was shown last
 const verdicts = new Map(); // id -> the verdict that was announced
 let unsent = []; // {id, name, file, problem}: chosen here, not yet taken by the server
-let sending = false, limits = null, timer = 0, count = 0;
+let sending = false, dropped = false, limits = null, timer = 0, count = 0;
 
 // Choosing and sending
 
@@ -47,13 +48,15 @@ async function send() {
   const next = unsent.find((one) => !one.problem);
   if (!next || sending || !limits?.free) return;
   sending = true;
+  dropped = false; // whether what is being sent was deleted
   try {
     const name = encodeURIComponent(next.name.toWellFormed?.() ?? next.name);
     const answer = await fetch(`videos?name=${name}`, { method: "POST", body: next.file });
-    if (answer.status === 201 || answer.status === 410) unsent = unsent.filter((one) => one !== next);
+    if (answer.status === 201 || dropped) unsent = unsent.filter((one) => one !== next);
     else if (answer.status !== 503) next.problem = await answer.text();
   } catch {
-    next.problem = "It could not be sent; is it still there, and is the server running?";
+    if (dropped) unsent = unsent.filter((one) => one !== next);
+    else next.problem = "It could not be sent; is it still there, and is the server running?";
   }
   sending = false;
   ask();
@@ -61,7 +64,10 @@ async function send() {
 
 async function remove(video) {
   if (video.file) unsent = unsent.filter((one) => one !== video);
-  else await fetch(`videos/${video.id}`, { method: "DELETE" }).catch(() => {});
+  else {
+    dropped ||= sending && video.state === "receiving";
+    await fetch(`videos/${video.id}`, { method: "DELETE" }).catch(() => {});
+  }
   ask();
 }
 
@@ -127,8 +133,10 @@ function show(shown) {
     if (row.contains(document.activeElement)) $("files").focus();
     row.remove();
     rows.delete(id);
+    current.delete(id);
   }
   shown.forEach((state, position) => {
+    current.set(state.video.id, state.video);
     const row = rows.get(state.video.id) ?? create(state.video);
     fill(row, state);
     if ($("videos").children[position] !== row) $("videos").insertBefore(row, $("videos").children[position]);
@@ -140,7 +148,7 @@ function show(shown) {
 function create(video) {
   const row = $("row").content.firstElementChild.cloneNode(true);
   row.querySelector(".name").textContent = video.name;
-  row.querySelector(".delete").addEventListener("click", () => remove(video));
+  row.querySelector(".delete").addEventListener("click", () => remove(current.get(video.id)));
   row.querySelector(".delete").setAttribute("aria-label", `Delete ${video.name}`);
   row.querySelector(".report").setAttribute("aria-label", `Open report of ${video.name}`);
   rows.set(video.id, row);
