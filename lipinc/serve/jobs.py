@@ -188,9 +188,9 @@ class Jobs:
         except UserError as error:
             return None, str(error)
         except ProcessDied as death:
-            return None, f"its process died ({death}), usually out of memory; free some memory and send it again"
+            return None, f"Its process died ({death}), usually out of memory; free some memory and send it again."
         except Exception as error:  # noqa: BLE001 - a bug or a full disk; the other videos go on
-            return None, one_line(error)
+            return None, f"The program failed ({one_line(error)}), which says nothing about the video."
 
 
 def _shown(name: str) -> str:

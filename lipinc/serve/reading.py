@@ -65,5 +65,5 @@ def _report(verdict: "Verdict", name: str, folder: Path) -> Outcome:
     try:
         page = write_page(verdict, folder)
     except UserError as error:
-        raise UserError("its report cannot be written; free some space on the disk of temporary files") from error
+        raise UserError("Its report cannot be written; free some space on the disk of temporary files.") from error
     return Outcome(*in_words(verdict), page)
