@@ -1,5 +1,7 @@
 """Videos that crash, hang or are deleted, and the others after them."""
 
+from contextlib import suppress
+
 import psutil
 import pytest
 
@@ -10,7 +12,12 @@ from tests.serve.client import Client, until
 
 def readers() -> list[psutil.Process]:
     """The subprocesses that read videos."""
-    return [one for one in psutil.Process().children() if "lipinc.video.subprocesses" in " ".join(one.cmdline())]
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended, or has ended and waits for its parent
+            if "lipinc.video.subprocesses" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @pytest.mark.slow

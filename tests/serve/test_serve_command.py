@@ -101,7 +101,7 @@ def test_it_ends_in_one_line_and_leaves_nothing(tmp_path, write_video, number, s
     finally:
         running.kill()
     assert running.returncode == status
-    until(lambda: not any(reader.is_running() for reader in readers))
+    until(lambda: not any(reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE for reader in readers))
     if number != signal.SIGKILL:  # what that leaves is deleted by the next server: tests/serve/test_folder.py
         assert errors == "\nstopped; all videos and reports are deleted\n"
         assert [*temporary.iterdir()] == []
