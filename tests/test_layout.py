@@ -28,6 +28,7 @@ ROOMS = (
     ("experiment",),
     ("cross_validation",),
     ("detection",),
+    ("serve",),
     ("demo",),
     ("commands",),
 )

@@ -14,6 +14,7 @@ COMMANDS = {
     "extract": "videos -> cache of mouth clips (preprocess_extract_lips.py)",
     "train": "cache -> trained detector and its test metrics (train_pipeline.py)",
     "detect": "videos -> verdicts (detect.py)",
+    "serve": "videos -> verdicts, in a page on this machine",
     "evaluate": "evaluate checkpoints on an external data set, also re-encoded and perturbed",
     "crossval": "cross-validation by identity, also with held-out generators",
     "reencode": "re-encode a folder of videos with H.264",

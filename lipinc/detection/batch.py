@@ -132,7 +132,7 @@ def classify_videos(
     """
     workers = min(workers, len(files))
     classify = partial(_classify_in_thread, settings, on_frames)
-    with isolated_thread_pool(workers, initializer=partial(_prepare, settings, workers)) as executor:
+    with isolated_thread_pool(workers, initializer=partial(prepare, settings, workers)) as executor:
         for future in as_completed([executor.submit(classify, file) for file in files]):
             yield future.result()
 
@@ -165,7 +165,7 @@ def call_isolated(
     return process.call(reject, settings, file, rejection)
 
 
-def _prepare(settings: Settings, workers: int) -> None:
+def prepare(settings: Settings, workers: int) -> None:
     """Initialise a worker process: share the CPU threads and load the detector."""
     import cv2
     import torch
@@ -200,13 +200,13 @@ def classify_video(settings: Settings, file: Path) -> Result:
     """Classify one file in this process."""
     detector = load(settings)
     try:
-        verdict = detector(file, evidence=settings.report is not None, on_frame=_frame_report())
+        verdict = detector(file, evidence=settings.report is not None, on_frame=frame_report())
     except Exception as error:  # noqa: BLE001 - a bug or a full disk; the other files go on
         return _reject(settings, file, Rejection(Reason.CRASHED, one_line(error)))
     return _to_result(verdict, settings)
 
 
-def _frame_report() -> Callable[[int, int | None], None]:
+def frame_report() -> Callable[[int, int | None], None]:
     """Return a function that tells the owner of this process now and then how many frames of a video have been read."""
     last = time.monotonic()
 

@@ -78,16 +78,19 @@ class IsolatedProcess:
         initializer: Callable[[], None] | None = None,
         max_memory_mb: float = math.inf,
         idle_timeout: float = IDLE_TIMEOUT,
+        scratch_parent: str | os.PathLike | None = None,
     ) -> None:
         """
         Args:
             initializer: Runs first in every new subprocess, without a time limit. Must be picklable.
             max_memory_mb: A subprocess whose resident memory exceeds this after a call is replaced by a new one.
             idle_timeout: In s; a subprocess that gets no call for so long exits. The next call starts another.
+            scratch_parent: Folder in which its temporary files go; None: the usual one.
         """
         self._initializer = initializer
         self._max_memory_mb = max_memory_mb
         self._idle_timeout = idle_timeout
+        self._scratch_parent = scratch_parent
         self._stopped = False
         self._forget()
         _instances.add(self)
@@ -195,7 +198,7 @@ class IsolatedProcess:
             self._end()
             if self._stopped:
                 raise ProcessDied("stopped")
-            self._scratch = tempfile.mkdtemp()
+            self._scratch = tempfile.mkdtemp(dir=self._scratch_parent)
             self._connection, child_end = Pipe()
             with child_end:
                 self._process = _start_in_lasting_thread(

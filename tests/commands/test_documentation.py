@@ -82,6 +82,8 @@ def test_the_pages_print_the_commands_that_are_tested_here():
 ELSEWHERE = (
     "python3 -m venv .venv",
     "python -m pip install .",
+    "python -m pip install '.[serve]'",
+    "lipinc serve",  # tests/serve/test_serve_command.py
     "lipinc extract",  # names of commands, without their words
     "lipinc train",
     "lipinc detect",

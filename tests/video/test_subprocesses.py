@@ -112,6 +112,11 @@ def count(steps: int) -> str:
     return "done"
 
 
+def test_temporary_files_lie_where_the_owner_says(tmp_path):
+    with IsolatedProcess(scratch_parent=tmp_path) as process:
+        assert Path(process.call(tempfile.gettempdir)).parent == tmp_path
+
+
 def test_progress_reaches_the_caller(process):
     seen = []
     assert process.call(count, 3, on_progress=seen.append) == "done" == process.call(count, 3)
