@@ -51,8 +51,8 @@ class Arguments:
     report: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder for an HTML page per video and an index.html."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    face: str = "largest"
-    """Face to classify: largest (by area over the video), all (up to four), or the rank of one face by area, from 0."""
+    face: str = "all"
+    """Faces to judge: all (up to four), largest (by area over the video), or the rank of one face by area, from 0."""
     workers: int = 0
     """Number of processes for several files; 0: one per core that may be used. Always one with --device cuda."""
     time_limit: float = Settings.time_limit

@@ -41,8 +41,8 @@ class Arguments:
     plugin: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...")] = ()
     """Python files that define the model of the checkpoint, if it is a plug-in."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    face: str = "largest"
-    """Face to classify: largest (by area over the video), all (up to four), or the rank of one face by area, from 0."""
+    face: str = "all"
+    """Faces to judge: all (up to four), largest (by area over the video), or the rank of one face by area, from 0."""
     time_limit: float = Settings.time_limit
     """Maximum time in s to receive a video, and again to read it."""
     max_size: float = 2.0

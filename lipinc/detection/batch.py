@@ -48,7 +48,7 @@ class Settings:
     checkpoint: str
     """A checkpoint file, or the name of a shipped checkpoint."""
     device: str = "auto"
-    face: str = "largest"
+    face: str = "all"
     report: Path | None = None
     """Folder for report pages; None: write none."""
     time_limit: float = 3600

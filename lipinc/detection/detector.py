@@ -24,9 +24,11 @@ from lipinc.detection.verdict import (
     Source,
     Verdict,
     WindowScore,
-    decide,
+    suspicion,
 )
+from lipinc.detection.words import BAND_TEXT, outside_text
 from lipinc.errors import UserError
+from lipinc.evaluation.predictions import DECISIONS
 from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
 from lipinc.versions import library_versions
@@ -57,15 +59,13 @@ class Detector:
     the process. `lipinc.detect` has none of these limits.
     """
 
-    def __init__(
-        self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str | int = "largest"
-    ):
+    def __init__(self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str | int = "all"):
         """Load a checkpoint.
 
         Args:
             checkpoint: a checkpoint file, or the name of a shipped checkpoint.
             device: auto, cpu or cuda.
-            face: largest, all (up to four faces), or the rank of one face by area: 0, 1, ...
+            face: all (up to four faces), largest, or the rank of one face by area: 0, 1, ...
 
         Raises:
             UserError: the checkpoint, the device or the face is invalid.
@@ -120,12 +120,13 @@ class Detector:
                 sampled = sample_faces(video, self._mouth, self._sampling)
                 if isinstance(sampled, Rejection):
                     return self._reject(path, sampled, digest, video.duration, video.stream)
+                seen = len(video.faces)
                 faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
         except Unreadable as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
-        assessment = max((face.assessment for face in faces), key=_suspicion)
+        assessment = max((face.assessment for face in faces), key=suspicion)
         read = (str(path), digest, video.frames, video.duration)
-        return Verdict(*read, assessment, faces, self._source, video.stream, video.repeats)
+        return Verdict(*read, assessment, faces, self._source, video.stream, video.repeats, seen)
 
     def reject(self, path: str | Path, rejection: Rejection) -> Verdict:
         """Return the verdict on a file that was rejected by the caller, for example after a time limit."""
@@ -141,13 +142,15 @@ class Detector:
         score = float(scores.mean())
         if not np.isfinite(score):  # nan would be classified as real
             raise UserError(f"{self.checkpoint.file} gives a score that is not finite; use another checkpoint")
+        decision = Decision(DECISIONS[int(calibration.decide(score, face.quality.to_array()))])
+        detail = outside_text(face.quality, calibration.limits)
         assessment = Assessment(
-            decision=decide(score, calibration.threshold, calibration.uncertain),
+            decision=decision,
             probability=float(calibration.probability(score)),
             windows=len(windows),
             coverage=coverage,
             reason=None,
-            detail="",
+            detail=(detail or BAND_TEXT) if decision is Decision.UNCERTAIN else "",
         )
         local = self._sampling.local_frames
         scored = tuple(
@@ -163,7 +166,7 @@ class Detector:
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
             shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
-        return FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown)
+        return FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, face.quality)
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames and residues of the windows in batches; one window at a time if their sizes differ."""
@@ -211,10 +214,6 @@ def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:
     return Assessment(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
 
 
-def _suspicion(assessment: Assessment) -> float:
-    return -1.0 if assessment.probability is None else assessment.probability
-
-
 def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
     config, calibration = checkpoint.config, checkpoint.calibration
     sampling = {**asdict(config.sampling), "windows": "all"}
@@ -227,4 +226,6 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
         settings={"mouth": asdict(mouth), "sampling": sampling, "model": model_values(config.model)},
         versions={"python": platform.python_version(), **library_versions()},
         trained_on=config.data.note,
+        limits=calibration.limits,
+        rates=calibration.rates,
     )

@@ -4,26 +4,47 @@ import json
 from collections.abc import Sequence
 
 from lipinc.detection.batch import Result
+from lipinc.detection.decision import Decision
 from lipinc.errors import printable
 from lipinc.files.csv_table import table_text
 
-COLUMNS = ("file", "verdict", "probability", "threshold", "windows", "coverage", "reason", "detail", "sha256", "notes")
+COLUMNS = (
+    *("file", "verdict", "probability", "threshold", "windows", "coverage", "segments", "reason", "detail", "sha256"),
+    "notes",
+)
+
+
+WIDTH = max(len(decision.words) for decision in Decision)
+"""Width of the first column of terminal lines."""
 
 
 def line(result: Result) -> str:
-    """Format the terminal line of a file, followed by one line per face if there are several, and by notes."""
+    """Format the terminal line of a file, followed by one line per face if there are several, by suspicious stretches
+    and by notes."""
     values = result.values
     lines = [f"{_verdict_text(values)}  {printable(values['file'])}"]
-    if len(values["faces"]) > 1:
-        lines += [f"{_verdict_text(face)}    face {face['rank']}" for face in values["faces"]]
-    lines += [f"{'note':10}  {note}" for note in _notes(values)]
+    several = len(values["faces"]) > 1
+    for face in values["faces"]:
+        if several:
+            lines.append(f"{_verdict_text(face)}    face {face['rank']}")
+        lines += [f"{'':{WIDTH}}  {text}" for text in segment_texts(face)]
+    lines += [f"{'note':{WIDTH}}  {note}" for note in _notes(values)]
     return "\n".join(lines)
+
+
+def segment_texts(face: dict) -> list[str]:
+    """Describe the suspicious stretches of a face, given its values in JSON."""
+    return [
+        f"suspicious from {one['start_s']:.1f} to {one['end_s']:.1f} s ({one['probability']:.3f})"
+        for one in face["segments"]
+    ]
 
 
 def summary(results: Sequence[Result]) -> str:
     """Format the last line of a batch: the number of videos per decision."""
     verdicts = [result.values["verdict"] for result in results]
-    counts = [f"{verdicts.count(name)} {name}" for name in ("fake", "uncertain", "real", "no verdict")]
+    order = (Decision.FAKE, Decision.UNCERTAIN, Decision.REAL, Decision.NO_VERDICT)
+    counts = [f"{verdicts.count(decision.value)} {decision.words}" for decision in order]
     return f"{len(results)} {'video' if len(results) == 1 else 'videos'}: {', '.join(counts)}"
 
 
@@ -34,18 +55,32 @@ def as_json(results: Sequence[Result]) -> bytes:
 
 def as_csv(results: Sequence[Result]) -> bytes:
     """Return the results as CSV, one row per file."""
-    rows = ({**result.values, "notes": "; ".join(_notes(result.values))} for result in results)
+    rows = (
+        {**result.values, "segments": _segment_cell(result.values), "notes": "; ".join(_notes(result.values))}
+        for result in results
+    )
     return table_text(COLUMNS, rows).encode("utf-8", "surrogateescape")
 
 
+def _segment_cell(values: dict) -> str:
+    """The suspicious stretches of all faces, as in "3.2-6.1; 10-12.5", in s."""
+    found = sorted((one["start_s"], one["end_s"]) for face in values["faces"] for one in face["segments"])
+    return "; ".join(f"{start:g}-{end:g}" for start, end in found)
+
+
 def _notes(values: dict) -> list[str]:
-    """How the video was read, if that is worth a note."""
-    return values["stream"]["notes"] if values["stream"] else []
+    """How the video was read, and which faces were not judged, if that is worth a note."""
+    notes = list(values["stream"]["notes"]) if values["stream"] else []
+    if values["faces"] and values["faces_seen"] > len(values["faces"]):
+        notes.append(f"{values['faces_seen']} faces were found, {len(values['faces'])} judged; --face all judges more")
+    return notes
 
 
 def _verdict_text(values: dict) -> str:
+    words = Decision(values["verdict"]).words
     if values["probability"] is None:
-        return f"{values['verdict']:10}  -     {values['reason']}: {printable(values['detail'])}"
+        return f"{words:{WIDTH}}  -     {values['reason']}: {printable(values['detail'])}"
     windows = "1 window" if values["windows"] == 1 else f"{values['windows']} windows"
-    coverage = f"mouth in {values['coverage']:.0%} of frames"
-    return f"{values['verdict']:10}  {values['probability']:.3f} ({windows}, {coverage})"
+    about = f"{windows}, mouth in {values['coverage']:.0%} of frames"
+    about += f"; {values['detail']}" if values["detail"] else ""
+    return f"{words:{WIDTH}}  {values['probability']:.3f} ({about})"

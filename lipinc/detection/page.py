@@ -19,26 +19,13 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Verdict, WindowScore, decide
+from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Verdict, WindowScore
+from lipinc.detection.words import REASON_TEXTS
 from lipinc.errors import UserError, printable
 from lipinc.files.atomic import write_atomically
 from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")
-
-REASON_TEXTS = {
-    Reason.MISSING: "The file does not exist.",
-    Reason.UNREADABLE: "The file cannot be opened as a video, or none of its frames can be decoded.",
-    Reason.TOO_SHORT: "The video has too few frames to compare mouths over time.",
-    Reason.NO_FACE: "Too few frames show the selected face clearly enough to find its mouth.",
-    Reason.MOUTH_CLOSED: "No speech detected: the mouth is never open over enough adjacent frames to score the video.",
-    Reason.NO_MOVEMENT: "No speech detected: nothing moves, or the lips do not. A photograph, or a silent person.",
-    Reason.NO_SIMILAR_POSE: "The mouth opens, but too few other frames show the head in the same pose for comparison.",
-    Reason.TIME_LIMIT: "The analysis was stopped at the time limit, which says nothing about the video.",
-    Reason.DAMAGED: "The stored clips of the video are damaged.",
-    Reason.CRASHED: "The program failed on this file, which says nothing about the video.",
-}
-"""What each reason means, in one sentence."""
 
 MAX_BARS = 600
 """Maximum number of bars of a timeline, each about 2 px wide; more windows are merged."""
@@ -165,7 +152,7 @@ def write_page(verdict: Verdict, folder: Path) -> Path:
         thumbnails=[data_uri(_shrink_to(face.thumbnail, MAX_THUMBNAIL)) for face in verdict.faces],
         local_frames=source.settings["sampling"]["local_frames"],
         colour_map=data_uri(_apply_colour_map(np.linspace(0, 1, 256, dtype=np.float32)[None])),
-        decide=lambda probability: decide(probability, source.threshold, source.uncertain),
+        decide=source.decide,
     )
     return _write(folder / page_name(verdict.file), html)
 

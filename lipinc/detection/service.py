@@ -30,7 +30,7 @@ def detect(
     checkpoint: str | os.PathLike = DEFAULT_CHECKPOINT,
     *,
     device: str = "auto",
-    face: str | int = "largest",
+    face: str | int = "all",
     time_limit: float = Settings.time_limit,
     plugins: Sequence[str | os.PathLike] = (),
 ) -> "Verdict":

@@ -1,29 +1,21 @@
 """Verdict data types: decision, evidence and provenance for one video."""
 
-from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lipinc.detection.decision import Decision
+from lipinc.detection.segments import Segment
+from lipinc.video.quality import Quality
 from lipinc.video.rejection import Reason
 from lipinc.video.streams import StreamInfo
 
+if TYPE_CHECKING:
+    from lipinc.models.calibration import ErrorRates
 
-class Decision(str, Enum):
-    """The possible decisions."""
-
-    FAKE = "fake"
-    REAL = "real"
-    UNCERTAIN = "uncertain"  # similar scores were too often wrong on videos that were not trained on
-    NO_VERDICT = "no verdict"  # rejected, for one of the reasons in video/rejection.py
-
-
-def decide(value: float, threshold: float, uncertain: tuple[float, float]) -> Decision:
-    """Decide on a score or a probability; threshold and uncertain band must be in the same unit."""
-    if uncertain[0] < value < uncertain[1]:
-        return Decision.UNCERTAIN
-    return Decision.FAKE if value >= threshold else Decision.REAL
+FORMAT = 2
+"""Version of the JSON format, described in docs/json.md. It grows if a field changes its meaning or disappears."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class Assessment:
     reason: Reason | None
     """Why there is no verdict; None if there is one."""
     detail: str
-    """The reason in words; empty if there is a verdict."""
+    """Why there is no verdict, or why it is uncertain, in words; empty otherwise."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +78,10 @@ class FaceVerdict:
     evidence: tuple[Evidence, ...]
     """Evidence of the most and the least suspicious window (one entry if there is one window); empty unless
     requested."""
+    quality: Quality | None = None
+    """Input quality, measured outside the faces; None without a verdict."""
+    segments: tuple[Segment, ...] = ()
+    """Suspicious stretches, in temporal order."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +103,16 @@ class Source:
     """Versions of Python and of the packages that scores may depend on."""
     trained_on: str
     """The checkpoint's description of its training data; may be empty."""
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Measure of input quality -> its range in the videos of the calibration. A video outside is `uncertain`."""
+    rates: "tuple[ErrorRates, ...]" = ()
+    """How often the detector errs, by size of the face; empty if that was not measured."""
+
+    def decide(self, probability: float) -> Decision:
+        """Decide on a probability alone."""
+        if self.uncertain[0] < probability < self.uncertain[1]:
+            return Decision.UNCERTAIN
+        return Decision.FAKE if probability >= self.threshold else Decision.REAL
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,6 +135,8 @@ class Verdict:
     """The video stream that was read, and how; None if nothing could be read."""
     repeats: int = 0
     """Number of decoded frames that repeat the picture before them and were left out."""
+    faces_seen: int = 0
+    """Number of faces in the video, at most mouth.max_faces: more than `faces` if only one was asked for."""
 
     def __repr__(self) -> str:
         found = self.assessment
@@ -155,6 +163,28 @@ class Verdict:
         return self.assessment.coverage
 
     @property
+    def face(self) -> FaceVerdict | None:
+        """The most suspicious face; None if no face was assessed."""
+        return max(self.faces, key=lambda face: suspicion(face.assessment), default=None)
+
+    @property
+    def quality(self) -> Quality | None:
+        """Input quality of the most suspicious face; None if there is none."""
+        return None if self.face is None else self.face.quality
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Suspicious stretches of all faces, in temporal order."""
+        found = [segment for face in self.faces for segment in face.segments]
+        return tuple(sorted(found, key=lambda segment: segment.start))
+
+    @property
+    def rates(self) -> "ErrorRates | None":
+        """How often the detector errs on videos like this one; None if that was not measured."""
+        height = float("nan") if self.quality is None else self.quality.face_height
+        return next((one for one in self.source.rates if one.face_height[0] <= height < one.face_height[1]), None)
+
+    @property
     def threshold(self) -> float:
         """Fake probability at the decision threshold."""
         return self.source.threshold
@@ -167,6 +197,7 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the verdict without pictures, as JSON values."""
         return {
+            "format": FORMAT,
             "file": self.file,
             **_assessment_values(self.assessment),
             "threshold": self.source.threshold,
@@ -176,10 +207,14 @@ class Verdict:
             "duration_s": round(self.duration, 3),
             "sha256": self.sha256,
             "stream": None if self.stream is None else {**asdict(self.stream), "notes": list(self.stream.notes)},
+            "faces_seen": self.faces_seen,
+            "error_rates": None if self.rates is None else _finite(asdict(self.rates)),
             "faces": [
                 {
                     "rank": face.rank,
                     **_assessment_values(face.assessment),
+                    "quality": None if face.quality is None else _finite(asdict(face.quality)),
+                    "segments": [_segment_values(segment) for segment in face.segments],
                     "scores": [
                         {
                             "start_s": round(window.start, 3),
@@ -196,9 +231,34 @@ class Verdict:
             "checkpoint": self.source.checkpoint,
             "checkpoint_sha256": self.source.checkpoint_sha256,
             "trained_on": self.source.trained_on,
+            "quality_limits": {name: list(limits) for name, limits in self.source.limits.items()},
             "settings": self.source.settings,
             "versions": self.source.versions,
         }
+
+
+def suspicion(assessment: Assessment) -> tuple[int, float]:
+    """Return a key by which assessments are sorted: the highest is that of the video."""
+    return assessment.decision.suspicion, -1.0 if assessment.probability is None else assessment.probability
+
+
+def _segment_values(segment: Segment) -> dict[str, float]:
+    return {
+        "start_s": round(segment.start, 3),
+        "end_s": round(segment.end, 3),
+        "probability": round(segment.probability, 4),
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has neither nan nor infinity: they become null."""
+    return {name: _finite_value(value) for name, value in values.items()}
+
+
+def _finite_value(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_finite_value(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _assessment_values(assessment: Assessment) -> dict[str, Any]:

@@ -102,10 +102,6 @@ class Calibration:
         low, high = np.array([self.limits.get(name, (-np.inf, np.inf)) for name in QUALITY_NAMES]).T
         return (quality < low) | (quality > high)
 
-    def rates_for(self, face_height: float) -> ErrorRates | None:
-        """Return the error rates for a size of the face in px; None if there are none."""
-        return next((one for one in self.rates if one.face_height[0] <= face_height < one.face_height[1]), None)
-
     def probability(self, score: np.ndarray | float) -> np.ndarray | float:
         """Return fake probabilities in 0..1 of scores of any shape, for equal priors of real and fake."""
         return expit(self.logit(score))

@@ -19,7 +19,7 @@ class Outcome:
     verdict: str
     """The decision in words."""
     detail: str
-    """Why there is no verdict; empty if there is one."""
+    """Why it is uncertain or there is none; empty otherwise."""
     report: Path
 
 
@@ -50,11 +50,11 @@ def reject_video(settings: Settings, file: Path, rejection: Rejection, *, name: 
 
 
 def in_words(verdict: "Verdict") -> tuple[str, str]:
-    """Return the decision in words, and why there is none ("" if there is one)."""
-    from lipinc.detection.page import REASON_TEXTS
+    """Return the decision in words, and why it is uncertain or missing ("" otherwise)."""
+    from lipinc.detection.words import REASON_TEXTS
 
     reason = verdict.reason
-    return verdict.decision.value, "" if reason is None else REASON_TEXTS[reason]
+    return verdict.decision.words, verdict.assessment.detail if reason is None else REASON_TEXTS[reason]
 
 
 def _report(verdict: "Verdict", name: str, folder: Path) -> Outcome:

@@ -156,9 +156,6 @@ def test_errors_are_counted_by_the_size_of_the_face() -> None:
         ErrorRates((0, 100), 2, 2, 0.5, 0.5, 1.0),
         ErrorRates((100, 200), 1, 1, 0.0, 0.0, 0.5),
     )  # larger faces are real or fake only
-    calibration = Calibration(rates=rates)
-    assert calibration.rates_for(120.0) is rates[1]
-    assert calibration.rates_for(300.0) is calibration.rates_for(float("nan")) is None
 
 
 def test_values_are_read_again_and_older_ones_too() -> None:
