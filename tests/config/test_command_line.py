@@ -119,7 +119,7 @@ def test_a_config_file_that_is_not_there_is_named():
         (["--model.name", "lipinc_v3"], "there is no model 'lipinc_v3': did you mean lipinc_v2\\?"),
         (
             ["--model.name=noise"],
-            "there is no model 'noise': (did you mean noise_features|choose one of lipinc, lipinc_v2)",
+            "there is no model 'noise': did you mean noise_",
         ),
         (["--data.kind", "foldr"], "there is no data set 'foldr': did you mean folder\\?"),
     ],
