@@ -73,6 +73,20 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class MouthTrack:
+    """Where the mouth of a face is: one box for each frame that shows it."""
+
+    turned: int
+    """Degrees by which the pictures of the video were turned counter-clockwise: 0, 90, 180 or 270."""
+    frame_ids: np.ndarray
+    """(F,) int64, increasing: frame numbers in the file, from 0."""
+    times: np.ndarray
+    """(F,) float64: presentation times of these frames, in s."""
+    boxes: np.ndarray
+    """(F, 4) int32: left, top, right, bottom in px of the turned picture; right and bottom are exclusive."""
+
+
+@dataclass(frozen=True)
 class FaceVerdict:
     """The verdict on one tracked face."""
 
@@ -86,6 +100,8 @@ class FaceVerdict:
     evidence: tuple[Evidence, ...]
     """Evidence of the most and the least suspicious window (one entry if there is one window); empty unless
     requested."""
+    track: MouthTrack | None = None
+    """None unless requested."""
 
 
 @dataclass(frozen=True)

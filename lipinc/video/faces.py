@@ -21,6 +21,7 @@ from lipinc.video.mouth import (
     crop_to_common_size,
     estimate_pose,
     is_inside_image,
+    lip_box,
     resize_mouth,
 )
 from lipinc.video.reader import VideoReader, downscale
@@ -48,6 +49,7 @@ _OBSERVATION = np.dtype(
         ("offset", "i8"),  # of the mouth's pixels in the temporary file
         ("height", "i4"),
         ("width", "i4"),
+        ("box", "i4", 4),
     ]
 )
 
@@ -83,6 +85,12 @@ class Face:
     def ratios(self) -> np.ndarray:
         """(F, 4) float64, in the order of mouth.POSE_RATIOS."""
         return self._observations["ratios"]
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(F, 4) int32: left, top, right, bottom of the mouth with its margin, in px of the turned frame at full size;
+        right and bottom are exclusive. May extend beyond the frame."""
+        return self._observations["box"]
 
     def mouths(self, positions: np.ndarray, config: MouthConfig) -> np.ndarray:
         """Read the mouths of one window.
@@ -139,7 +147,7 @@ def track_faces(
     """Decode a video once and track its faces. The result depends only on the arguments and the content of the file.
 
     Frames are streamed and mouths go to a temporary file: memory does not grow with the length of the video, except
-    for some 72 bytes per face and frame.
+    for some 88 bytes per face and frame.
 
     Args:
         perturb: Changes each frame, given its index and image, before face detection.
@@ -205,9 +213,10 @@ def _track(
                 pose = estimate_pose(to_68(face), lips, config) if is_inside_image(lips, image) else None
                 if pose is None:
                     continue
+                to_original = original.shape[1] // image.shape[1]
                 if config.cut == "native":
                     # From the frame at full size: half as many pixels carry much less evidence (docs/results.md).
-                    mouth = crop_native(original, lips * (original.shape[1] // image.shape[1]), config.margin)
+                    mouth = crop_native(original, lips * to_original, config.margin)
                 else:
                     mouth = crop_mouth(image, pose)
                 if mouth is None:
@@ -219,8 +228,9 @@ def _track(
                     picture = track.mouth_pictures.number(number, frame.time, image, lips)
                     if picture is None:
                         continue
+                mouth_box = lip_box(lips * to_original, config.margin)
                 observation = (frame.index, picture, frame.time, pose.ratios, mouth_file.tell(), *mouth.shape[:2])
-                track.observations += np.array(observation, dtype=_OBSERVATION).tobytes()
+                track.observations += np.array((*observation, mouth_box), dtype=_OBSERVATION).tobytes()
                 mouth_file.write(mouth.tobytes())
     found = []
     for track in tracks.sorted_by_area():

@@ -70,6 +70,18 @@ class VideoReader:
         """The number of frames according to the header, which may be wrong; None: unknown."""
         return self._source.promised_frames
 
+    @property
+    def clock_offset(self) -> float | None:
+        """What was added to the last frame's time stamp in the file to get its time, in s; None if it has no stamp. It
+        changes where the clock of the file is reset."""
+        return self._source.clock_offset
+
+    @property
+    def color_matrix(self) -> int:
+        """Matrix coefficients (Rec. ITU-T H.273, table 4; 2: unknown) to write to a file of these pictures, converted
+        by BT.601, so that players show them like the original. Known after the first frame."""
+        return self._source.color_matrix
+
     def close(self) -> None:
         self._source.close()
 
