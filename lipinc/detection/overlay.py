@@ -185,7 +185,7 @@ class Layout:
     @property
     def plot(self) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the axes."""
-        top = self.height + round(3.5 * self.text)
+        top = self.height + round(3.7 * self.text)
         return 2 * self.text, top, self.canvas_width - self.text, top + 5 * self.text
 
     def x(self, time: float, span: float) -> float:
@@ -226,16 +226,17 @@ class Overlay:
         """
         layout = self.layout
         canvas = np.zeros((layout.canvas_height, layout.canvas_width, 3), np.uint8)
-        suspected = [any(start <= time <= end for start, end in segments) for segments in self._segments]
-        image = image.copy()
-        for face, suspicious in zip(self._verdict.faces, suspected, strict=True):
+        image, suspected = image.copy(), []
+        for face, segments in zip(self._verdict.faces, self._segments, strict=True):
+            if any(start <= time <= end for start, end in segments):
+                suspected.append(face.rank)
             box = box_at(face.track, frame_id, time)
             if box is not None:
-                self._draw_box(image, box, face.rank, suspicious)
+                self._draw_box(image, box, face.rank, face.rank in suspected)
         left, top = layout.picture
         canvas[top : top + layout.height, left : left + layout.width] = fit(image, layout.height, layout.width)
         canvas[layout.height :] = self._strip
-        self._draw_moment(canvas, time, any(suspected))
+        self._draw_moment(canvas, time, suspected)
         return canvas
 
     def _draw_box(self, image: np.ndarray, box: np.ndarray, rank: int, suspicious: bool) -> None:
@@ -250,7 +251,14 @@ class Overlay:
             cv2.rectangle(image, *corners, ink, 1)
         if len(self._verdict.faces) > 1:
             size = self.layout.text
-            write_text(image, str(rank), (right + thickness + 2 + size // 4, bottom - size), size, color, outlined=True)
+            write_text(
+                image,
+                str(rank),
+                (right + thickness + 2 + size // 4, bottom - size),
+                size,
+                _face_color(rank),
+                outlined=True,
+            )
 
     def _draw_strip(self) -> np.ndarray:
         """Everything below the picture that does not change: (H, W, 3)."""
@@ -262,11 +270,13 @@ class Overlay:
         write_text(canvas, headline(verdict), (text, layout.height + text // 2), round(1.2 * text), TEXT, room=room)
         low, high = (round(layout.y(probability)) for probability in verdict.source.uncertain)
         cv2.rectangle(canvas, (left, high), (right, low), BAND, -1)
-        for segments in self._segments:
-            for start, end in segments:
-                area = canvas[top:bottom, _columns(layout.x(start, self.span), layout.x(end, self.span))]
-                area[:] = (0.65 * area + 0.35 * np.array(RED)).astype(np.uint8)
-                area[: max(2, text // 4)] = RED
+        suspicious = np.zeros(layout.canvas_width, bool)  # columns
+        for start, end in (segment for segments in self._segments for segment in segments):
+            first = round(layout.x(start, self.span))
+            suspicious[first : max(round(layout.x(end, self.span)), first + 2)] = True  # a short one stays visible
+        area = canvas[top:bottom]
+        area[:, suspicious] = (0.65 * area[:, suspicious] + 0.35 * np.array(RED)).astype(np.uint8)
+        area[: max(2, text // 4), suspicious] = RED
         cv2.rectangle(canvas, (left, top), (right, bottom), GRID, 1)
         threshold = round(layout.y(verdict.source.threshold))
         for x in range(left, right, text):
@@ -280,9 +290,9 @@ class Overlay:
         legend = f"line: fake probability | dashed: threshold {verdict.source.threshold:.2f} | grey: uncertain"
         if any(self._segments):
             legend += f" | red: {SUSPECTED}"
-        write_text(canvas, legend, (text, bottom + round(1.3 * text)), small, TEXT, room=room)
+        write_text(canvas, legend, (text, bottom + round(1.25 * text)), small, TEXT, room=room)
         source = f"An indication, not a proof. {verdict.source.checkpoint}, lipinc {lipinc.__version__}"
-        write_text(canvas, source, (text, bottom + round(2.3 * text)), small, TEXT, room=room)
+        write_text(canvas, source, (text, bottom + round(2.15 * text)), small, TEXT, room=room)
         return canvas[layout.height :]
 
     def _draw_line(self, canvas: np.ndarray, running: RunningProbability, color: Color) -> None:
@@ -293,7 +303,7 @@ class Overlay:
         points = np.rint(16 * np.column_stack([x, y])).astype(np.int32)  # in sixteenths of a px
         cv2.polylines(canvas, [points], False, color, max(1, round(self.layout.text / 8)), cv2.LINE_AA, shift=4)
 
-    def _draw_moment(self, canvas: np.ndarray, time: float, suspicious: bool) -> None:
+    def _draw_moment(self, canvas: np.ndarray, time: float, suspected: list[int]) -> None:
         """Draw the cursor, with the time and the probability of each face beside it."""
         layout = self.layout
         text = layout.text
@@ -311,8 +321,12 @@ class Overlay:
         for (value, color), width in zip(values, widths, strict=True):
             write_text(canvas, value, (start, top - round(1.7 * text)), text, color)
             start += width
-        if suspicious:
-            write_text(canvas, SUSPECTED, (right, layout.height + text // 2), round(1.2 * text), RED, align="right")
+        if suspected:
+            faces = f" (face {', '.join(map(str, suspected))})" if len(self._verdict.faces) > 1 else ""
+            label = SUSPECTED + faces
+            room = right - left - 8 * text  # below the axis, between its ends
+            x = (left + right - min(text_width(label, text), room)) // 2
+            write_text(canvas, label, (x, bottom + text // 8), text, RED, room=room)
 
 
 def write_text(
@@ -390,11 +404,6 @@ def _turned(image: np.ndarray, verdict: Verdict) -> np.ndarray:
 
 def _face_color(rank: int) -> Color:
     return FACE_COLORS[rank % len(FACE_COLORS)]
-
-
-def _columns(left: float, right: float) -> slice:
-    """At least two columns, so that a short segment stays visible."""
-    return slice(round(left), max(round(right), round(left) + 2))
 
 
 def _clock(seconds: float) -> str:
