@@ -26,7 +26,7 @@ from lipinc.cores import available_cores
 from lipinc.detection.batch import DEFAULT_CHECKPOINT, Result, Settings, classify_videos, find_videos, provenance
 from lipinc.detection.journal import Journal, Stamp, stamp
 from lipinc.detection.output import as_csv, as_json, line, summary
-from lipinc.errors import UserError
+from lipinc.errors import UserError, printable
 from lipinc.files.atomic import write_atomically
 from lipinc.progress import progress_bar
 from lipinc.video.subprocesses import IsolatedProcess
@@ -192,7 +192,7 @@ def overlay(result: Result, target: Path, time_limit: float) -> bool:
     """Write the overlay of a video, if there is a verdict. Returns whether there is no error."""
     verdict = result.verdict
     if verdict.probability is None:
-        print(f"overlay: not written, because there is no verdict: {target}")
+        print(f"overlay: not written, because there is no verdict: {printable(str(target))}")
         return True
     from lipinc.detection.overlay import write_overlay
 
@@ -200,12 +200,12 @@ def overlay(result: Result, target: Path, time_limit: float) -> bool:
         with progress_bar(total=verdict.frames, desc="overlay", unit="frame", leave=False) as frames:
             write_overlay(verdict, target, time_limit=time_limit, on_frames=lambda report: show_frames(frames, *report))
     except OSError as error:
-        print(f"error: {target} cannot be written ({error.strerror})", file=sys.stderr)
+        print(f"error: {printable(str(target))} cannot be written ({error.strerror})", file=sys.stderr)
         return False
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return False
-    print(f"overlay: {target}")
+    print(f"overlay: {printable(str(target))}")
     return True
 
 

@@ -97,7 +97,7 @@ def check_target(target: Path, video: Path, *others: Path) -> None:
     if target.is_dir() or not target.parent.is_dir():
         reason = "it is a folder" if target.is_dir() else f"there is no folder {target.parent}"
         raise UserError(f"{target} cannot be written: {reason}")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
+    if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=True):
         raise UserError(f"{target} cannot be written: its folder is read-only; give another folder")
     try:
         str(target.absolute()).encode()
