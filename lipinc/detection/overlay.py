@@ -22,6 +22,7 @@ from lipinc.video.reader import Unreadable, VideoReader
 from lipinc.video.sound import Sound
 from lipinc.video.subprocesses import IsolatedProcess, ProcessDied, TimeLimitExceeded
 from lipinc.video.upright import turn
+from lipinc.video.video_files import video_sha256
 from lipinc.video.writer import VideoWriter, fit
 
 SUSPECTED = "lip-sync suspected here"
@@ -56,13 +57,13 @@ def write_overlay(
     the length of the video, which is decoded in a subprocess.
 
     Args:
-        verdict: with tracks, such as `lipinc.detect(video, track=True)`; its video must still be there.
+        verdict: with tracks, such as `lipinc.detect(video, track=True)`; its video must still be the same.
         target: the mp4 file; its folder must exist.
         time_limit: in s; 0: none.
         on_frames: called now and then with the number of frames that have been written, and their total number.
 
     Raises:
-        UserError: there is no verdict or no track, the video cannot be read any more, or see `check_target`.
+        UserError: there is no verdict or no track, the video is missing or has changed, or see `check_target`.
         OSError: the file cannot be written.
     """
     target = Path(target)
@@ -111,18 +112,23 @@ def check_target(target: Path, video: Path, *others: Path) -> None:
 
 def render_overlay(verdict: Verdict, file: Path) -> None:
     """Write the overlay of a video in this process; see `write_overlay`. Not atomic."""
-    report = frame_report()
+    try:
+        digest = video_sha256(verdict.file)
+    except (OSError, Unreadable) as error:
+        raise UserError(f"no overlay: {verdict.file} cannot be read any more ({error})") from error
+    if digest != verdict.sha256:  # the boxes would be those of another video
+        raise UserError(f"no overlay: {verdict.file} has changed since the verdict; classify it again")
     try:
         with quiet_native_logs(), VideoReader(verdict.file) as video:
             sound = Sound.open(Path(verdict.file))
             try:
-                _render(verdict, video, sound, file, report)
+                _render(verdict, video, sound, file, frame_report())
             finally:
                 if sound is not None:
                     sound.close()
     except Unreadable as error:
-        raise UserError(f"{verdict.file} cannot be read any more: {error}") from error
-    except av.FFmpegError as error:  # not picklable; reading raises none
+        raise UserError(f"no overlay: {verdict.file} cannot be read any more ({error})") from error
+    except av.FFmpegError as error:  # of the file that is written; not picklable
         raise OSError(error.errno, error.strerror, str(file)) from None
 
 

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from lipinc.detection import overlay
+from lipinc.detection.detector import Detector
 from lipinc.detection.overlay import FACE_COLORS, RED, Overlay, check_target, render_overlay, write_overlay
 from lipinc.detection.verdict import Assessment, Decision, FaceVerdict, MouthTrack, Source, Verdict, WindowScore
 from lipinc.errors import UserError
+from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs
 from lipinc.video.reader import read_frames
+from lipinc.video.video_files import video_sha256
 
 SOURCE = Source("tiny.safetensors", "c" * 64, "lipinc_v2", 0.5, (0.3, 0.6), {}, {}, "")
 BOX = (60, 70, 100, 90)
@@ -39,7 +42,8 @@ def verdict(file: Path | str = "v.mp4", *, ranks: tuple[int, ...] = (0,), frames
         )
         for rank in ranks
     )
-    return Verdict(str(file), "a" * 64, frames, (frames - 1) / 25, assessment, faces, SOURCE)
+    digest = video_sha256(file) if Path(file).exists() else "a" * 64
+    return Verdict(str(file), digest, frames, (frames - 1) / 25, assessment, faces, SOURCE)
 
 
 def grey(count: int = FRAMES, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
@@ -336,6 +340,18 @@ def test_a_verdict_without_an_answer_or_tracks_has_no_overlay(film, tmp_path) ->
         write_overlay(without, tmp_path / "o.mp4")
 
 
+def test_a_video_that_has_changed_since_its_verdict_is_refused(film, tmp_path) -> None:
+    video = film("v.mp4")
+    found = verdict(video)
+    film("v.mp4", sound_at=0.5)
+    with pytest.raises(UserError, match="v.mp4 has changed since the verdict"):
+        write_overlay(found, tmp_path / "o.mp4")
+    video.unlink()
+    with pytest.raises(UserError, match="No such file"):
+        render_overlay(found, tmp_path / "o.mp4")
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_is_left_of_a_file_that_cannot_be_completed(film, tmp_path, monkeypatch) -> None:
     found = verdict(film("v.mp4"))
     target = tmp_path / "o.mp4"
@@ -350,3 +366,36 @@ def test_nothing_is_left_of_a_file_that_cannot_be_completed(film, tmp_path, monk
         write_overlay(found, target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["o.mp4", "v.mp4"]
     assert target.read_bytes() == b"before"
+
+
+# Real clips
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "quarter_turns"), [("fake/hdtf04_wav2lip.mp4", 0), ("fake/hdtf04_wav2lip.mp4", 2), ("real/adt01.mp4", 0)]
+)
+def test_boxes_surround_the_lips_of_a_real_clip(clips_root, tmp_path, checkpoint, write_video, name, quarter_turns):
+    video = clips_root / name
+    if quarter_turns:
+        turned = [np.rot90(frame.image, quarter_turns) for frame in read_frames(video)]
+        video = write_video(tmp_path / "turned.mp4", turned)
+    found = Detector(checkpoint, device="cpu")(video, track=True)
+    target = tmp_path / "o.mp4"
+    render_overlay(found, target)
+    frames = list(read_frames(target))
+    assert len(frames) == found.frames
+    left = Overlay(found, *next(read_frames(video)).image.shape[:2]).layout.picture[0]
+    with quiet_native_logs(), FaceMesh(static=True) as mesh:
+        for frame in frames[::20]:
+            lips = lip_outline(mesh(frame.image)[0])
+            box = found.faces[0].track.boxes[found.faces[0].track.frame_ids == frame.index][0] + (left, 0, left, 0)
+            size = box[2:] - box[:2]
+            low, high = lips.min(axis=0), lips.max(axis=0)
+            assert (np.abs(np.concatenate([low, high]) - box) < 0.35 * np.tile(size, 2)).all()
+            x, y = box[0] - 3, (box[1] + box[3]) // 2
+            assert is_color(frame.image[y, x - 2 : x + 3], FACE_COLORS[0], 70).any()
+    if not quarter_turns:
+        with av.open(str(video)) as container:
+            has_sound = bool(container.streams.audio)
+        assert not has_sound or packets(target, "audio") == packets(video, "audio")
