@@ -1,6 +1,7 @@
 """Copies the sound of a video file into another one, in step with the pictures."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -30,8 +31,10 @@ class Sound:
         if path.is_dir():  # of frames
             return None
         container = av.open(f"file:{path.absolute()}", container_options=OPTIONS)
-        if container.streams.audio and container.streams.audio[0].codec_context is not None:
-            return Sound(container, container.streams.audio[0])
+        stream = next(iter(container.streams.audio), None)
+        # A track without any sound has no sample rate; mp4 refuses it.
+        if stream is not None and stream.codec_context is not None and stream.codec_context.sample_rate:
+            return Sound(container, stream)
         container.close()
         return None
 
@@ -117,7 +120,8 @@ class _PacketCopier:
         if self._last is None or packet.dts > self._last:  # mp4 refuses others, which damaged files have
             self._last = packet.dts
             packet.stream = self._out
-            self._target.mux(packet)
+            with suppress(av.InvalidDataError):  # a damaged packet of a transport stream loses its header
+                self._target.mux(packet)
 
     def finish(self) -> None:
         """Nothing is left."""

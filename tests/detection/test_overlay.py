@@ -273,6 +273,18 @@ def test_where_recordings_are_joined_the_sound_follows_the_picture(film, tmp_pat
     assert min(second) == pytest.approx(FRAMES / 25 + 1, abs=0.05)
 
 
+@pytest.mark.parametrize("lost", [0.5, 1.0])
+def test_damaged_or_missing_sound_keeps_no_picture_from_being_shown(film, lost) -> None:
+    video = film("v.ts")
+    content = np.frombuffer(video.read_bytes(), np.uint8).reshape(-1, 188).copy()
+    sound = (content[:, 1] & 31 == 1) & (content[:, 2] == 1)  # PID 0x101
+    dropped = sound & (np.random.default_rng(1).random(len(content)) < lost)
+    content[dropped, 1:3] = 31, 255  # padding
+    assert dropped.sum() > 20
+    video.write_bytes(content.tobytes())
+    assert len(list(read_frames(rendered(video)))) == FRAMES
+
+
 def test_of_several_tracks_the_first_is_kept(film) -> None:
     target = rendered(film("v.mkv", tracks=2))
     with av.open(str(target)) as container:
