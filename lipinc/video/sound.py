@@ -120,7 +120,7 @@ class _PacketCopier:
         if self._last is None or packet.dts > self._last:  # mp4 refuses others, which damaged files have
             self._last = packet.dts
             packet.stream = self._out
-            with suppress(av.InvalidDataError):  # a damaged packet of a transport stream loses its header
+            with suppress(av.InvalidDataError, av.PatchWelcomeError):  # of a damaged transport stream
                 self._target.mux(packet)
 
     def finish(self) -> None:
