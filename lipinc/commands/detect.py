@@ -3,6 +3,7 @@
     python detect.py VIDEO
     python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/
     python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/ --resume
+    python detect.py VIDEO --overlay marked.mp4
 
 Exit status: 0 if every file was scored or rejected because of its content (no face, closed mouth, ...); 1 if a file
 could not be read or an output could not be written; 2 for invalid usage; 130 after Ctrl-C and 143 after SIGTERM, when
@@ -25,7 +26,7 @@ from lipinc.cores import available_cores
 from lipinc.detection.batch import DEFAULT_CHECKPOINT, Result, Settings, classify_videos, find_videos, provenance
 from lipinc.detection.journal import Journal, Stamp, stamp
 from lipinc.detection.output import as_csv, as_json, line, summary
-from lipinc.errors import UserError
+from lipinc.errors import UserError, printable
 from lipinc.files.atomic import write_atomically
 from lipinc.progress import progress_bar
 from lipinc.video.subprocesses import IsolatedProcess
@@ -50,13 +51,16 @@ class Arguments:
     """CSV file with one row per video."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder for an HTML page per video and an index.html."""
+    overlay: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4")] = None
+    """For a single video: copy of it, with sound, that shows the box of each mouth and the fake probability over time.
+    Not written without a verdict."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     face: str = "all"
     """Faces to judge: all (up to four), largest (by area over the video), or the rank of one face by area, from 0."""
     workers: int = 0
     """Number of processes for several files; 0: one per core that may be used. Always one with --device cuda."""
     time_limit: float = Settings.time_limit
-    """Maximum time per file in s; at the limit the file is rejected."""
+    """Maximum time per file in s; at the limit the file is rejected. The overlay may take as long again."""
     resume: tyro.conf.UseCounterAction[int] = 0
     """Continue an interrupted batch with the same outputs: verdicts of files, checkpoint and settings that have not
     changed are kept. Files that could not be read are tried again."""
@@ -72,10 +76,14 @@ def main(argv: Sequence[str], prog: str) -> int:
     if not arguments.time_limit > 0:
         raise UserError("--time-limit must be more than 0")
     journal_file = find_journal_file(arguments)
+    if arguments.resume and arguments.overlay is not None:
+        raise UserError("--resume continues a batch, and --overlay is for a single video: leave out one of them")
     if arguments.resume and journal_file is None:
         raise UserError("--resume needs the outputs of the interrupted batch: --csv, --json or --report")
     files = find_videos(arguments.videos)
     check_outputs(arguments)
+    if arguments.overlay is not None:
+        check_overlay(arguments, files)
     settings = Settings(
         arguments.checkpoint,
         arguments.device,
@@ -83,6 +91,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         arguments.report,
         arguments.time_limit,
         tuple(file.absolute() for file in arguments.plugin),
+        track=arguments.overlay is not None,
     )
     workers = 1 if arguments.device == "cuda" else arguments.workers or available_cores()
     stamps = {file: stamp(file) for file in files}
@@ -96,6 +105,7 @@ def main(argv: Sequence[str], prog: str) -> int:
             results = journal.finished(stamps, now, arguments.report)
             print(f"{len(results)} of {len(files)} verdicts are kept from the interrupted batch", file=sys.stderr)
         classify(files, settings, workers, results, journal, stamps)
+        marked = arguments.overlay is None or overlay(results[files[0]], arguments.overlay, settings.time_limit)
         interrupted = False
     finally:  # write the finished results even if the batch is interrupted
         done = [results[file] for file in files if file in results]
@@ -103,7 +113,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         if journal is not None:
             journal.close(interrupted=interrupted or not written)
     print(summary(done))
-    return 0 if written and all(result.was_read and not result.problem for result in done) else 1
+    return 0 if written and marked and all(result.was_read and not result.problem for result in done) else 1
 
 
 def classify(
@@ -134,7 +144,7 @@ def classify(
                 print(line(result), flush=True)
                 if result.problem:
                     print(f"error: {result.problem}", file=sys.stderr)
-            if journal is None and is_reader_gone():  # there is no other output
+            if journal is None and not settings.track and is_reader_gone():  # there is no other output
                 sys.exit(READER_GONE)
 
 
@@ -145,7 +155,9 @@ def show_frames(progress: tqdm, read: int, promised: int | None) -> None:
 
 
 def find_journal_file(arguments: Arguments) -> Path | None:
-    """Return the journal of a batch, beside its first output; None if there is no output."""
+    """Return the journal of a batch, beside its first output; None if there is no output, or a single video."""
+    if arguments.overlay is not None:
+        return None
     index = None if arguments.report is None else arguments.report / "index.html"
     output = arguments.csv or arguments.json or index
     return None if output is None else output.with_name(f"{output.name}.journal")
@@ -162,6 +174,39 @@ def check_outputs(arguments: Arguments) -> None:
             arguments.report.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{arguments.report} cannot be written ({error.strerror}); give another folder") from error
+
+
+def check_overlay(arguments: Arguments, files: list[Path]) -> None:
+    """Raise UserError if an overlay cannot be written, or would replace another file of this command."""
+    from lipinc.detection.overlay import check_target  # imports OpenCV, which is needed for overlays only
+
+    if len(files) > 1:
+        raise UserError(f"--overlay is for a single video, not for {len(files)}: name one video")
+    others = [file.absolute() for file in (arguments.csv, arguments.json) if file is not None]
+    if arguments.overlay.absolute() in others:
+        raise UserError(f"{arguments.overlay} is given for two outputs; give --overlay another name")
+    check_target(arguments.overlay, files[0], Path(arguments.checkpoint), *arguments.plugin)
+
+
+def overlay(result: Result, target: Path, time_limit: float) -> bool:
+    """Write the overlay of a video, if there is a verdict. Returns whether there is no error."""
+    verdict = result.verdict
+    if verdict.probability is None:
+        print(f"overlay: not written, because there is no verdict: {printable(str(target))}")
+        return True
+    from lipinc.detection.overlay import write_overlay
+
+    try:
+        with progress_bar(total=verdict.frames, desc="overlay", unit="frame", leave=False) as frames:
+            write_overlay(verdict, target, time_limit=time_limit, on_frames=lambda report: show_frames(frames, *report))
+    except OSError as error:
+        print(f"error: {printable(str(target))} cannot be written ({error.strerror})", file=sys.stderr)
+        return False
+    except UserError as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        return False
+    print(f"overlay: {printable(str(target))}")
+    return True
 
 
 def write_outputs(results: list[Result], arguments: Arguments) -> bool:

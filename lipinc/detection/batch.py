@@ -55,6 +55,8 @@ class Settings:
     """Maximum time per video in s; at the limit it is rejected."""
     plugins: tuple[Path, ...] = ()
     """Python files that define models."""
+    track: bool = False
+    """Keep the verdict of each video, with the boxes of the mouths: large, for a single video."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Result:
     """Row of the report's index; None without a report."""
     problem: str
     """Why the report page could not be written; empty otherwise."""
+    verdict: "Verdict | None" = None
+    """The verdict itself; None unless requested by `Settings.track`."""
 
     @property
     def was_read(self) -> bool:
@@ -200,7 +204,7 @@ def classify_video(settings: Settings, file: Path) -> Result:
     """Classify one file in this process."""
     detector = load(settings)
     try:
-        verdict = detector(file, evidence=settings.report is not None, on_frame=frame_report())
+        verdict = detector(file, evidence=settings.report is not None, track=settings.track, on_frame=frame_report())
     except Exception as error:  # noqa: BLE001 - a bug or a full disk; the other files go on
         return _reject(settings, file, Rejection(Reason.CRASHED, one_line(error)))
     return _to_result(verdict, settings)
@@ -225,8 +229,9 @@ def _reject(settings: Settings, file: Path, rejection: Rejection) -> Result:
 
 def _to_result(verdict: "Verdict", settings: Settings) -> Result:
     """Write the report page of a verdict if requested, and drop its pictures."""
+    kept = verdict if settings.track else None
     if settings.report is None:
-        return Result(verdict.to_json(), None, "")
+        return Result(verdict.to_json(), None, "", kept)
     from lipinc.detection.page import index_row, write_page
 
     page, problem = None, ""
@@ -234,7 +239,7 @@ def _to_result(verdict: "Verdict", settings: Settings) -> Result:
         page = write_page(verdict, settings.report)
     except UserError as error:
         problem = str(error)
-    return Result(verdict.to_json(), index_row(verdict, page), problem)
+    return Result(verdict.to_json(), index_row(verdict, page), problem, kept)
 
 
 def _videos_below(folder: Path) -> Iterator[Path]:

@@ -21,6 +21,7 @@ from lipinc.detection.verdict import (
     Decision,
     Evidence,
     FaceVerdict,
+    MouthTrack,
     Source,
     Verdict,
     WindowScore,
@@ -33,7 +34,7 @@ from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkp
 from lipinc.models.device import choose_device
 from lipinc.versions import library_versions
 from lipinc.video.clips import SampledFace, sample_faces
-from lipinc.video.faces import TrackedVideo, track_faces
+from lipinc.video.faces import Face, TrackedVideo, track_faces
 from lipinc.video.mouth import residues
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
@@ -84,13 +85,19 @@ class Detector:
         self._lock = threading.Lock()
 
     def __call__(
-        self, path: str | Path, *, evidence: bool = False, on_frame: Callable[[int, int | None], None] | None = None
+        self,
+        path: str | Path,
+        *,
+        evidence: bool = False,
+        track: bool = False,
+        on_frame: Callable[[int, int | None], None] | None = None,
     ) -> Verdict:
         """Classify one video. Memory does not grow with its length.
 
         Args:
             path: the video file.
             evidence: include the pictures of the most and the least suspicious window of each face.
+            track: include the boxes of the mouth of each face.
             on_frame: see `track_faces`.
 
         Returns:
@@ -104,9 +111,11 @@ class Detector:
         except TypeError:
             raise UserError(f"the video must be a path, not {path!r}") from None
         with self._lock:
-            return self._classify(path, evidence, on_frame)
+            return self._classify(path, evidence, track, on_frame)
 
-    def _classify(self, path: Path, evidence: bool, on_frame: Callable[[int, int | None], None] | None) -> Verdict:
+    def _classify(
+        self, path: Path, evidence: bool, track: bool, on_frame: Callable[[int, int | None], None] | None
+    ) -> Verdict:
         try:
             digest = video_sha256(path)
         except (FileNotFoundError, ValueError):  # no file has a name with a null character
@@ -122,6 +131,11 @@ class Detector:
                     return self._reject(path, sampled, digest, video.duration, video.stream)
                 seen = len(video.faces)
                 faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
+                if track:
+                    faces = tuple(
+                        replace(face, track=_mouth_track(one.face, video.turned))
+                        for face, one in zip(faces, sampled, strict=True)
+                    )
         except Unreadable as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
         assessment = max((face.assessment for face in faces), key=suspicion)
@@ -212,6 +226,11 @@ class Detector:
 
 def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:
     return Assessment(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
+
+
+def _mouth_track(face: Face, turned: int) -> MouthTrack:
+    # Copies: views would keep, and send to another process, all that is known about each frame.
+    return MouthTrack(turned, face.frame_ids.copy(), face.times.copy(), face.boxes.copy())
 
 
 def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:

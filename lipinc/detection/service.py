@@ -33,6 +33,7 @@ def detect(
     face: str | int = "all",
     time_limit: float = Settings.time_limit,
     plugins: Sequence[str | os.PathLike] = (),
+    track: bool = False,
 ) -> "Verdict":
     """Classify one video; the Python equivalent of detect.py.
 
@@ -48,6 +49,7 @@ def detect(
         face: largest, all (up to four faces), or the rank of one face by area: 0, 1, ...
         time_limit: maximum time in s after the checkpoint is loaded; 0: none.
         plugins: Python files that define the model of the checkpoint, if it is a plug-in.
+        track: include the boxes of the mouth of each face, which `overlay.write_overlay` needs.
 
     Returns:
         The verdict. A video that cannot be classified, that crashes its subprocess or that exceeds the time limit gets
@@ -68,6 +70,7 @@ def detect(
         str(face),
         time_limit=time_limit,
         plugins=tuple(Path(plugin).absolute() for plugin in plugins),
+        track=track,
     )
     with _pool.process() as process:
         try:
@@ -87,7 +90,7 @@ def _load(settings: Settings) -> None:
 def _classify(settings: Settings, name: bytes) -> "Verdict":
     file = os.fsdecode(name)
     try:
-        return load(settings)(file)
+        return load(settings)(file, track=settings.track)
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - a bug or a full disk; reported like a crash

@@ -65,6 +65,20 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class MouthTrack:
+    """Where the mouth of a face is: one box for each frame that shows it."""
+
+    turned: int
+    """Degrees by which the pictures of the video were turned counter-clockwise: 0, 90, 180 or 270."""
+    frame_ids: np.ndarray
+    """(F,) int64, increasing: frame numbers in the file, from 0."""
+    times: np.ndarray
+    """(F,) float64: presentation times of these frames, in s."""
+    boxes: np.ndarray
+    """(F, 4) int32: left, top, right, bottom in px of the turned picture; right and bottom are exclusive."""
+
+
+@dataclass(frozen=True)
 class FaceVerdict:
     """The verdict on one tracked face."""
 
@@ -82,6 +96,8 @@ class FaceVerdict:
     """Input quality, measured outside the faces; None without a verdict."""
     segments: tuple[Segment, ...] = ()
     """Suspicious stretches, in temporal order."""
+    track: MouthTrack | None = None
+    """None unless requested."""
 
 
 @dataclass(frozen=True)

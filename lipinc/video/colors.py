@@ -11,7 +11,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 PQ, HLG = 16, 18
 """Transfer characteristics (Rec. ITU-T H.273, table 3)."""
-BT2020 = 9
+RGB, BT601, BT2020 = 0, 6, 9
 """Colour primaries and matrix (Rec. ITU-T H.273, tables 2 and 4)."""
 TRANSFERS = {
     **{1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "iec61966-2-1"},

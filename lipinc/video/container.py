@@ -12,7 +12,7 @@ from av.format import Flags
 from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 
-from lipinc.video.colors import ONE_THREAD, TRANSFERS, BgrConverter
+from lipinc.video.colors import BT601, ONE_THREAD, RGB, TRANSFERS, BgrConverter
 from lipinc.video.frame_folders import is_picture
 from lipinc.video.orientation import Orientation, nearest_orientation
 from lipinc.video.rejection import Unreadable
@@ -143,6 +143,18 @@ class ContainerFile:
         self._damaged += 1
 
     @property
+    def clock_offset(self) -> float | None:
+        """What was added to the last frame's time stamp in the file, in s; None if it has none."""
+        return self._clock.offset
+
+    @property
+    def color_matrix(self) -> int:
+        """Matrix coefficients (Rec. ITU-T H.273, table 4) with which pictures that are converted back by BT.601 look
+        like the file: its own, although BT.601 was used to read it; those of BT.601 for RGB and after tone mapping."""
+        matrix = self._stream.codec_context.colorspace
+        return BT601 if self._to_bgr.note or matrix == RGB else matrix
+
+    @property
     def info(self) -> StreamInfo:
         """The stream that is read; complete after the last frame, also after closing."""
         notes = [self._to_bgr.note, self._resized, self._clock.note]
@@ -178,7 +190,8 @@ class _Clock:
         self._max_gap = MAX_GAP if container.format.flags & Flags.ts_discont.value else float("inf")
         self._interval = 1 / frame_rate
         self._time: float | None = None
-        self._offset: float | None = None
+        self.offset: float | None = None
+        """Added to the time stamps of the file, in s; None before the first stamp."""
 
     def __call__(self, number: int, frame: av.VideoFrame) -> float:
         stamp = frame.dts if self._decoding_order else frame.pts
@@ -187,13 +200,13 @@ class _Clock:
             self._time = expected
             return expected
         stamp = float(stamp * frame.time_base)
-        if self._offset is None:
-            self._offset = expected - stamp
-        time = stamp + self._offset
+        if self.offset is None:
+            self.offset = expected - stamp
+        time = stamp + self.offset
         step = time - (self._time or 0.0)
         if step > self._max_gap or step < -2 * self._interval:
             self.note = self.note or f"the clock of the file is reset at frame {number}; times go on from there"
-            time, self._offset = expected, expected - stamp
+            time, self.offset = expected, expected - stamp
         elif step > 0:
             self._interval = step
         self._time = max(time, self._time or 0.0)  # pictures in a wrong order repeat a time

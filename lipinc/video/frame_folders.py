@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lipinc.video.colors import BT601
 from lipinc.video.rejection import Unreadable
 from lipinc.video.streams import StreamInfo
 
@@ -75,6 +76,9 @@ class FrameFolder:
         self.promised_frames = len(self._files)
         self.coded_bytes = 0
         self._shape: tuple[int, ...] = (0, 0, 0)
+
+    clock_offset = None
+    color_matrix = BT601
 
     def close(self) -> None:
         """Nothing stays open."""

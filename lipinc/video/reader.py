@@ -75,6 +75,18 @@ class VideoReader:
         """Size of the coded frames read so far, without sound; 0 for a folder of pictures."""
         return self._source.coded_bytes
 
+    @property
+    def clock_offset(self) -> float | None:
+        """What was added to the last frame's time stamp in the file to get its time, in s; None if it has no stamp. It
+        changes where the clock of the file is reset."""
+        return self._source.clock_offset
+
+    @property
+    def color_matrix(self) -> int:
+        """Matrix coefficients (Rec. ITU-T H.273, table 4; 2: unknown) to write to a file of these pictures, converted
+        by BT.601, so that players show them like the original. Known after the first frame."""
+        return self._source.color_matrix
+
     def close(self) -> None:
         self._source.close()
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 
 from lipinc.files.atomic import replacing
 from lipinc.video.reader import Frame
+from lipinc.video.sound import Sound
 
 TIME_BASE = Fraction(1, 90_000)
 """Time unit of the written files, in s: fine enough for every frame rate in use."""
@@ -22,41 +24,97 @@ if cv2.checkHardwareSupport(13):  # CPU_AVX_512F; the Python module has no name 
 
 
 def encode(frames: Iterable[Frame], target: Path, *, crf: int, preset: str) -> int:
-    """Encode frames by libx264 (yuv420p, no audio) to an mp4 file. Creates the parent folder; writes atomically.
-
-    Frames keep their presentation times. An odd last row or column is cut off. Frames of another size than the first
-    one are scaled to fit into it, with black bars if their shape differs.
+    """Encode frames by a `VideoWriter`, without sound. Creates the parent folder; writes atomically.
 
     Returns:
         The number of frames.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    stream, count, last = None, 0, -1
-    with (
-        replacing(target) as temporary,
-        av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container,
-    ):
+    count = 0
+    with replacing(target) as temporary, VideoWriter(temporary, crf=crf, preset=preset) as writer:
         for frame in frames:
-            height, width = (side - side % 2 for side in frame.image.shape[:2])
-            if stream is None:
-                options = {"crf": str(crf), "preset": preset, **DETERMINISTIC_OPTIONS}
-                stream = container.add_stream("libx264", rate=25, options=options)
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                stream.codec_context.time_base = TIME_BASE
-            # OpenCV rounds this conversion; FFmpeg's own fast conversion shifts colours by up to four levels.
-            image = _fit(frame.image[:height, :width], stream.height, stream.width)
-            yuv = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
-            picture = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
-            last = max(last + 1, round(frame.time / TIME_BASE))
-            picture.pts, picture.time_base = last, TIME_BASE
-            container.mux(stream.encode(picture))
+            writer.write(frame)
             count += 1
-        if stream is not None:
-            container.mux(stream.encode())
     return count
 
 
-def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
+class VideoWriter:
+    """An mp4 file with frames encoded by libx264 (yuv420p).
+
+    Frames keep their presentation times. An odd last row or column is cut off. Frames of another size than the first
+    one are scaled to fit into it, with black bars if their shape differs.
+    """
+
+    def __init__(
+        self, file: Path, *, crf: int, preset: str, sound: Sound | None = None, color_matrix: int = 2, web: bool = False
+    ) -> None:
+        """
+        Args:
+            crf: 0 (lossless) to 51; 23 is x264's default.
+            preset: x264's trade-off between speed and file size.
+            sound: what is heard; None: nothing.
+            color_matrix: which `VideoReader.color_matrix` the file names to players; 2: none.
+            web: put the index first, so that a browser can play while it loads.
+        """
+        options = {"fflags": "+bitexact", **({"movflags": "+faststart"} if web else {})}
+        self._container = av.open(str(file), "w", format="mp4", options=options)
+        self._encoder = {"crf": str(crf), "preset": preset, **DETERMINISTIC_OPTIONS}
+        self._color_matrix = color_matrix
+        self._sound = sound
+        self._stream: VideoStream | None = None
+        self._last = -1
+
+    def write(self, frame: Frame, *, sound_shift: float = 0.0) -> None:
+        """Append a frame, and the sound up to its time.
+
+        Args:
+            sound_shift: what is added to the time stamps of the sound, in s.
+        """
+        if self._stream is None:
+            self._stream = self._add_stream(frame.image)
+        height, width = (side - side % 2 for side in frame.image.shape[:2])
+        # OpenCV rounds this conversion; FFmpeg's own fast conversion shifts colours by up to four levels.
+        image = fit(frame.image[:height, :width], self._stream.height, self._stream.width)
+        yuv = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
+        picture = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+        self._last = max(self._last + 1, round(frame.time / TIME_BASE))
+        picture.pts, picture.time_base = self._last, TIME_BASE
+        self._container.mux(self._stream.encode(picture))
+        if self._sound is not None:
+            self._sound.copy(frame.time, sound_shift)
+
+    def _add_stream(self, image: np.ndarray) -> VideoStream:
+        stream = self._container.add_stream("libx264", rate=25, options=self._encoder)
+        stream.height, stream.width = (side - side % 2 for side in image.shape[:2])
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = TIME_BASE
+        if self._color_matrix != 2:
+            stream.codec_context.colorspace = self._color_matrix
+        if self._sound is not None:
+            self._sound.attach(self._container)
+        return stream
+
+    def close(self) -> None:
+        """Write what is left: the last frames and the rest of the sound."""
+        try:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode())
+                if self._sound is not None:
+                    self._sound.finish()
+        finally:
+            self._container.close()
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._container.close()
+
+
+def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale an image (H, W, 3) uint8 into a black one of height x width, without distortion."""
     if image.shape[:2] == (height, width):
         return image

@@ -122,6 +122,7 @@ VERIFY = f"{EXTRACT} --verify"
 DETECT = (
     "lipinc detect VIDEO",
     "python detect.py VIDEO --checkpoint outputs/fakeavceleb_lipinc/checkpoints/best.safetensors",
+    "python detect.py VIDEO --overlay marked.mp4",
 )
 OWN_DATA = "--data.root data/clips --data.index data/clips/clips.csv"
 IN_ORDER = (

@@ -5,10 +5,14 @@ import errno
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,11 +20,12 @@ import torch
 from lipinc.commands import detect
 from lipinc.commands.runner import run_command
 from lipinc.config import Config, ModelConfig
-from lipinc.detection import page
+from lipinc.detection import overlay, page
 from lipinc.detection.batch import classify_video
 from lipinc.detection.output import COLUMNS
 from lipinc.models.calibration import Calibration
 from lipinc.models.registry import build_model
+from tests.processes import heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = [
@@ -398,3 +403,76 @@ def test_an_index_that_cannot_be_written_costs_no_verdict(run, tmp_path, short, 
     status, out, err = run(short, "--report", tmp_path / "report")
     assert status == 1 and "1 no verdict" in out
     assert "index.html cannot be written (No space left on device)" in err
+
+
+# An overlay
+
+
+@pytest.mark.slow
+def test_an_overlay_of_a_video(run_apart, tmp_path, talk) -> None:
+    target, table = tmp_path / "o.mp4", tmp_path / "v.csv"
+    target.write_text("is replaced")
+    status, out, err = run_apart(talk, "--overlay", target, "--csv", table)
+    assert status == 0 and out.splitlines()[1] == f"overlay: {target}"
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].frames == 40
+    assert len(table.read_text().splitlines()) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.mp4", "v.csv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_overlay_leaves_nothing_but_the_verdict(
+    tmp_path, write_video, talking, checkpoint, number
+) -> None:
+    large = [cv2.resize(frame, (640, 640)) for frame in talking]
+    video = write_video(tmp_path / "v.mp4", large, preset="ultrafast")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    command = [sys.executable, ROOT / "detect.py", video, "--checkpoint", checkpoint, "--overlay", folder / "o.mp4"]
+    command += ["--csv", folder / "v.csv"]
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
+    while not (folder / "o.mp4.tmp").exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(number)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 128 + number and "Traceback" not in errors
+    assert [path.name for path in folder.iterdir()] == ["v.csv"]
+
+
+def test_without_a_verdict_there_is_no_overlay(run, tmp_path, short) -> None:
+    target = tmp_path / "o.mp4"
+    status, out, _ = run(short, "--overlay", target)
+    assert status == 0 and not target.exists()
+    assert out.splitlines()[1] == f"overlay: not written, because there is no verdict: {target}"
+
+
+def test_an_overlay_that_cannot_be_written_is_status_1_and_keeps_the_verdict(run, tmp_path, talk, monkeypatch) -> None:
+    def full_disk(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(overlay, "write_overlay", full_disk)
+    table = tmp_path / "v.csv"
+    status, out, err = run(talk, "--overlay", tmp_path / "o.mp4", "--csv", table)
+    assert status == 1 and err == f"error: {tmp_path / 'o.mp4'} cannot be written (No space left on device)\n"
+    assert len(table.read_text().splitlines()) == 2
+
+
+def test_an_overlay_that_makes_no_sense_is_status_2_before_anything_is_read(run_apart, tmp_path, talk, short) -> None:
+    target = tmp_path / "o.mp4"
+    own = tmp_path / "own.mp4"
+    own.write_bytes(talk.read_bytes())
+    for words, reason in (
+        ((talk, short, "--overlay", target), "for a single video, not for 2"),
+        ((own, "--overlay", own), "is read to make the overlay"),
+        ((talk, "--overlay", target, "--checkpoint", own, "--overlay", own), "is read to make the overlay"),
+        ((talk, "--overlay", tmp_path / "nowhere" / "o.mp4"), "there is no folder"),
+        ((talk, "--overlay", target, "--json", target), "two outputs"),
+        ((talk, "--overlay", target, "--resume"), "--resume continues a batch"),
+    ):
+        status, out, err = run_apart(*words)
+        assert (status, out, len(err.splitlines())) == (2, "", 1) and reason in err
+    assert own.read_bytes() == talk.read_bytes() and not target.exists()

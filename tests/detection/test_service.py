@@ -88,6 +88,15 @@ def test_a_face_may_be_a_number_and_must_be_one(talk, checkpoint):
         lipinc.detect(talk, checkpoint=checkpoint, face=9)
 
 
+def test_boxes_of_the_mouth_are_included_on_request(talk, checkpoint):
+    assert lipinc.detect(talk, checkpoint=checkpoint).faces[0].track is None
+    track = lipinc.detect(talk, checkpoint=checkpoint, track=True).faces[0].track
+    assert track.turned == 0 and track.frame_ids.tolist() == list(range(40))
+    assert track.times == pytest.approx(track.frame_ids / 25)
+    left, top, right, bottom = track.boxes.T
+    assert ((left >= 0) & (left < right) & (right <= 224) & (top > 112) & (top < bottom) & (bottom <= 224)).all()
+
+
 @pytest.mark.parametrize(("path", "file"), [(None, "a.safetensors"), ("a.mp4", None), (7, "a.safetensors")])
 def test_paths_must_be_paths(path, file):
     with pytest.raises(UserError, match="must be paths"):

@@ -275,6 +275,20 @@ def test_native_mouths_are_pixels_of_the_frames(talk, working_width) -> None:
             assert np.array_equal(images[frame][top : top + height, left : left + width], mouth)
 
 
+@pytest.mark.parametrize("working_width", [800, 100])
+def test_boxes_are_where_the_mouths_were_cut_out(talk, working_width) -> None:
+    native = replace(MOUTH, working_width=working_width, cut="native", margin=0.15)
+    images = decoded(talk)
+    with track_faces(talk, native) as video:
+        face = video.faces[0]
+        assert face.boxes.shape == (len(face.frame_ids), 4) and face.boxes.dtype == np.int32
+        for position, (frame, box) in enumerate(zip(face.frame_ids, face.boxes, strict=True)):
+            mouth = face.mouths(np.array([position]), native)[0]
+            _, _, corner, _ = cv2.minMaxLoc(cv2.matchTemplate(images[frame], mouth, cv2.TM_SQDIFF))
+            cut = np.array([*corner, corner[0] + mouth.shape[1], corner[1] + mouth.shape[0]])
+            assert np.abs(box - cut).max() <= 1
+
+
 def test_frames_downscaled_by_two_give_nearly_the_same_poses(clips_root) -> None:
     def ratios(working_width: int) -> tuple[np.ndarray, np.ndarray]:
         with track_faces(clips_root / "real/hdtf02.mp4", replace(MOUTH, working_width=working_width)) as video:

@@ -40,6 +40,7 @@ def test_a_real_video_is_turned_upright(clips_root, tmp_path, write_video, name,
     with track_faces(video, MouthConfig()) as turned, track_faces(upright, MouthConfig()) as straight:
         assert (turned.turned, straight.turned) == (degrees, 0)
         assert np.array_equal(turned.faces[0].ratios, straight.faces[0].ratios)
+        assert np.array_equal(turned.faces[0].boxes, straight.faces[0].boxes)  # in px of the turned picture
 
 
 def test_a_tilted_head_is_not_turned(tmp_path, write_video) -> None:
