@@ -1,4 +1,4 @@
-"""Classify videos as real or lip-synced.
+"""Look for lip movements that were made by a program. No verdict is proof, and "no trace" is not "genuine".
 
     python detect.py VIDEO
     python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/
@@ -24,7 +24,7 @@ from lipinc.config.command_line import parse_arguments
 from lipinc.cores import available_cores
 from lipinc.detection.batch import DEFAULT_CHECKPOINT, Result, Settings, classify_videos, find_videos, provenance
 from lipinc.detection.journal import Journal, Stamp, stamp
-from lipinc.detection.output import as_csv, as_json, line, summary
+from lipinc.detection.output import advice, as_csv, as_json, line, summary
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.progress import progress_bar
@@ -102,6 +102,8 @@ def main(argv: Sequence[str], prog: str) -> int:
         written = not done or write_outputs(done, arguments)
         if journal is not None:
             journal.close(interrupted=interrupted or not written)
+    if len(done) == 1 and (text := advice(done[0])):
+        print(text)
     print(summary(done))
     return 0 if written and all(result.was_read and not result.problem for result in done) else 1
 
