@@ -1,9 +1,9 @@
-"""Versions of the libraries that results may depend on."""
+"""Versions of this package and of the libraries that results may depend on."""
 
 import platform
 from importlib import metadata
 
-from lipinc import __version__
+__version__ = "0.2.0"
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "av", "safetensors")
 MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "av", "numpy")
