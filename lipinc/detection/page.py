@@ -143,13 +143,18 @@ class Timeline:
         path, end = [], -self.span
         for bar in self.bars:
             middle = self.x((bar.start + bar.end) / 2)
-            path.append(f"{'L' if bar.start - end < 2 * self.span / self.drawing.max_bars else 'M'}{middle} {self.y(bar.mean)}")
+            path.append(
+                f"{'L' if bar.start - end < 2 * self.span / self.drawing.max_bars else 'M'}{middle} {self.y(bar.mean)}"
+            )
             end = bar.end
         return "".join(path)
 
     def ticks(self) -> list[float]:
         """Return round tick positions in s."""
-        step = next((step for step in TICK_STEPS if self.span / step <= self.drawing.max_ticks), self.span / self.drawing.max_ticks)
+        step = next(
+            (step for step in TICK_STEPS if self.span / step <= self.drawing.max_ticks),
+            self.span / self.drawing.max_ticks,
+        )
         return [step * i for i in range(int(self.span / step + 1e-9) + 1)]
 
 

@@ -42,19 +42,18 @@ _OTHER_MEANS = (
 )
 CHECK_NEXT = {
     Decision.FAKE: (
-        "Watch the suspicious stretch in full size, slowly and with sound: do the lips close at p, b and m, and do they "
-        "stop when the voice stops?",
+        "Watch the suspicious stretch in full size, slowly and with sound: do the lips close at p, b and m, and stop "
+        "when the voice stops?",
         *_OTHER_MEANS,
         "Have a specialist look at the stretch in full size, and at this report, before anything is published.",
     ),
     Decision.REAL: (
-        "Listen whether lips and sound agree: another voice under genuine lips leaves no trace that is looked for here.",
+        "Listen whether lips and sound agree: another voice with genuine lips leaves no trace of this kind.",
         *_OTHER_MEANS,
     ),
     Decision.UNCERTAIN: (
         *_OTHER_MEANS,
-        "Watch it in full size, slowly and with sound: do the lips close at p, b and m, and do they stop when the voice "
-        "stops?",
+        "Watch it in full size, slowly and with sound: do the lips close at p, b and m, and stop when the voice stops?",
     ),
     Decision.NO_VERDICT: _OTHER_MEANS,
 }
