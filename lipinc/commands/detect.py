@@ -102,8 +102,6 @@ def main(argv: Sequence[str], prog: str) -> int:
         written = not done or write_outputs(done, arguments)
         if journal is not None:
             journal.close(interrupted=interrupted or not written)
-    if len(done) == 1 and (text := advice(done[0])):
-        print(text)
     print(summary(done))
     return 0 if written and all(result.was_read and not result.problem for result in done) else 1
 
@@ -134,6 +132,8 @@ def classify(
             videos.update()
             with tqdm.external_write_mode(sys.stdout):
                 print(line(result), flush=True)
+                if len(files) == 1 and (text := advice(result)):
+                    print(text, flush=True)
                 if result.problem:
                     print(f"error: {result.problem}", file=sys.stderr)
             if journal is None and is_reader_gone():  # there is no other output

@@ -120,9 +120,10 @@ class Detector:
         try:
             with track_faces(path, self._mouth, on_frame=on_frame) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
-                if isinstance(sampled, Rejection):
-                    return self._reject(path, sampled, digest, video.duration, video.stream)
                 seen = len(video.faces)
+                if isinstance(sampled, Rejection):
+                    rejected = self._reject(path, sampled, digest, video.duration, video.stream)
+                    return replace(rejected, faces_seen=seen)
                 faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
         except Unreadable as error:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)

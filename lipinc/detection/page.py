@@ -89,7 +89,7 @@ class Drawing:
 
 
 WIDE = Drawing("wide", 1152, 250, left=52, right=1120, top=34, bottom=206, max_bars=600, max_ticks=12)
-NARROW = Drawing("narrow", 340, 250, left=38, right=318, top=34, bottom=206, max_bars=150, max_ticks=4)
+NARROW = Drawing("narrow", 340, 250, left=38, right=312, top=34, bottom=206, max_bars=150, max_ticks=4)
 """For screens of phones: its text is as large as that of the page."""
 
 

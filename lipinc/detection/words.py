@@ -42,10 +42,10 @@ _OTHER_MEANS = (
 )
 CHECK_NEXT = {
     Decision.FAKE: (
-        "Watch the suspicious stretch in full size, slowly and with sound: do the lips close at p, b and m, and stop "
-        "when the voice stops?",
+        "Watch the suspicious part in full size, slowly and with sound: do the lips close at p, b and m, and stop when "
+        "the voice stops?",
         *_OTHER_MEANS,
-        "Have a specialist look at the stretch in full size, and at this report, before anything is published.",
+        "Have a specialist look at that part in full size, and at this report, before anything is published.",
     ),
     Decision.REAL: (
         "Listen whether lips and sound agree: another voice with genuine lips leaves no trace of this kind.",

@@ -221,7 +221,7 @@ def test_who_is_silent_keeps_no_one_else_from_a_verdict(tmp_path, write_video, t
 
 def test_a_face_that_is_not_there_is_no_verdict(talk, checkpoint, followed) -> None:
     verdict = Detector(checkpoint, face="1")(talk)
-    assert verdict.coverage == 0 and verdict.faces_seen == 0
+    assert verdict.coverage == 0 and verdict.faces_seen == 1
     assert (verdict.decision, verdict.reason) == (Decision.NO_VERDICT, Reason.NO_FACE)
     assert "face 1 was requested" in verdict.assessment.detail
 
@@ -380,7 +380,7 @@ def test_what_cannot_be_judged_says_why(bad_file, judge, kind, reason, detail) -
     assert (verdict.decision, verdict.reason, verdict.probability) == (Decision.NO_VERDICT, reason, None)
     assert detail in verdict.assessment.detail and "\n" not in verdict.assessment.detail
     assert (verdict.file, verdict.windows) == (str(path), 0)
-    assert verdict.coverage == (0 if reason is Reason.NO_FACE else None)  # no mouth was looked for
+    assert (verdict.coverage is None) == (reason is not Reason.NO_FACE)  # otherwise no mouth was looked for
     assert bool(verdict.sha256) == (kind not in ("absent", "folder", "pipe"))
 
 
