@@ -169,7 +169,7 @@ class Detector:
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
             shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
-        found = FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, face.quality)
+        found = FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, quality=face.quality)
         return replace(found, stills=self._stills(sampled, windows, found)) if evidence else found
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -107,7 +107,7 @@ def face(rank, decision, probabilities, exhibits=()):
     windows = tuple(window(0.4 * i, probability) for i, probability in enumerate(probabilities))
     assessment = Assessment(decision, float(np.mean(probabilities)), len(windows), 0.9, None, "")
     shown = tuple(evidence(i, i) for i in exhibits)
-    return FaceVerdict(rank, picture(96, 96, rank), assessment, windows, shown, QUALITY)
+    return FaceVerdict(rank, picture(96, 96, rank), assessment, windows, shown, quality=QUALITY)
 
 
 def fake(file=HOSTILE):
