@@ -2,11 +2,13 @@
 
 >>> import lipinc
 >>> verdict = lipinc.detect("video.mp4")
->>> print(verdict.decision.value, verdict.probability)
+>>> print(verdict.decision.words, verdict.probability)
 """
 
 import importlib
 from typing import TYPE_CHECKING
+
+from lipinc.versions import __version__
 
 if TYPE_CHECKING:
     from lipinc.config import Config
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from lipinc.detection.verdict import Verdict
     from lipinc.models import build_model
     from lipinc.models.checkpoint import load_checkpoint
-
-__version__ = "0.2.0"
 
 _MODULES = {
     "Config": "lipinc.config",

@@ -1,6 +1,9 @@
-"""Versions of the libraries that results may depend on."""
+"""Versions of this package and of the libraries that results may depend on."""
 
+import platform
 from importlib import metadata
+
+__version__ = "0.2.0"
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "av", "safetensors")
 MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "av", "numpy")
@@ -12,6 +15,11 @@ ALTERNATIVES = {"opencv-python": ("opencv-contrib-python", "opencv-python-headle
 def library_versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
     """Return name -> installed version of each library; "none" if it is missing (training does not need MediaPipe)."""
     return {name: _version(name) for name in names}
+
+
+def program_versions() -> dict[str, str]:
+    """Return the versions of lipinc, of Python and of all libraries."""
+    return {"lipinc": __version__, "python": platform.python_version(), **library_versions()}
 
 
 def _version(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Classify videos as real or lip-synced.
+"""Look for lip movements that were made by a program. No verdict is proof, and "no trace" is not "genuine".
 
     python detect.py VIDEO
     python detect.py FOLDER "clips/*.mp4" --csv verdicts.csv --report report/
@@ -25,7 +25,7 @@ from lipinc.config.command_line import parse_arguments
 from lipinc.cores import available_cores
 from lipinc.detection.batch import DEFAULT_CHECKPOINT, Result, Settings, classify_videos, find_videos, provenance
 from lipinc.detection.journal import Journal, Stamp, stamp
-from lipinc.detection.output import as_csv, as_json, line, summary
+from lipinc.detection.output import advice, as_csv, as_json, line, summary
 from lipinc.errors import UserError, printable
 from lipinc.files.atomic import write_atomically
 from lipinc.progress import progress_bar
@@ -142,6 +142,8 @@ def classify(
             videos.update()
             with tqdm.external_write_mode(sys.stdout):
                 print(line(result), flush=True)
+                if len(files) == 1 and (text := advice(result)):
+                    print(text, flush=True)
                 if result.problem:
                     print(f"error: {result.problem}", file=sys.stderr)
             if journal is None and not settings.track and is_reader_gone():  # there is no other output

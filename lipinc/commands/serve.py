@@ -1,4 +1,4 @@
-"""Classify videos in a page on this machine, for people who use no terminal.
+"""Look for lip-sync in videos, in a page on this machine, for people who use no terminal.
 
     lipinc serve
     lipinc serve --port 0 --browser

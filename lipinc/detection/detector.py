@@ -1,11 +1,11 @@
 """Detector: applies one checkpoint to all windows of a video."""
 
 import os
-import platform
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from datetime import datetime, timezone
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 
 from lipinc.config import MouthConfig
 from lipinc.config.serialization import model_values
-from lipinc.detection.evidence import gather_evidence
+from lipinc.detection.evidence import choose_windows, gather_evidence
 from lipinc.detection.verdict import (
     Assessment,
     Decision,
@@ -23,6 +23,7 @@ from lipinc.detection.verdict import (
     FaceVerdict,
     MouthTrack,
     Source,
+    Still,
     Verdict,
     WindowScore,
     suspicion,
@@ -32,7 +33,7 @@ from lipinc.errors import UserError
 from lipinc.evaluation.predictions import DECISIONS
 from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
-from lipinc.versions import library_versions
+from lipinc.versions import program_versions
 from lipinc.video.clips import SampledFace, sample_faces
 from lipinc.video.faces import Face, TrackedVideo, track_faces
 from lipinc.video.mouth import residues
@@ -53,9 +54,9 @@ def load_detector(checkpoint: str, **options: str) -> "Detector":
 
 
 class Detector:
-    """A loaded checkpoint that classifies videos in this process.
+    """A loaded checkpoint that examines videos in this process.
 
-    Threads may share it: they classify one video at a time. While it reads a video, it discards what the process writes
+    Threads may share it: they examine one video at a time. While it reads a video, it discards what the process writes
     to stderr (file descriptor 2), and it loads MediaPipe: do not fork afterwards. A video that crashes a decoder ends
     the process. `lipinc.detect` has none of these limits.
     """
@@ -92,11 +93,12 @@ class Detector:
         track: bool = False,
         on_frame: Callable[[int, int | None], None] | None = None,
     ) -> Verdict:
-        """Classify one video. Memory does not grow with its length.
+        """Examine one video. Memory does not grow with its length.
 
         Args:
             path: the video file.
-            evidence: include the pictures of the most and the least suspicious window of each face.
+            evidence: include the pictures of the most and the least suspicious window of each face, and a few mouths of
+                each suspicious stretch.
             track: include the boxes of the mouth of each face.
             on_frame: see `track_faces`.
 
@@ -127,9 +129,10 @@ class Detector:
         try:
             with track_faces(path, self._mouth, on_frame=on_frame) as video:
                 sampled = sample_faces(video, self._mouth, self._sampling)
-                if isinstance(sampled, Rejection):
-                    return self._reject(path, sampled, digest, video.duration, video.stream)
                 seen = len(video.faces)
+                if isinstance(sampled, Rejection):
+                    rejected = self._reject(path, sampled, digest, video.duration, video.stream)
+                    return replace(rejected, faces_seen=seen)
                 faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
                 if track:
                     faces = tuple(
@@ -140,7 +143,7 @@ class Detector:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
         assessment = max((face.assessment for face in faces), key=suspicion)
         read = (str(path), digest, video.frames, video.duration)
-        return Verdict(*read, assessment, faces, self._source, video.stream, video.repeats, seen)
+        return Verdict(*read, assessment, faces, self._source, video.stream, video.repeats, seen, _now())
 
     def reject(self, path: str | Path, rejection: Rejection) -> Verdict:
         """Return the verdict on a file that was rejected by the caller, for example after a time limit."""
@@ -180,7 +183,8 @@ class Detector:
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
             shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
-        return FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, face.quality)
+        found = FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, quality=face.quality)
+        return replace(found, stills=self._stills(sampled, windows, found)) if evidence else found
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames and residues of the windows in batches; one window at a time if their sizes differ."""
@@ -192,6 +196,15 @@ class Detector:
     def _evidence(self, sampled: SampledFace, windows: list[Window], position: int) -> Evidence:
         frames, residue = next(self._clips(sampled, [windows[position]]))
         return gather_evidence(self.checkpoint.model, position, frames[0], residue[0], self._device)
+
+    def _stills(self, sampled: SampledFace, windows: list[Window], found: FaceVerdict) -> tuple[Still, ...]:
+        """Read a few mouths of each suspicious stretch."""
+        stills = []
+        for number in choose_windows(found.windows, found.segments):
+            positions = windows[number].positions[:1]
+            picture = sampled.face.mouths(positions, self._mouth)[0]
+            stills.append(Still(found.windows[number].start, found.windows[number].frame_ids[0], picture))
+        return tuple(stills)
 
     @torch.inference_mode()
     def _score(self, frames: np.ndarray, residue: np.ndarray) -> np.ndarray:
@@ -217,14 +230,17 @@ class Detector:
         duration: float = 0.0,
         stream: StreamInfo | None = None,
     ) -> Verdict:
-        pictures = rejection.frames - rejection.repeats
-        coverage = rejection.face_frames / pictures if pictures else 0.0
-        assessment = _no_verdict(rejection, coverage)
+        # Without a face, no mouth is usable; for all other reasons, none was looked for.
+        assessment = _no_verdict(rejection, 0.0 if rejection.reason is Reason.NO_FACE else None)
         read = (str(path), digest, rejection.frames, duration)
-        return Verdict(*read, assessment, (), self._source, stream, rejection.repeats)
+        return Verdict(*read, assessment, (), self._source, stream, rejection.repeats, judged_at=_now())
 
 
-def _no_verdict(rejection: Rejection, coverage: float) -> Assessment:
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _no_verdict(rejection: Rejection, coverage: float | None) -> Assessment:
     return Assessment(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
 
 
@@ -243,7 +259,7 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
         threshold=float(calibration.probability(calibration.threshold)),
         uncertain=tuple(float(calibration.probability(score)) for score in calibration.uncertain),
         settings={"mouth": asdict(mouth), "sampling": sampling, "model": model_values(config.model)},
-        versions={"python": platform.python_version(), **library_versions()},
+        versions=program_versions(),
         trained_on=config.data.note,
         limits=calibration.limits,
         rates=calibration.rates,

@@ -1,12 +1,18 @@
-"""Evidence for a score: heat maps over the mouths by gradient x input, on frames and residues together."""
+"""Evidence for a score: heat maps over the mouths by gradient x input, on frames and residues together, and which
+mouths of a suspicious stretch are shown."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
 
-from lipinc.detection.verdict import Evidence
+from lipinc.detection.segments import Segment
+from lipinc.detection.verdict import Evidence, WindowScore
 from lipinc.models.registry import MouthModel
 
+MAX_SEGMENTS, MAX_STILLS = 4, 8
+"""Maximum number of suspicious stretches of a face that are shown by mouths, and of mouths of each."""
 SMOOTHING = 1 / 48
 """Standard deviation of the Gaussian that smooths the noisy raw map, as a fraction of the mouth width."""
 
@@ -24,6 +30,20 @@ def gather_evidence(
         device: device of the model.
     """
     return Evidence(window, frames, residue, heat_map(model, frames[None], residue[None], device)[0])
+
+
+def choose_windows(windows: Sequence[WindowScore], segments: Sequence[Segment]) -> list[int]:
+    """Choose the windows whose mouths show the suspicious stretches: the most suspicious stretches, evenly spread.
+
+    Returns:
+        Indices of at most MAX_SEGMENTS * MAX_STILLS windows, increasing. A stretch contains the start of each.
+    """
+    chosen: set[int] = set()
+    for segment in sorted(segments, key=lambda one: one.probability, reverse=True)[:MAX_SEGMENTS]:
+        inside = [number for number, one in enumerate(windows) if segment.start <= one.start <= segment.end]
+        spread = np.linspace(0, len(inside) - 1, min(len(inside), MAX_STILLS)).round().astype(int)
+        chosen.update(inside[position] for position in spread)
+    return sorted(chosen)
 
 
 def heat_map(model: MouthModel, frames: np.ndarray, residue: np.ndarray, device: torch.device) -> np.ndarray:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from lipinc.detection.batch import Result
 from lipinc.detection.decision import Decision
+from lipinc.detection.words import NO_PROOF, error_text
 from lipinc.errors import printable
 from lipinc.files.csv_table import table_text
+from lipinc.video.error_rates import ErrorRates
 
 COLUMNS = (
     *("file", "verdict", "probability", "threshold", "windows", "coverage", "segments", "reason", "detail", "sha256"),
@@ -38,6 +40,14 @@ def segment_texts(face: dict) -> list[str]:
         f"suspicious from {one['start_s']:.1f} to {one['end_s']:.1f} s ({one['probability']:.3f})"
         for one in face["segments"]
     ]
+
+
+def advice(result: Result) -> str:
+    """Say below a single verdict how often the detector errs, and what a verdict is worth; "" without a verdict."""
+    if result.values["probability"] is None:
+        return ""
+    rates = result.values["error_rates"]
+    return f"{error_text(None if rates is None else ErrorRates.from_values(rates))}\n{NO_PROOF}"
 
 
 def summary(results: Sequence[Result]) -> str:

@@ -8,7 +8,8 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,22 +20,31 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Verdict, WindowScore
-from lipinc.detection.words import REASON_TEXTS
+from lipinc.detection import words
+from lipinc.detection.segments import Segment
+from lipinc.detection.verdict import Decision, Evidence, FaceVerdict, Still, Verdict, WindowScore
 from lipinc.errors import UserError, printable
 from lipinc.files.atomic import write_atomically
 from lipinc.video.rejection import Reason
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-MAX_BARS = 600
-"""Maximum number of bars of a timeline, each about 2 px wide; more windows are merged."""
 MAX_THUMBNAIL = 256
 """Maximum longer side of a thumbnail, in px."""
+MAX_LISTED = 10
+"""Maximum number of windows in a table, and of stretches in a list."""
+MIN_UNSEEN = 2.0
+"""Shorter stretches without a window are not mentioned, in s."""
 JPEG_QUALITY = 95
 TICK_STEPS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 """Possible distances between the ticks of a timeline, in s."""
-MAX_TICKS = 12
+TONES = {
+    Decision.FAKE: "found",
+    Decision.REAL: "no-trace",
+    Decision.UNCERTAIN: "uncertain",
+    Decision.NO_VERDICT: "no-verdict",
+}
+"""Decision -> its class in page.css."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +54,43 @@ class IndexRow:
     file: str
     decision: Decision
     probability: float | None
-    windows: int
-    coverage: float
+    coverage: float | None
     duration: float
     """Duration of the video in s."""
     reason: Reason | None
     detail: str
+    stretches: Sequence[tuple[float, float]]
+    """Start and end of each suspicious stretch, in s."""
     page: str
     """File name of the page, in the folder of the index; empty if it could not be written."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the suspicious stretches in s."""
+        return sum(end - start for start, end in self.stretches)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Geometry of a timeline, in units of an SVG drawing."""
+
+    kind: str
+    """Its class in page.css, which shows one of the two."""
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    """left, right, top, bottom: edges of the axes."""
+    max_bars: int
+    """Each about 2 px wide; more windows are merged."""
+    max_ticks: int
+
+
+WIDE = Drawing("wide", 1152, 250, left=52, right=1120, top=34, bottom=206, max_bars=600, max_ticks=12)
+NARROW = Drawing("narrow", 340, 250, left=38, right=312, top=34, bottom=206, max_bars=150, max_ticks=4)
+"""For screens of phones: its text is as large as that of the page."""
 
 
 @dataclass(frozen=True)
@@ -71,46 +110,51 @@ class Bar:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Fake probability over time, and its geometry in an SVG drawing."""
+    """Probability of lip-sync over time, in an SVG drawing."""
 
     span: float
     """Duration covered by the time axis, in s."""
     bars: tuple[Bar, ...]
     merged: bool
-    width: int = 1152
-    height: int = 250
-    left: int = 66
-    right: int = 1116
-    top: int = 34
-    bottom: int = 206
-    """left, right, top, bottom: edges of the axes, in units of the drawing."""
+    drawing: Drawing = WIDE
 
     def x(self, seconds: float) -> float:
         """Return the x coordinate of a time, clipped to the axes."""
         fraction = min(max(seconds / self.span, 0), 1)
-        return round(self.left + (self.right - self.left) * fraction, 1)
+        return round(self.drawing.left + (self.drawing.right - self.drawing.left) * fraction, 1)
 
     def y(self, probability: float) -> float:
         """Return the y coordinate of a probability."""
-        return round(self.bottom - (self.bottom - self.top) * probability, 1)
+        return round(self.drawing.bottom - (self.drawing.bottom - self.drawing.top) * probability, 1)
+
+    def stretch(self, start: float, end: float) -> tuple[float, float]:
+        """Return left and width of a stretch of time, at least 2 units wide so that it stays visible."""
+        left = min(self.x(start), self.drawing.right - 2)
+        return left, max(round(self.x(end) - left, 1), 2)
 
     def rectangle(self, bar: Bar) -> tuple[float, float, float, float]:
-        """Return left, top, width and height of a bar, at least 2 units wide and high so that it stays visible."""
-        left, top = min(self.x(bar.start), self.right - 2), min(self.y(bar.highest), self.bottom - 2)
-        return left, top, max(round(self.x(bar.end) - left, 1), 2), round(self.bottom - top, 1)
+        """Return left, top, width and height of a bar, at least 2 units wide and high."""
+        left, width = self.stretch(bar.start, bar.end)
+        top = min(self.y(bar.highest), self.drawing.bottom - 2)
+        return left, top, width, round(self.drawing.bottom - top, 1)
 
     def mean_path(self) -> str:
         """Return an SVG path through the means of the bars, interrupted where the video has no windows."""
         path, end = [], -self.span
         for bar in self.bars:
             middle = self.x((bar.start + bar.end) / 2)
-            path.append(f"{'L' if bar.start - end < 2 * self.span / MAX_BARS else 'M'}{middle} {self.y(bar.mean)}")
+            path.append(
+                f"{'L' if bar.start - end < 2 * self.span / self.drawing.max_bars else 'M'}{middle} {self.y(bar.mean)}"
+            )
             end = bar.end
         return "".join(path)
 
     def ticks(self) -> list[float]:
         """Return round tick positions in s."""
-        step = next((step for step in TICK_STEPS if self.span / step <= MAX_TICKS), self.span / MAX_TICKS)
+        step = next(
+            (step for step in TICK_STEPS if self.span / step <= self.drawing.max_ticks),
+            self.span / self.drawing.max_ticks,
+        )
         return [step * i for i in range(int(self.span / step + 1e-9) + 1)]
 
 
@@ -125,6 +169,15 @@ class Exhibit:
     mouths: tuple[str, ...]
     residues: tuple[str, ...]
     heat: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Mouths of a suspicious stretch, as data URIs."""
+
+    face: int
+    segment: Segment
+    pictures: tuple[tuple[Still, str], ...]
 
 
 def write_page(verdict: Verdict, folder: Path) -> Path:
@@ -142,17 +195,21 @@ def write_page(verdict: Verdict, folder: Path) -> Path:
     Raises:
         UserError: the page cannot be written.
     """
-    source = verdict.source
+    source, quality = verdict.source, verdict.quality
     template = _environment().get_template("video.html")
+    strips = [strip for face in verdict.faces for strip in _strips(face)]
     html = template.render(
         verdict=verdict,
-        name=Path(verdict.file).name or verdict.file,
-        meaning=REASON_TEXTS,
-        faces=[(face, face_timeline(face, verdict.duration), _exhibits(face)) for face in verdict.faces],
+        name=shown_name(verdict.file),
+        clean=lambda text: without_paths(text, verdict.file),
+        faces=[(face, face_timelines(face, verdict.duration), _exhibits(face)) for face in verdict.faces],
         thumbnails=[data_uri(_shrink_to(face.thumbnail, MAX_THUMBNAIL)) for face in verdict.faces],
+        strips=sorted(strips, key=lambda strip: strip.segment.start),
+        unseen=unseen_stretches(verdict),
+        outside=quality is not None and any(row.outside for row in words.quality_rows(quality, source.limits)),
+        most_suspicious=lambda face: sorted(face.windows, key=lambda one: -one.probability)[:MAX_LISTED],
         local_frames=source.settings["sampling"]["local_frames"],
         colour_map=data_uri(_apply_colour_map(np.linspace(0, 1, 256, dtype=np.float32)[None])),
-        decide=source.decide,
     )
     return _write(folder / page_name(verdict.file), html)
 
@@ -172,7 +229,8 @@ def write_index(rows: Iterable[IndexRow], folder: Path) -> Path:
     """
     rows = list(rows)
     counts = {decision: sum(row.decision == decision for row in rows) for decision in Decision}
-    html = _environment().get_template("index.html").render(rows=rows, counts=counts)
+    named = list(zip(rows, distinct_names([row.file for row in rows]), strict=True))
+    html = _environment().get_template("index.html").render(rows=named, counts=counts, clean=without_paths)
     return _write(folder / "index.html", html)
 
 
@@ -183,11 +241,11 @@ def index_row(verdict: Verdict, page: Path | None) -> IndexRow:
         file=verdict.file,
         decision=assessment.decision,
         probability=assessment.probability,
-        windows=assessment.windows,
         coverage=assessment.coverage,
         duration=verdict.duration,
         reason=assessment.reason,
         detail=assessment.detail,
+        stretches=[(segment.start, segment.end) for segment in verdict.segments],
         page=page.name if page else "",
     )
 
@@ -198,21 +256,72 @@ def page_name(file: str) -> str:
     return f"{slug}-{hashlib.sha256(file.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}.html"
 
 
-def face_timeline(face: FaceVerdict, duration: float) -> Timeline:
-    """Create the timeline of a face: one bar per window, or at most MAX_BARS bars of windows merged by start time."""
+def shown_name(file: str) -> str:
+    """Return the name of a video without its folders."""
+    return Path(file).name or file
+
+
+def distinct_names(files: Sequence[str]) -> list[str]:
+    """Name each file of a batch without its folders; where names are equal, with as many of the folders below the
+    common one as are needed to tell them apart."""
+    parts = [_parts(file) for file in files]
+    common = 0
+    while parts and all(len(one) > common + 1 and one[common] == parts[0][common] for one in parts):
+        common += 1
+    parts = [one[common:] for one in parts]
+    names = [""] * len(parts)
+    waiting, depth = list(range(len(parts))), 1
+    while waiting:
+        ends = {number: parts[number][-depth:] for number in waiting}
+        counts = Counter(ends.values())
+        done = [number for number in waiting if counts[ends[number]] == 1 or depth >= len(parts[number])]
+        for number in done:
+            names[number] = "/".join(ends[number])
+        waiting, depth = sorted({*waiting} - {*done}), depth + 1
+    return names
+
+
+def without_paths(text: str, file: str) -> str:
+    """Replace the path of the video by its name, and drop the folders of all other absolute paths in a text."""
+    for path in dict.fromkeys((file, str(Path(file).absolute())) if file.strip("/.") else ()):
+        text = text.replace(path, shown_name(file))
+    return re.sub(r"(?<![\w.<])/(?:[\w.+~@-]+/)+(?=[\w.+~@-])", "", text)
+
+
+def unseen_stretches(verdict: Verdict) -> list[tuple[float, float]]:
+    """Return the longest stretches, at least MIN_UNSEEN long, in which no face has a window, in temporal order."""
+    end, found = 0.0, []
+    for window in sorted((one for face in verdict.faces for one in face.windows), key=lambda one: one.start):
+        found.append((end, window.start))
+        end = max(end, window.end)
+    if found:
+        found.append((end, verdict.duration))
+    longest = sorted((one for one in found if one[1] - one[0] >= MIN_UNSEEN), key=lambda one: one[0] - one[1])
+    return sorted(longest[:MAX_LISTED])
+
+
+def face_timelines(face: FaceVerdict, duration: float) -> tuple[Timeline, Timeline]:
+    """Create the timeline of a face for wide and for narrow screens."""
+    return face_timeline(face, duration, WIDE), face_timeline(face, duration, NARROW)
+
+
+def face_timeline(face: FaceVerdict, duration: float, drawing: Drawing = WIDE) -> Timeline:
+    """Create the timeline of a face: one bar per window, or at most drawing.max_bars bars of windows merged by start
+    time."""
     span = max([duration, 0.1, *(window.end for window in face.windows)])
-    if len(face.windows) <= MAX_BARS:
+    most = drawing.max_bars
+    if len(face.windows) <= most:
         bars = [Bar(w.start, w.end, w.probability, w.probability, 1) for w in face.windows]
-        return Timeline(span, tuple(bars), merged=False)
+        return Timeline(span, tuple(bars), merged=False, drawing=drawing)
     bins: dict[int, list[WindowScore]] = {}
     for window in face.windows:
-        bins.setdefault(min(int(max(window.start, 0) / span * MAX_BARS), MAX_BARS - 1), []).append(window)
+        bins.setdefault(min(int(max(window.start, 0) / span * most), most - 1), []).append(window)
     bars = []
     for _, windows in sorted(bins.items()):
         probabilities = [window.probability for window in windows]
         start, end = min(w.start for w in windows), max(w.end for w in windows)
         bars.append(Bar(start, end, max(probabilities), float(np.mean(probabilities)), len(windows)))
-    return Timeline(span, tuple(bars), merged=True)
+    return Timeline(span, tuple(bars), merged=True, drawing=drawing)
 
 
 def heat_overlay(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -241,6 +350,21 @@ def data_uri(picture: np.ndarray, exact: bool = False) -> str:
         if len(jpeg) < len(content):
             kind, content = "jpeg", jpeg
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _parts(file: str) -> tuple[str, ...]:
+    """The folders and the name of a file, without the root."""
+    parts = Path(file).parts
+    return tuple(part for part in parts if part.strip("/")) or (file,)
+
+
+def _strips(face: FaceVerdict) -> list[Strip]:
+    shown = [(still, data_uri(still.picture)) for still in face.stills]
+    strips = [
+        Strip(face.rank, one, tuple(still for still in shown if one.start <= still[0].time <= one.end))
+        for one in face.segments
+    ]
+    return [strip for strip in strips if strip.pictures]
 
 
 def _exhibits(face: FaceVerdict) -> list[Exhibit]:
@@ -293,7 +417,9 @@ def _environment() -> Environment:
     )
     style, script = (Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "sort.js"))
     environment.globals |= {"style": style, "style_hash": _hash(style), "script": script, "script_hash": _hash(script)}
+    environment.globals |= {"words": words, "max_listed": MAX_LISTED}
     environment.filters |= {"probability": _probability, "seconds": _seconds, "clock": _clock, "json": _json}
+    environment.filters |= {"tone": TONES.get, "sentence": _sentence, "stretch": _stretch}
     return environment
 
 
@@ -305,6 +431,18 @@ def _hash(text: str) -> str:
 def _probability(value: float) -> str:
     """Format a probability with three decimals, never rounded to 0 or 1."""
     return "> 0.999" if value >= 0.9995 else "< 0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital letter and end with a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def _stretch(times: tuple[float, float], span: float) -> str:
+    """Format a stretch of a video of length `span`, as in "12.4 to 15.6 s"."""
+    start, end = times
+    seconds = f"{start:.1f} to {end:.1f} s"
+    return seconds if span <= 120 else f"{_clock(start, span)} to {_clock(end, span)} ({seconds})"
 
 
 def _seconds(value: float) -> str:
@@ -320,4 +458,4 @@ def _clock(value: float, span: float) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return without_paths(json.dumps(value, ensure_ascii=False), "")

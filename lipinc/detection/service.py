@@ -35,7 +35,7 @@ def detect(
     plugins: Sequence[str | os.PathLike] = (),
     track: bool = False,
 ) -> "Verdict":
-    """Classify one video; the Python equivalent of detect.py.
+    """Examine one video; the Python equivalent of detect.py.
 
     Safe to call from several threads at once, from an executor of asyncio, after a fork and in a daemon process: each
     call in progress has a subprocess of its own, of which there are as many as cores; further calls wait. The first
@@ -46,13 +46,13 @@ def detect(
         path: the video file.
         checkpoint: a checkpoint file, or the name of a shipped checkpoint.
         device: auto, cpu or cuda.
-        face: largest, all (up to four faces), or the rank of one face by area: 0, 1, ...
+        face: all (up to four faces), largest, or the rank of one face by area: 0, 1, ...
         time_limit: maximum time in s after the checkpoint is loaded; 0: none.
         plugins: Python files that define the model of the checkpoint, if it is a plug-in.
         track: include the boxes of the mouth of each face, which `overlay.write_overlay` needs.
 
     Returns:
-        The verdict. A video that cannot be classified, that crashes its subprocess or that exceeds the time limit gets
+        The verdict. A video that cannot be examined, that crashes its subprocess or that exceeds the time limit gets
         "no verdict" with a reason.
 
     Raises:

@@ -1,18 +1,16 @@
 """Verdict data types: decision, evidence and provenance for one video."""
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lipinc.detection.decision import Decision
 from lipinc.detection.segments import Segment
+from lipinc.video.error_rates import ErrorRates
 from lipinc.video.quality import Quality
 from lipinc.video.rejection import Reason
 from lipinc.video.streams import StreamInfo
-
-if TYPE_CHECKING:
-    from lipinc.models.calibration import ErrorRates
 
 FORMAT = 2
 """Version of the JSON format, described in docs/json.md. It grows if a field changes its meaning or disappears."""
@@ -28,8 +26,9 @@ class Assessment:
     without a verdict. For videos unlike those it is a score, not a probability."""
     windows: int
     """Number of scored windows."""
-    coverage: float
-    """Fraction of the video's frames with a usable mouth, 0..1."""
+    coverage: float | None
+    """Fraction of the video's frames with a usable mouth, 0..1; None if no mouth was looked for, as in a video that is
+    too short."""
     reason: Reason | None
     """Why there is no verdict; None if there is one."""
     detail: str
@@ -79,6 +78,18 @@ class MouthTrack:
 
 
 @dataclass(frozen=True)
+class Still:
+    """A mouth out of a suspicious stretch."""
+
+    time: float
+    """Presentation time in s."""
+    frame_id: int
+    """Frame number in the file, from 0."""
+    picture: np.ndarray
+    """(H, W, 3) uint8 BGR."""
+
+
+@dataclass(frozen=True)
 class FaceVerdict:
     """The verdict on one tracked face."""
 
@@ -98,6 +109,8 @@ class FaceVerdict:
     """Suspicious stretches, in temporal order."""
     track: MouthTrack | None = None
     """None unless requested."""
+    stills: tuple[Still, ...] = ()
+    """Mouths of the suspicious stretches, in temporal order; empty unless evidence was requested."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +123,18 @@ class Source:
     model: str
     """Model name."""
     threshold: float
-    """Videos with at least this probability are classified as fake."""
+    """Videos with at least this probability are called fake: "lip-sync found"."""
     uncertain: tuple[float, float]
-    """Videos strictly between these probabilities are classified as `uncertain`."""
+    """Videos strictly between these probabilities are called `uncertain`."""
     settings: dict[str, Any]
     """Mouth, sampling and model settings, as in a config.json."""
     versions: dict[str, str]
-    """Versions of Python and of the packages that scores may depend on."""
+    """Versions of lipinc, of Python and of the packages that scores may depend on."""
     trained_on: str
     """The checkpoint's description of its training data; may be empty."""
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Measure of input quality -> its range in the videos of the calibration. A video outside is `uncertain`."""
-    rates: "tuple[ErrorRates, ...]" = ()
+    rates: tuple[ErrorRates, ...] = ()
     """How often the detector errs, by size of the face; empty if that was not measured."""
 
     def decide(self, probability: float) -> Decision:
@@ -153,6 +166,8 @@ class Verdict:
     """Number of decoded frames that repeat the picture before them and were left out."""
     faces_seen: int = 0
     """Number of faces in the video, at most mouth.max_faces: more than `faces` if only one was asked for."""
+    judged_at: str = ""
+    """When the verdict was given, in UTC, as in 2026-11-26T21:47:23Z."""
 
     def __repr__(self) -> str:
         found = self.assessment
@@ -174,8 +189,8 @@ class Verdict:
         return self.assessment.windows
 
     @property
-    def coverage(self) -> float:
-        """Fraction of frames with a usable mouth of the most suspicious face, 0..1."""
+    def coverage(self) -> float | None:
+        """Fraction of frames with a usable mouth of the most suspicious face, 0..1; None if none was looked for."""
         return self.assessment.coverage
 
     @property
@@ -195,7 +210,7 @@ class Verdict:
         return tuple(sorted(found, key=lambda segment: segment.start))
 
     @property
-    def rates(self) -> "ErrorRates | None":
+    def rates(self) -> ErrorRates | None:
         """How often the detector errs on videos like this one; None if that was not measured."""
         height = float("nan") if self.quality is None else self.quality.face_height
         return next((one for one in self.source.rates if one.face_height[0] <= height < one.face_height[1]), None)
@@ -215,6 +230,7 @@ class Verdict:
         return {
             "format": FORMAT,
             "file": self.file,
+            "judged_at": self.judged_at,
             **_assessment_values(self.assessment),
             "threshold": self.source.threshold,
             "uncertain_between": list(self.source.uncertain),
@@ -282,7 +298,7 @@ def _assessment_values(assessment: Assessment) -> dict[str, Any]:
         "verdict": assessment.decision.value,
         "probability": None if assessment.probability is None else round(assessment.probability, 4),
         "windows": assessment.windows,
-        "coverage": round(assessment.coverage, 4),
+        "coverage": None if assessment.coverage is None else round(assessment.coverage, 4),
         "reason": assessment.reason.value if assessment.reason else None,
         "detail": assessment.detail,
     }

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from lipinc.errors import UserError
+from lipinc.video.error_rates import ErrorRates
 from lipinc.video.quality import QUALITY_NAMES
 
 MAX_ACCUSED = 0.03
@@ -26,23 +27,6 @@ FACE_HEIGHTS = (0.0, 100.0, 200.0, 400.0, float("inf"))
 """Bounds in px of the sizes of the face for which error rates are counted."""
 MAX_LOG_SLOPE = 4.0
 """Upper bound on the log-slope of the logit for standardised scores; the slope diverges on separable data."""
-
-
-@dataclass(frozen=True)
-class ErrorRates:
-    """How often a detector erred on videos of people and sources that it was not trained on, by size of the face."""
-
-    face_height: tuple[float, float]
-    """Range of the face height in px; the upper bound is exclusive."""
-    reals: int
-    """Number of real videos."""
-    fakes: int
-    reals_accused: float
-    """Fraction of the real videos that were called fake."""
-    fakes_missed: float
-    """Fraction of the fakes that were called real."""
-    decided: float
-    """Fraction of all videos that were called either."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +56,7 @@ class Calibration:
         limits = {name: (float(low), float(high)) for name, (low, high) in values.get("limits", {}).items()}
         if unknown := sorted(limits.keys() - set(QUALITY_NAMES)):
             raise ValueError(f"{unknown[0]!r} is no measure of input quality")
-        rates = tuple(
-            ErrorRates(**{**one, "face_height": tuple(one["face_height"])}) for one in values.get("rates", ())
-        )
+        rates = tuple(map(ErrorRates.from_values, values.get("rates", ())))
         found = cls(float(values["threshold"]), float(values["temperature"]), (low, high), limits, rates)
         if not (np.isfinite([found.threshold, low, high]).all() and 0 < found.temperature < np.inf):
             raise ValueError(f"{found} is not a valid calibration")

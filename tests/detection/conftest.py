@@ -14,6 +14,7 @@ from lipinc.demo.videos import talking_frames
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import save_checkpoint
 from lipinc.models.registry import build_model
+from lipinc.video.error_rates import ErrorRates
 
 OPTIONS = {"lipinc": {"input_scale": 1 / 255}, "lipinc_v2": {"input_scale": 1 / 255}, "noise_features": {"levels": 3}}
 """Of the models of the checkpoints."""
@@ -72,7 +73,8 @@ def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def checkpoint(make_checkpoint) -> Path:
     """Random weights."""
-    return make_checkpoint(Calibration(threshold=-1.0, temperature=2.0, uncertain=(-1.0, -1.0)))
+    rates = (ErrorRates((0.0, float("inf")), reals=40, fakes=30, reals_accused=0.05, fakes_missed=0.1, decided=0.5),)
+    return make_checkpoint(Calibration(threshold=-1.0, temperature=2.0, uncertain=(-1.0, -1.0), rates=rates))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from lipinc.config import Config, ModelConfig
 from lipinc.detection import overlay, page
 from lipinc.detection.batch import classify_video
 from lipinc.detection.output import COLUMNS
+from lipinc.detection.words import NO_PROOF
 from lipinc.models.calibration import Calibration
 from lipinc.models.registry import build_model
 from tests.processes import heed_interrupts
@@ -84,10 +85,12 @@ def short(tmp_path_factory, write_video, talking) -> Path:
 
 def test_a_verdict_is_one_line_and_status_0(run_apart, talk) -> None:
     status, out, err = run_apart(talk)
-    answer, total = out.splitlines()
+    answer, errors, worth, total = out.splitlines()
     assert status == 0 and err == ""
-    assert answer.startswith(("fake", "real", "uncertain")) and answer.endswith(str(talk))
-    assert "windows, mouth in 100% of frames" in answer
+    assert answer.startswith(("lip-sync found", "no trace of lip-sync found", "uncertain"))
+    assert answer.endswith(str(talk)) and "windows, mouth in 100% of frames" in answer
+    assert "called 5.0% of 40 real ones lip-synced, missed 10.0% of 30 lip-synced ones" in errors
+    assert worth == NO_PROOF
     assert total.startswith("1 video: ")
 
 
@@ -95,8 +98,8 @@ def test_an_honest_refusal_is_status_0(run, short) -> None:
     status, out, _ = run(short)
     assert status == 0
     assert out.splitlines() == [
-        f"no verdict  -     too_short: 3 frames, 31 are needed  {short}",
-        "1 video: 0 fake, 0 uncertain, 0 real, 1 no verdict",
+        f"no verdict                  -     too_short: 3 frames, 31 are needed  {short}",
+        "1 video: 0 lip-sync found, 0 uncertain, 0 no trace of lip-sync found, 1 no verdict",
     ]
 
 
@@ -253,7 +256,7 @@ def test_what_is_no_file_is_waited_for_by_nobody(run, tmp_path) -> None:
     (tmp_path / "itself.mp4").symlink_to(tmp_path / "itself.mp4")
     (tmp_path / "folder").symlink_to(tmp_path)
     status, out, _ = run(tmp_path, "--csv", tmp_path / "v.csv")
-    assert status == 1 and "3 videos: 0 fake, 0 uncertain, 0 real, 3 no verdict" in out
+    assert status == 1 and "3 videos: 0 lip-sync found, 0 uncertain, 0 no trace of lip-sync found, 3 no verdict" in out
     rows = list(csv.DictReader((tmp_path / "v.csv").read_text().splitlines()))
     assert {Path(row["file"]).name: row["detail"] for row in rows} == {
         "pipe.mp4": "not a regular file",
@@ -289,12 +292,16 @@ def test_faces_are_listed_below_their_video(run, tmp_path, write_video, talking)
     path = write_video(tmp_path / "v.mp4", [np.hstack([frame, frame[:, ::-1]]) for frame in talking])
     status, out, _ = run(path, "--face", "all")
     lines = out.splitlines()
-    assert status == 0 and len(lines) == 4
+    assert status == 0 and len(lines) == 6
     assert lines[1].endswith("face 0") and lines[2].endswith("face 1")
 
 
 def test_summary_counts_the_decisions(run, tmp_path, talk, make_checkpoint) -> None:
-    for score, answer in ((2.0, "1 fake, 0 uncertain, 0 real"), (0.0, "0 fake, 1 uncertain, 0 real")):
+    for score, answer in (
+        (2.0, "1 lip-sync found, 0 uncertain, 0 no trace of lip-sync found"),
+        (0.0, "0 lip-sync found, 1 uncertain, 0 no trace of lip-sync found"),
+        (-1.0, "0 lip-sync found, 0 uncertain, 1 no trace of lip-sync found"),
+    ):
         checkpoint = make_checkpoint(Calibration(0.5, 1.0, (-1.0, 1.0)), score=score)
         _, out, _ = run(talk, "--checkpoint", checkpoint)
         assert out.splitlines()[-1] == f"1 video: {answer}, 0 no verdict"
@@ -369,7 +376,7 @@ def test_a_page_that_cannot_be_written_costs_neither_its_verdict_nor_its_row(run
     assert "text-mp4" in error and "Is a directory" in error
     assert len(list(csv.DictReader(table.read_text().splitlines()))) == 2
     index = (report / "index.html").read_text()
-    assert f"{text} (its page could not be written)" in index
+    assert "text.mp4 (its page could not be written)" in index and str(text) not in index
     assert page.page_name(str(text)) not in index and f'href="{page.page_name(str(short))}"' in index
 
 

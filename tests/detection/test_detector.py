@@ -6,6 +6,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 import torch
 
+import lipinc
 from lipinc.config import MouthConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.detection import detector as detection
 from lipinc.detection.batch import Settings, find_videos
 from lipinc.detection.batch import load as load_batch
 from lipinc.detection.detector import Detector
+from lipinc.detection.evidence import choose_windows
+from lipinc.detection.segments import Segment
 from lipinc.detection.verdict import Decision
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
@@ -29,6 +33,8 @@ from lipinc.video.clips import extract
 from lipinc.video.faces import track_faces
 from lipinc.video.rejection import Reason
 from lipinc.video.video_files import video_sha256
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +93,8 @@ def test_windows_are_spread_over_the_whole_video(talk, judge, followed) -> None:
 
 
 def test_the_same_file_gives_the_same_verdict(talk, judge, checkpoint) -> None:
-    assert judge(talk).to_json() == Detector(checkpoint)(talk).to_json()
+    first, second = (replace(judge(talk), judged_at="").to_json() for judge in (judge, Detector(checkpoint)))
+    assert first == second
 
 
 def test_how_many_clips_are_scored_at_once_changes_nothing(talk, judge, followed, monkeypatch) -> None:
@@ -108,8 +115,10 @@ def test_verdict_names_what_it_rests_on(talk, judge, followed) -> None:
     values = judge(talk).to_json()
     assert values["model"] == "lipinc_v2" and values["checkpoint"] == "tiny.safetensors"
     assert values["checkpoint_sha256"] == judge.checkpoint.sha256 and len(values["sha256"]) == 64
-    assert values["settings"]["mouth"]["face"] == "largest" and values["settings"]["sampling"]["windows"] == "all"
+    assert values["settings"]["mouth"]["face"] == "all" and values["settings"]["sampling"]["windows"] == "all"
     assert {"python", "torch", "mediapipe"} <= values["versions"].keys()
+    assert values["versions"]["lipinc"] == lipinc.__version__
+    assert abs(datetime.fromisoformat(values["judged_at"].replace("Z", "+00:00")) - datetime.now(timezone.utc)) < HOUR
 
 
 def test_checkpoint_is_loaded_once_for_many_calls(tmp_path, checkpoint, make_checkpoint, monkeypatch) -> None:
@@ -183,7 +192,7 @@ def test_two_people_get_a_verdict_each(pair, checkpoint) -> None:
     for rank in ("1", 1, np.int64(1)):
         by_rank = Detector(checkpoint, face=rank)(pair)
         assert [face.rank for face in by_rank.faces] == [1]
-    assert by_rank.probability == second.probability
+    assert by_rank.probability == second.probability and by_rank.faces_seen == verdict.faces_seen == 2
 
 
 def iter_frames(path: Path) -> Iterator[np.ndarray]:
@@ -212,6 +221,7 @@ def test_who_is_silent_keeps_no_one_else_from_a_verdict(tmp_path, write_video, t
 
 def test_a_face_that_is_not_there_is_no_verdict(talk, checkpoint, followed) -> None:
     verdict = Detector(checkpoint, face="1")(talk)
+    assert verdict.coverage == 0 and verdict.faces_seen == 1
     assert (verdict.decision, verdict.reason) == (Decision.NO_VERDICT, Reason.NO_FACE)
     assert "face 1 was requested" in verdict.assessment.detail
 
@@ -281,6 +291,21 @@ def test_evidence_of_windows_that_are_all_alike_is_one_window(talk, make_checkpo
     (face,) = Detector(make_checkpoint(score=1.0))(talk, evidence=True).faces
     assert len(face.windows) > 1 and len(face.evidence) == 1
     assert not face.evidence[0].heat.any()  # nothing in the mouths moves this score
+
+
+def test_a_suspicious_stretch_is_shown_by_its_mouths(talk, judge, followed, monkeypatch) -> None:
+    """Whatever rule finds the stretches: the mouths that are shown lie in them, and are those of the video."""
+    whole = judge(talk)
+    times = [window.start for window in whole.faces[0].windows]
+    stretch = Segment(times[1], times[3], 0.9)
+    monkeypatch.setattr(detection, "choose_windows", lambda windows, _: choose_windows(windows, [stretch]))
+    assert judge(talk).faces[0].stills == ()
+    stills = judge(talk, evidence=True).faces[0].stills
+    assert [still.time for still in stills] == times[1:4]
+    mouths = extract(talk, MouthConfig(), replace(judge.checkpoint.config.sampling, windows=sys.maxsize))
+    for still, window in zip(stills, (1, 2, 3), strict=True):
+        assert still.frame_id == mouths.frame_ids[window, 0]
+        assert np.array_equal(still.picture, mouths.frames[window, 0])
 
 
 # Any file at all
@@ -355,6 +380,7 @@ def test_what_cannot_be_judged_says_why(bad_file, judge, kind, reason, detail) -
     assert (verdict.decision, verdict.reason, verdict.probability) == (Decision.NO_VERDICT, reason, None)
     assert detail in verdict.assessment.detail and "\n" not in verdict.assessment.detail
     assert (verdict.file, verdict.windows) == (str(path), 0)
+    assert (verdict.coverage is None) == (reason is not Reason.NO_FACE)  # otherwise no mouth was looked for
     assert bool(verdict.sha256) == (kind not in ("absent", "folder", "pipe"))
 
 

@@ -15,7 +15,7 @@ NOW = {name: (1, "x") for name in PROVENANCE}  # tuples become lists in JSON
 
 
 def result(file: Path, reason: str | None = None, page: str | None = None, **changed) -> Result:
-    row = None if page is None else IndexRow(str(file), Decision.FAKE, 0.9, 3, 1.0, 2.0, None, "", page)
+    row = None if page is None else IndexRow(str(file), Decision.FAKE, 0.9, 1.0, 2.0, None, "", [[0.4, 1.2]], page)
     return Result({"file": str(file), "reason": reason, **NOW, **changed}, row, "")
 
 

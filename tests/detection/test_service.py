@@ -1,6 +1,7 @@
 """lipinc.detect in programs of every kind: threads, forks, closed streams, damaged and relative files."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,16 @@ def test_boxes_of_the_mouth_are_included_on_request(talk, checkpoint):
 def test_paths_must_be_paths(path, file):
     with pytest.raises(UserError, match="must be paths"):
         lipinc.detect(path, file)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_guide_runs(tmp_path, talk, checkpoint, monkeypatch, capsys):
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    (example,) = re.findall(r"```python\n(import lipinc\n.*?)```", guide, re.DOTALL)
+    (tmp_path / "video.mp4").write_bytes(talk.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    detect = service.detect
+    monkeypatch.setattr(lipinc, "detect", lambda path, **options: detect(path, checkpoint, **options), raising=False)
+    exec(example, {})
+    printed = capsys.readouterr().out
+    assert "0 " in printed and "Quality(face_height=" in printed and "called 5.0% of 40 real videos" in printed

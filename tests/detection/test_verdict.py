@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 
 from lipinc.detection.batch import Result
-from lipinc.detection.output import as_csv, line
-from lipinc.detection.verdict import Decision, decide
+from lipinc.detection.output import advice, as_csv, line
+from lipinc.detection.segments import Segment
+from lipinc.detection.verdict import Decision
+from lipinc.detection.words import NO_PROOF, error_text
 from lipinc.evaluation.predictions import DECISIONS
 from lipinc.models.calibration import Calibration
 from lipinc.video.rejection import Reason
 from lipinc.video.streams import StreamInfo
-from tests.detection.test_page import HOSTILE, fake
+from tests.detection.test_page import HOSTILE, fake, refused
 
 
 def test_a_verdict_is_shown_in_one_line():
@@ -41,8 +43,7 @@ def test_a_verdict_without_an_answer_says_why():
 )
 def test_one_rule_decides(value, answer):
     """Of scores and of probabilities: between the bounds it is uncertain, from the threshold on it is fake."""
-    assert decide(value, 0.5, (0.3, 0.6)).value == answer
-    assert decide(100 * value, 50, (30, 60)).value == answer
+    assert replace(fake().source, threshold=0.5, uncertain=(0.3, 0.6)).decide(value).value == answer
     assert DECISIONS[int(Calibration(0.5, uncertain=(0.3, 0.6)).decide(value))] == answer  # in the metrics, too
 
 
@@ -51,7 +52,10 @@ def test_how_the_video_was_read_is_in_every_output():
     values = replace(fake("a.mp4"), stream=stream).to_json()
     assert values["stream"]["codec"] == "h264" and values["stream"]["notes"] == ["mirrored", "no clock"]
     result = Result(json.loads(json.dumps(values)), None, "")
-    assert line(result).splitlines()[-2:] == ["note        mirrored", "note        no clock"]
+    assert [shown.split() for shown in line(result).splitlines()[-2:]] == [
+        ["note", "mirrored"],
+        ["note", "no", "clock"],
+    ]
     (row,) = csv.DictReader(io.StringIO(as_csv([result]).decode()))
     assert row["notes"] == "mirrored; no clock"
 
@@ -61,3 +65,23 @@ def test_a_verdict_on_what_could_not_be_read_has_no_stream():
     assert result.values["stream"] is None and "note" not in line(result)
     (row,) = csv.DictReader(io.StringIO(as_csv([result]).decode()))
     assert row["notes"] == ""
+
+
+def test_lines_say_the_decision_the_stretches_and_the_faces_that_were_not_judged():
+    found = fake("a.mp4")
+    face = replace(found.faces[0], segments=(Segment(0.4, 1.3, 0.97),))
+    result = Result(replace(found, faces=(face,), faces_seen=3).to_json(), None, "")
+    first, stretch, note = line(result).splitlines()
+    assert first.startswith("lip-sync found  ") and stretch.strip() == "suspicious from 0.4 to 1.3 s (0.970)"
+    assert note.split(maxsplit=1)[1] == "3 faces were found, 1 judged; --face all judges more"
+    (row,) = csv.DictReader(io.StringIO(as_csv([result]).decode()))
+    assert (row["verdict"], row["segments"]) == ("fake", "0.4-1.3")
+
+
+def test_advice_is_that_of_the_page():
+    verdict = fake("a.mp4")
+    assert advice(Result(verdict.to_json(), None, "")) == f"{error_text(verdict.rates)}\n{NO_PROOF}"
+    assert verdict.rates is not None
+    unmeasured = replace(verdict, source=replace(verdict.source, rates=()))
+    assert advice(Result(unmeasured.to_json(), None, "")).startswith("How often this detector errs on videos like")
+    assert advice(Result(refused().to_json(), None, "")) == ""
