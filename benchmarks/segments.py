@@ -19,6 +19,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +47,13 @@ MIN_CLIPS = 4
 """Fewest real clips of a source that are shown one after another."""
 OVERLAP = 0.5
 """A forged stretch is found by a segment whose intersection with it is at least this fraction of their union."""
+PROBABILITIES = (0.0, 0.5, 0.75, 0.9, 1.0)
+"""Bounds of the probabilities that are compared with how many segments are forged."""
 REAL = ("one shot", "many shots")
 """Kinds of real videos."""
 BOOTSTRAP = 1000
 """Resamples of the people."""
-LOW_SCORE = 1.5
+LOW_SCORE = 1.2
 """Lowest score of the stretches from which the constants are fitted."""
 
 
@@ -144,6 +147,7 @@ def main(arguments: Arguments) -> None:
     print(f"{len(clips)} clips with windows in {arguments.clips}, {SECONDS:.0f} s videos, seed {arguments.seed}")
     _print_flagged(results, rng)
     _print_found(results)
+    _print_reliability(results)
     _print_decisions(clips, windows, detectors.calibration, rng)
     _print_constants([one for one in results if one.case.kind in REAL])
     _write(results, arguments.out / "segments.csv")
@@ -346,6 +350,27 @@ def _print_found(results: list[Result]) -> None:
     steady = [one for one in results if one.case.kind == "forged"]
     if steady:
         print(f"wholly forged with a segment: {np.mean([one.flagged > 0 for one in steady]):.0%} of {len(steady)}")
+
+
+def _print_reliability(results: list[Result]) -> None:
+    """How many segments are forged, by their probability, if every other video has a forged stretch."""
+    real = [one for one in results if one.case.kind in REAL]
+    spliced = [one for one in results if one.case.kind == "spliced"]
+    if not real or not spliced:
+        return
+    print(f"\n{'probability of a segment':28s}{'in real':>8s}{'in spliced':>12s}{'forged':>8s}")
+    for low, high in pairwise(PROBABILITIES):
+        inside = [[s for s in one.segments if low <= s.probability < high] for one in real]
+        false = sum(map(len, inside)) / len(real)
+        both = [
+            min(s.end, one.case.forged[1]) > max(s.start, one.case.forged[0])
+            for one in spliced
+            for s in one.segments
+            if low <= s.probability < high
+        ]
+        forged, beside = sum(both) / len(spliced), (len(both) - sum(both)) / len(spliced)
+        among = forged / total if (total := forged + beside + false) else math.nan
+        print(f"{f'{low:.2f} to {high:.2f}':28s}{sum(map(len, inside)):8d}{len(both):12d}{among:8.0%}")
 
 
 def _print_decisions(

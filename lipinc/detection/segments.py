@@ -6,10 +6,10 @@ from the rest, so a forged stretch stands out although no window of it does. All
 the noise of the windows and for what is known about the level: much if the rest is long, and from other cameras alone
 if there is no rest. A steady video has no suspicious stretch, however high its score is: the whole decides on it.
 
-A long video has more places where noise may look like a forgery. A stretch therefore counts by the number of stretches
-that would score as high in a real video of the same length.
+A long video has more places where noise may look like a forgery. The probability of a segment therefore counts the
+stretches that score as high in a real video of the same length, and the decision on a video depends on it.
 
-The constants are fitted by `python -m benchmarks.segments`, see docs/results.md.
+The constants come from `python -m benchmarks.segments`; docs/results.md has the error rates.
 """
 
 from dataclasses import dataclass
@@ -27,23 +27,22 @@ CORRELATION = 1.7
 """Variance of the mean of adjacent windows, relative to that of as many independent ones."""
 LEVEL = -1.4
 """Mean level of real videos, a calibrated logit."""
-LEVEL_VARIANCE = 3.2
-"""Variance of the level of real videos from camera to camera."""
-DRIFT_VARIANCE = 0.3
-"""Variance of the level from stretch to stretch of one real video."""
-MIN_WINDOWS = 4
+LEVEL_VARIANCE, DRIFT_VARIANCE = 0.8, 1.0
+"""Variances of the level of real videos: what all stretches of a video have in common, and what differs from shot to
+shot. Chosen so that one threshold flags as little of videos with many shots as of those with one."""
+MIN_WINDOWS = 6
 """Minimum number of windows in a stretch, and in the rest of the video."""
 MIN_SECONDS = 1.0
 """Minimum duration of a stretch."""
 LENGTH_RATIO, LENGTH_STEPS = 1.2, 8
 """Ratio of one examined length to the next, and the number of places a length apart at which it is examined. The ends
 of what is found are then refined window by window."""
-RATE_SCORE, RATE_SLOPE = 3.0, 3.0
-"""In a real video, exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute have at least this score."""
-MAX_FALSE = 0.1
-"""Expected number of stretches found in a real video, whatever its length."""
-MAX_FALSE_ACCUSATIONS = 0.02
-"""Expected number of stretches in a real video that make it `fake`; other stretches make it `uncertain`."""
+MIN_SCORE = 2.2
+"""Lowest score of a segment. At most 2 % of real minutes lie in stretches that score higher."""
+RATE_SCORE, RATE_SLOPE = 1.95, 1.9
+"""Real videos have exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute with at least this score."""
+DOUBTFUL, FAKE = 0.75, 0.97
+"""A video with a segment of at least these probabilities is at least `uncertain`, and `fake`."""
 
 
 @dataclass(frozen=True)
@@ -55,41 +54,37 @@ class Segment:
     end: float
     """Presentation time of the last frame of its last window, in s."""
     probability: float
-    """Probability that it is forged, 0..1, if every other video has one forged stretch: at least 1 / (1 + MAX_FALSE).
-    The other explanation is chance in a real video of this length. For forgeries and cameras unlike those of the
-    benchmark it is a score, not a probability."""
+    """Probability that it is forged, 0..1, if every other video has a forged stretch: 1 / (1 + R) with R stretches that
+    score as high in a real video of this length. It is a score, not a probability, for forgeries that the detector
+    misses, and for cameras unlike those of the benchmark."""
 
 
-def find_segments(
-    start: np.ndarray, end: np.ndarray, logit: np.ndarray, *, max_false: float = MAX_FALSE
-) -> tuple[Segment, ...]:
+def find_segments(start: np.ndarray, end: np.ndarray, logit: np.ndarray) -> tuple[Segment, ...]:
     """Find the suspicious stretches of one face. Time and memory are proportional to W.
 
     Args:
         start: (W,) float, presentation time of the first local frame of each window in s, increasing.
         end: (W,) float, of the last local frame.
         logit: (W,) float, calibrated logit(fake) of each window; see `Calibration.logit`.
-        max_false: expected number of stretches found in a real video.
 
     Returns:
         Segments in temporal order; they do not overlap. None in a video that is steady, or of fewer than
         2 * MIN_WINDOWS windows.
     """
-    start, end, logit = (np.asarray(values, dtype=np.float64) for values in (start, end, logit))
-    minutes = (end[-1] - start[0]) / 60 if len(end) else 0.0
-    lowest = RATE_SCORE + np.log(minutes / max_false) / RATE_SLOPE if minutes else np.inf
     segments = []
-    for first, stop, score in scan(start, end, logit, lowest):
-        expected = minutes * np.exp(RATE_SLOPE * (RATE_SCORE - score))
-        segments.append(Segment(float(start[first]), float(end[stop - 1]), float(1 / (1 + expected))))
+    for first, stop, score in scan(start, end, logit, MIN_SCORE):
+        minutes = (end[-1] - start[0]) / 60
+        by_chance = minutes * np.exp(RATE_SLOPE * (RATE_SCORE - score))
+        segments.append(Segment(float(start[first]), float(end[stop - 1]), float(1 / (1 + by_chance))))
     return tuple(segments)
 
 
 def scan(start: np.ndarray, end: np.ndarray, logit: np.ndarray, lowest: float) -> list[tuple[int, int, float]]:
-    """Return all stretches with at least a score, in temporal order, as windows [first, stop) and the score.
+    """Find all stretches with at least a score; see `find_segments`.
 
-    The score is the distance from the level that the rest of the video predicts, in standard deviations of a real
-    video. For the arguments see `find_segments`.
+    Returns:
+        (first, stop, score) in temporal order: windows first..stop - 1, and by how many standard deviations of real
+        videos they lie above the level that the rest of the video predicts.
     """
     if len(logit) < 2 * MIN_WINDOWS:
         return []
@@ -102,16 +97,16 @@ def scan(start: np.ndarray, end: np.ndarray, logit: np.ndarray, lowest: float) -
 
 
 def decide_in_part(decision: int, segments: tuple[Segment, ...]) -> int:
-    """Return the decision on a video: 1 = fake, 0 = uncertain, -1 = real.
+    """Return the decision on a video that may be forged in part: 1 = fake, 0 = uncertain, -1 = real.
+
+    Segments only raise suspicion: a video that is fake as a whole has none if it is steady.
 
     Args:
         decision: the decision on the whole, by its mean score; see `Calibration.decide`.
         segments: its suspicious stretches.
     """
-    if not segments:
-        return decision
-    surest = max(segment.probability for segment in segments)
-    return max(decision, 1 if surest >= 1 / (1 + MAX_FALSE_ACCUSATIONS) else 0)
+    surest = max((segment.probability for segment in segments), default=0.0)
+    return max(decision, -1 + (surest >= DOUBTFUL) + (surest >= FAKE))
 
 
 class _Stretches:
@@ -201,7 +196,11 @@ class _Stretches:
 
 
 def _noise_variance(logit: np.ndarray) -> float:
-    """Variance of the windows without slow changes: from differences of adjacent windows, robust to steps."""
-    measured = 1.4826 * np.median(np.abs(np.diff(logit))) / np.sqrt(2)  # the median of normal deviations
+    """Variance of the windows of a video around its level, shrunk towards that of other videos.
+
+    It comes from differences of neighbours, whose median ignores the few at the ends of a forged stretch.
+    """
+    # 1.4826 times the median of the magnitude of normal deviates is their standard deviation.
+    measured = (1.4826 * np.median(np.abs(np.diff(logit)))) ** 2 / 2
     known = len(logit) - 1
-    return float((known * measured**2 + NOISE_WINDOWS * NOISE**2) / (known + NOISE_WINDOWS))
+    return float((known * measured + NOISE_WINDOWS * NOISE**2) / (known + NOISE_WINDOWS))
