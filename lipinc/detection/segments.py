@@ -30,6 +30,9 @@ LEVEL = -1.4
 LEVEL_VARIANCE, DRIFT_VARIANCE = 0.8, 1.0
 """Variances of the level of real videos: what all stretches of a video have in common, and what differs from shot to
 shot. Chosen so that one threshold flags as little of videos with many shots as of those with one."""
+CONTRAST = 1.6
+"""Distance from the rest of the same video, in standard deviations of the noise, that a score of 1 needs at least.
+Otherwise noise would be flagged in a steady video at a high level, such as that of an unusual camera."""
 MIN_WINDOWS = 6
 """Minimum number of windows in a stretch, and in the rest of the video."""
 MIN_SECONDS = 1.0
@@ -133,7 +136,7 @@ class _Stretches:
         self._excluded = np.concatenate([[0], np.cumsum(~self._is_rest)])
 
     def score(self, first: np.ndarray | int, stop: np.ndarray | int) -> np.ndarray:
-        """Return how far stretches lie above the level that the rest predicts, in standard deviations.
+        """Return how far stretches lie above the level that the rest predicts, in standard deviations of real videos.
 
         The level of the rest is shrunk towards that of real videos, the more the less is known about it (best linear
         unbiased prediction of random effects).
@@ -144,7 +147,9 @@ class _Stretches:
         level = (self._rest_sum - searched * total) / rest
         weight = LEVEL_VARIANCE / (LEVEL_VARIANCE + DRIFT_VARIANCE + self._variance / rest)
         variance = self._variance / count + DRIFT_VARIANCE + LEVEL_VARIANCE * (1 - weight)
-        return (total / count - LEVEL - weight * (level - LEVEL)) / np.sqrt(variance)
+        above = (total / count - LEVEL - weight * (level - LEVEL)) / np.sqrt(variance)
+        contrast = (total / count - level) / np.sqrt(self._variance / count + self._variance / rest)
+        return np.minimum(above, contrast / CONTRAST)
 
     def find(self, lowest: float) -> list[tuple[int, int]]:
         """Return stretches in the rest with at least a score, the highest of those that overlap."""
