@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from lipinc.evaluation.plots import CURVE, SECOND_CURVE, new_figure, save_figure
-from lipinc.files.figures import FAKE, REAL
+from lipinc.files.figures import FAKE, GUIDE, REAL
 
 
 def plot_growth(
@@ -32,6 +34,25 @@ def plot_growth(
     for axes in (times, memory):
         axes.grid(color="#E5E5E5", lw=0.6)
         axes.legend(frameon=False, fontsize=8)
+    save_figure(figure, path, title, note)
+
+
+def plot_found(
+    curves: dict[str, tuple[np.ndarray, np.ndarray]], path: Path, title: str, note: str = "", most: float = 0.1
+) -> None:
+    """Plot the fraction of forged stretches that are found over the fraction of real minutes that are flagged.
+
+    Args:
+        curves: both fractions, for each kind of real videos, by its name.
+        most: largest fraction of real minutes shown.
+    """
+    figure, axes = new_figure(5.4, 4.4)
+    for colour, (name, (flagged, found)) in zip((CURVE, SECOND_CURVE, REAL, FAKE), curves.items(), strict=False):
+        axes.plot(flagged, found, color=colour, lw=2, label=name)
+    axes.axvline(0.02, color=GUIDE, lw=1, ls="--", label="2 % of real minutes")
+    axes.set(xlabel="real minutes flagged", ylabel="forged stretches found", xlim=(0, most), ylim=(0, 1))
+    axes.grid(color="#E5E5E5", lw=0.6)
+    axes.legend(frameon=False, fontsize=8)
     save_figure(figure, path, title, note)
 
 

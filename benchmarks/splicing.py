@@ -1,0 +1,89 @@
+"""Splices: plans of videos that are joined from clips, as sequences of their windows or as video files.
+
+A plan is a list of pieces of clips. Joining the windows of the clips costs nothing, so it serves for many videos, and
+for long ones; windows that a cut divides are lost. Joining the frames and encoding them is what a forger does.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lipinc.video.reader import Frame, read_frames
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a clip."""
+
+    clip: str
+    begin: float
+    """In s, in the clip."""
+    end: float
+    backwards: bool = False
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The scored windows of a clip or of a video, in temporal order."""
+
+    start: np.ndarray
+    """(W,) float64: presentation time of the first local frame, in s."""
+    end: np.ndarray
+    """(W,) float64, of the last local frame."""
+    logit: np.ndarray
+    """(W,) float64: calibrated logit(fake)."""
+    duration: float
+    """Of the clip or video, in s."""
+
+
+def back_and_forth(clip: str, duration: float, seconds: float) -> list[Piece]:
+    """Play a clip of some duration forwards and backwards until `seconds` are full: one shot without a cut."""
+    pieces, backwards = [], False
+    while seconds > 1e-6:
+        length = min(duration, seconds)
+        begin = duration - length if backwards else 0.0
+        pieces.append(Piece(clip, begin, begin + length, backwards))
+        seconds, backwards = seconds - length, not backwards
+    return pieces
+
+
+def one_after_another(clips: list[tuple[str, float]], seconds: float) -> list[Piece]:
+    """Play clips, given with their durations, one after another until `seconds` are full: a cut after each."""
+    pieces, number = [], 0
+    while seconds > 1e-6:
+        clip, duration = clips[number % len(clips)]
+        pieces.append(Piece(clip, 0.0, min(duration, seconds)))
+        seconds, number = seconds - duration, number + 1
+    return pieces
+
+
+def join_windows(pieces: Iterable[Piece], clips: Mapping[str, Windows]) -> Windows:
+    """Join the windows that lie within the pieces of scored clips."""
+    starts, ends, logits, offset = [], [], [], 0.0
+    for piece in pieces:
+        clip = clips[piece.clip]
+        inside = (clip.start >= piece.begin - 1e-6) & (clip.end <= piece.end + 1e-6)
+        start, end, logit = clip.start[inside], clip.end[inside], clip.logit[inside]
+        if piece.backwards:
+            start, end, logit = piece.end - end[::-1], piece.end - start[::-1], logit[::-1]
+        else:
+            start, end = start - piece.begin, end - piece.begin
+        starts.append(start + offset)
+        ends.append(end + offset)
+        logits.append(logit)
+        offset += piece.end - piece.begin
+    return Windows(*(np.concatenate(parts) for parts in (starts, ends, logits)), offset)
+
+
+def join_frames(pieces: Iterable[Piece], folder: Path) -> Iterator[Frame]:
+    """Join the frames of pieces of the clips in a folder, with their distances in time."""
+    index, offset = 0, 0.0
+    for piece in pieces:
+        frames = [frame for frame in read_frames(folder / piece.clip) if piece.begin <= frame.time < piece.end]
+        for frame in reversed(frames) if piece.backwards else frames:
+            time = piece.end - frame.time if piece.backwards else frame.time - piece.begin
+            yield Frame(index, offset + time, frame.image)
+            index += 1
+        offset += piece.end - piece.begin

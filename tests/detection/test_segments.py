@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+
+from lipinc.detection.segments import DOUBTFUL, FAKE, MIN_WINDOWS, NOISE, Segment, decide_in_part, find_segments
+
+SPACING = 0.2
+"""Seconds from window to window."""
+
+
+def times(windows: int) -> tuple[np.ndarray, np.ndarray]:
+    start = SPACING * np.arange(windows)
+    return start, start + 0.16
+
+
+def find(logit: np.ndarray) -> tuple[Segment, ...]:
+    return find_segments(*times(len(logit)), logit)
+
+
+def noise(windows: int, seed: int, correlation: float = 0.3) -> np.ndarray:
+    """Autocorrelated noise with the standard deviation of real videos around their level."""
+    steps = np.random.default_rng(seed).normal(size=windows)
+    for position in range(1, windows):
+        steps[position] = correlation * steps[position - 1] + np.sqrt(1 - correlation**2) * steps[position]
+    return -1.4 + NOISE * steps
+
+
+@pytest.mark.parametrize("level", [-2.0, 0.0, 1.5])
+@pytest.mark.parametrize(("first", "stop"), [(80, 100), (0, 20), (150, 165), (130, 165)])
+def test_a_step_is_located_whatever_the_level_of_the_camera(level, first, stop):
+    logit = noise(165, seed=0) + level
+    logit[first:stop] += 7
+    found = max(find(logit), key=lambda one: one.probability)
+    assert found.start == pytest.approx(SPACING * first, abs=0.5)
+    assert found.end == pytest.approx(SPACING * (stop - 1) + 0.16, abs=0.5)
+    assert found.probability > DOUBTFUL
+
+
+def test_two_steps_are_two_segments_in_temporal_order():
+    logit = noise(300, seed=1)
+    logit[220:260] += 8
+    logit[40:60] += 8
+    first, second = find(logit)
+    assert (first.start, second.start) == pytest.approx((8, 44), abs=0.5)
+    assert first.end < second.start
+
+
+def test_a_higher_step_is_surer_and_a_longer_video_less_sure():
+    def surest(windows: int, step: float) -> float:
+        logit = noise(windows, seed=2)
+        logit[60:80] = -1.4 + step + 0.1 * (logit[60:80] + 1.4)
+        return max(one.probability for one in find(logit))
+
+    assert surest(160, 8) > surest(160, 5.5)
+    assert surest(160, 5.5) > surest(3000, 5.5)
+
+
+@pytest.mark.parametrize("level", [-1.4, 3.0, 6.0])
+def test_a_steady_level_is_left_to_the_whole_however_high(level):
+    assert find(np.full(100, level)) == ()
+    found = [find(noise(100, seed) + level) for seed in range(30)]
+    assert sum(one.end - one.start for segments in found for one in segments) <= 0.05 * 30 * 100 * SPACING
+    assert max(decide_in_part(-1, segments) for segments in found) < 1
+
+
+def test_slow_drift_and_odd_windows_are_not_flagged():
+    assert find(noise(200, seed=3) + np.linspace(-0.7, 0.7, 200)) == ()
+    logit = noise(200, seed=4)
+    logit[[30, 31, 90, 150]] = 60.0
+    assert find(logit) == ()
+
+
+@pytest.mark.parametrize("windows", [0, 1, 2, 2 * MIN_WINDOWS - 1])
+def test_too_few_windows_have_no_segment(windows):
+    assert find(np.linspace(-9, 9, windows)) == ()
+
+
+def test_equal_times_and_the_shortest_video_are_no_error():
+    logit = np.repeat([-4.0, 6.0], MIN_WINDOWS)
+    assert len(find(logit)) <= 1
+    assert find_segments(np.zeros(40), np.zeros(40), np.arange(40.0)) == ()
+
+
+def test_a_gap_in_time_does_not_move_a_segment():
+    logit = noise(160, seed=5)
+    logit[80:100] += 7
+    start, end = times(160)
+    start[90:], end[90:] = start[90:] + 20, end[90:] + 20  # the mouth is closed for 20 s
+    (found,) = find_segments(start, end, logit)
+    assert (found.start, found.end) == pytest.approx((16, 39.96), abs=0.5)
+
+
+def test_few_real_videos_of_any_length_are_doubted():
+    """At most 2 % of the minutes are flagged, and of the videos at most 3 % accused, on autocorrelated noise."""
+    for windows, videos in ((40, 60), (160, 60), (3000, 10)):
+        found = [find(noise(windows, seed)) for seed in range(videos)]
+        flagged = sum(one.end - one.start for segments in found for one in segments)
+        assert flagged <= 0.02 * videos * windows * SPACING
+        decisions = np.array([decide_in_part(-1, segments) for segments in found])
+        assert np.mean(decisions == 1) <= 0.03
+        assert np.mean(decisions == 0) <= 0.1
+
+
+def test_hours_are_searched():
+    logit = noise(40_000, seed=6)
+    logit[20_000:20_040] += 8
+    assert any(one.start == pytest.approx(4000, abs=0.5) for one in find(logit))
+
+
+@pytest.mark.parametrize(
+    ("whole", "probabilities", "expected"),
+    [
+        (-1, (), -1),
+        (-1, (0.5,), -1),
+        (-1, (0.5, DOUBTFUL), 0),
+        (-1, (FAKE,), 1),
+        (0, (DOUBTFUL,), 0),
+        (0, (FAKE, 0.1), 1),
+        (1, (), 1),
+        (1, (DOUBTFUL,), 1),
+    ],
+)
+def test_segments_only_raise_the_decision(whole, probabilities, expected):
+    segments = tuple(Segment(0.0, 3.0, probability) for probability in probabilities)
+    assert decide_in_part(whole, segments) == expected
