@@ -28,7 +28,7 @@ from lipinc.detection.verdict import (
     WindowScore,
     suspicion,
 )
-from lipinc.detection.words import BAND_TEXT, outside_text
+from lipinc.detection.words import BAND_TEXT, PART_TEXT, outside_text
 from lipinc.errors import UserError
 from lipinc.evaluation.predictions import DECISIONS
 from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
@@ -37,6 +37,7 @@ from lipinc.versions import program_versions
 from lipinc.video.clips import SampledFace, sample_faces
 from lipinc.video.faces import Face, TrackedVideo, track_faces
 from lipinc.video.mouth import residues
+from lipinc.video.quality import Quality
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.sampling import Window
@@ -159,16 +160,6 @@ class Detector:
         score = float(scores.mean())
         if not np.isfinite(score):  # nan would be classified as real
             raise UserError(f"{self.checkpoint.file} gives a score that is not finite; use another checkpoint")
-        decision = Decision(DECISIONS[int(calibration.decide(score, face.quality.to_array()))])
-        detail = outside_text(face.quality, calibration.limits)
-        assessment = Assessment(
-            decision=decision,
-            probability=float(calibration.probability(score)),
-            windows=len(windows),
-            coverage=coverage,
-            reason=None,
-            detail=(detail or BAND_TEXT) if decision is Decision.UNCERTAIN else "",
-        )
         local = self._sampling.local_frames
         scored = tuple(
             WindowScore(
@@ -179,12 +170,36 @@ class Detector:
             )
             for window, one in zip(windows, scores, strict=True)
         )
+        times = (np.array([getattr(window, side) for window in scored]) for side in ("start", "end"))
+        segments = find_segments(*times, calibration.logit(scores))
+        decision, detail = self._decide(score, segments, face.quality)
+        surest = max((segment.probability for segment in segments), default=0.0)
+        assessment = Assessment(
+            decision=decision,
+            probability=max(float(calibration.probability(score)), surest),
+            windows=len(windows),
+            coverage=coverage,
+            reason=None,
+            detail=detail,
+        )
         shown = ()
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
             shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
-        found = FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, quality=face.quality)
+        measured = {"quality": face.quality, "segments": segments}
+        found = FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, **measured)
         return replace(found, stills=self._stills(sampled, windows, found)) if evidence else found
+
+    def _decide(self, score: float, segments: tuple[Segment, ...], quality: Quality) -> tuple[Decision, str]:
+        """Decide on a face by its whole and its stretches. Also returns why it is uncertain; "" if it is not."""
+        calibration = self.checkpoint.calibration
+        if outside := outside_text(quality, calibration.limits):
+            return Decision.UNCERTAIN, outside
+        whole = int(calibration.decide(score))
+        decision = Decision(DECISIONS[decide_in_part(whole, segments)])
+        if decision is not Decision.UNCERTAIN:
+            return decision, ""
+        return decision, BAND_TEXT if whole == 0 else PART_TEXT
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames and residues of the windows in batches; one window at a time if their sizes differ."""

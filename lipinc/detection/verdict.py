@@ -22,8 +22,9 @@ class Assessment:
 
     decision: Decision
     probability: float | None
-    """Fake probability in 0..1 for equal priors, calibrated on videos that the detector was not trained on; None
-    without a verdict. For videos unlike those it is a score, not a probability."""
+    """Fake probability in 0..1 for equal priors, calibrated on videos that the detector was not trained on: of the
+    whole, or of its most suspicious stretch if that is higher. None without a verdict. For videos unlike those it is a
+    score, not a probability."""
     windows: int
     """Number of scored windows."""
     coverage: float | None

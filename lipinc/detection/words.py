@@ -104,6 +104,8 @@ MEASURE_MEANINGS = {
 
 BAND_TEXT = "scores like this one were too often wrong on videos that the detector was not trained on"
 """Why a video is uncertain whose input quality is known."""
+PART_TEXT = "a stretch stands out from the rest of the video, but such stretches occur in real videos, too"
+"""Why a video is uncertain that is not as a whole."""
 
 
 @dataclass(frozen=True)
