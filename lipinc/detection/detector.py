@@ -16,6 +16,7 @@ import torch
 from lipinc.config import MouthConfig
 from lipinc.config.serialization import model_values
 from lipinc.detection.evidence import choose_windows, gather_evidence
+from lipinc.detection.segments import Segment, decide_in_part, find_segments
 from lipinc.detection.verdict import (
     Assessment,
     Decision,
