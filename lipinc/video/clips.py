@@ -109,7 +109,8 @@ def sample_faces(video: TrackedVideo, mouth: MouthConfig, sampling: SamplingConf
     requested = [(rank, video.faces[rank]) for rank in ranks if rank < len(video.faces)]
     if not requested:
         wanted = "" if ranks[0] == 0 else f", face {ranks[0]} was requested"
-        return Rejection(Reason.NO_FACE, f"{len(video.faces)} faces in {frames}{wanted}", **counts)
+        found = "1 face" if len(video.faces) == 1 else f"{len(video.faces)} faces"
+        return Rejection(Reason.NO_FACE, f"{found} in {frames}{wanted}", **counts)
     return [SampledFace(rank, face, _sample_face(face, sampling)) for rank, face in requested]
 
 
