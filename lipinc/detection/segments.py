@@ -41,7 +41,7 @@ LENGTH_RATIO, LENGTH_STEPS = 1.2, 8
 """Ratio of one examined length to the next, and the number of places a length apart at which it is examined. The ends
 of what is found are then refined window by window."""
 MIN_SCORE = 1.9
-"""Lowest score of a segment. At most 2 % of real minutes lie in stretches that score higher."""
+"""Lowest score of a segment, chosen so that at most 2 % of the real minutes of the benchmark are in segments."""
 RATE_SCORE, RATE_SLOPE = 1.4, 2.15
 """Real videos have exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute with at least this score."""
 FOUND = 0.3
