@@ -407,6 +407,8 @@ def _print_constants(real: list[Result]) -> None:
     counts = Counter(one.case.clip.source for one in real)
     for source in (None, *(name for name, _ in counts.most_common(3))):
         chosen = [one for one in real if one.case.clip.source != source]
+        if not chosen:
+            continue
         minutes = sum(one.case.seconds for one in chosen) / 60
         above = np.concatenate([one.stretches[:, 2] for one in chosen])
         if len(above) > 1:

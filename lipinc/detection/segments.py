@@ -40,11 +40,13 @@ MIN_SECONDS = 1.0
 LENGTH_RATIO, LENGTH_STEPS = 1.2, 8
 """Ratio of one examined length to the next, and the number of places a length apart at which it is examined. The ends
 of what is found are then refined window by window."""
-MIN_SCORE = 2.2
-"""Lowest score of a segment. At most 2 % of real minutes lie in stretches that score higher."""
-RATE_SCORE, RATE_SLOPE = 1.95, 1.9
+MIN_SCORE = 1.9
+"""Lowest score of a segment, chosen so that at most 2 % of the real minutes of the benchmark are in segments."""
+RATE_SCORE, RATE_SLOPE = 1.4, 2.15
 """Real videos have exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute with at least this score."""
-DOUBTFUL, FAKE = 0.75, 0.97
+FOUND = 0.3
+"""Fraction of forged stretches that are found."""
+DOUBTFUL, FAKE = 0.75, 0.98
 """A video with a segment of at least these probabilities is at least `uncertain`, and `fake`."""
 
 
@@ -57,9 +59,9 @@ class Segment:
     end: float
     """Presentation time of the last frame of its last window, in s."""
     probability: float
-    """Probability that it is forged, 0..1, if every other video has a forged stretch: 1 / (1 + R) with R stretches that
-    score as high in a real video of this length. It is a score, not a probability, for forgeries that the detector
-    misses, and for cameras unlike those of the benchmark."""
+    """Probability that it is forged, 0..1, if every other video has a forged stretch: FOUND / (FOUND + R) with R
+    stretches that score as high in a real video of this length. It is a score, not a probability, for kinds of
+    forgeries and of cameras unlike those of the benchmark."""
 
 
 def find_segments(start: np.ndarray, end: np.ndarray, logit: np.ndarray) -> tuple[Segment, ...]:
@@ -78,7 +80,7 @@ def find_segments(start: np.ndarray, end: np.ndarray, logit: np.ndarray) -> tupl
     for first, stop, score in scan(start, end, logit, MIN_SCORE):
         minutes = (end[-1] - start[0]) / 60
         by_chance = minutes * np.exp(RATE_SLOPE * (RATE_SCORE - score))
-        segments.append(Segment(float(start[first]), float(end[stop - 1]), float(1 / (1 + by_chance))))
+        segments.append(Segment(float(start[first]), float(end[stop - 1]), float(FOUND / (FOUND + by_chance))))
     return tuple(segments)
 
 
