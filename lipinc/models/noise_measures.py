@@ -8,6 +8,8 @@ most measures, so they are most informative on native mouth crops (`mouth.cut`).
 >>> features = measure(frames)  # (B, 8, 64, 144, 3) 0..255 BGR -> (B, 258)
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -102,7 +104,8 @@ class NoiseMeasures:
         Returns:
             (B, F) float32, in the order of `names`.
         """
-        with torch.autocast(frames.device.type, enabled=False):  # bf16 cannot resolve differences of one grey level
+        # bf16 cannot resolve differences of one grey level.
+        with torch.autocast(frames.device.type, enabled=False), _one_thread():
             return self._measure(to_float(frames))
 
     def _measure(self, frames: torch.Tensor) -> torch.Tensor:
@@ -152,6 +155,18 @@ class NoiseMeasures:
             bands.append(pictures - smooth)
             pictures = smooth[..., ::2, ::2]
         return [*bands, pictures - pictures.mean(dim=(3, 4), keepdim=True)]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one CPU thread. Mouths are so small that several gain nothing when all cores are free, and wait for
+    each other thirty times as long as they compute when they are not."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _relative_energies(brightness: torch.Tensor) -> list[torch.Tensor]:
