@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -96,7 +96,9 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
         # Groups are not pooled: a real video is tested once for every held-out generator.
         if calibration == "out-of-fold":
             results, by_all = calibrate_out_of_fold(results)
-            write_atomically(folder / group / "calibration.json", json.dumps(asdict(by_all), indent=2).encode() + b"\n")
+            write_atomically(
+                folder / group / "calibration.json", json.dumps(by_all.to_values(), indent=2).encode() + b"\n"
+            )
         pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate, config.data.other_kinds)
         details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)

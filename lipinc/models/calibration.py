@@ -1,7 +1,7 @@
 """Score calibration: fake probability, decision threshold and uncertain band, fitted to videos not trained on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -47,7 +47,7 @@ class Calibration:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Calibration":
-        """Read the JSON values of `asdict`; those of earlier versions have neither limits nor rates.
+        """Read the JSON values of `to_values`; those of earlier versions have neither limits nor rates.
 
         Raises:
             ValueError, TypeError, KeyError: the values are invalid.
@@ -61,6 +61,14 @@ class Calibration:
         if not (np.isfinite([found.threshold, low, high]).all() and 0 < found.temperature < np.inf):
             raise ValueError(f"{found} is not a valid calibration")
         return found
+
+    def to_values(self) -> dict[str, Any]:
+        """Return JSON values, in which a bound without a limit is null."""
+        rates = [
+            {**asdict(one), "face_height": [bound if np.isfinite(bound) else None for bound in one.face_height]}
+            for one in self.rates
+        ]
+        return {**asdict(self), "rates": rates}
 
     def logit(self, score: np.ndarray | float) -> np.ndarray | float:
         """Return calibrated logits, (score - threshold) / temperature, of scores of any shape."""

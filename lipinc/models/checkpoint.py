@@ -135,7 +135,7 @@ def save_checkpoint(
     metadata = {
         "config": json.loads(to_json(config)),
         "epoch": epoch,
-        "calibration": asdict(calibration),
+        "calibration": calibration.to_values(),
         "trained_on": trained_on,
         "defined_in": Path(source_file(type(model))).name,
     }

@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -159,9 +158,9 @@ def test_errors_are_counted_by_the_size_of_the_face() -> None:
 
 
 def test_values_are_read_again_and_older_ones_too() -> None:
-    full = Calibration(0.5, 2.0, (0.0, 1.0), {"noise": (0.0, 2.0)}, (ErrorRates((0, 100), 2, 2, 0.5, 0.5, 1.0),))
-    assert Calibration.from_values(json.loads(json.dumps(asdict(full)))) == full
+    full = Calibration(0.5, 2.0, (0.0, 1.0), {"noise": (0.0, 2.0)}, (ErrorRates((0, np.inf), 2, 2, 0.5, 0.5, 1.0),))
+    assert Calibration.from_values(json.loads(json.dumps(full.to_values(), allow_nan=False))) == full
     assert Calibration.from_values({"threshold": 1, "temperature": 2, "uncertain": [0, 1]}) == Calibration(1, 2, (0, 1))
     for wrong in ({"limits": {"beauty": [0, 1]}}, {"temperature": 0}, {"limits": {"noise": [1]}}, {"rates": [{}]}):
         with pytest.raises((ValueError, TypeError, KeyError)):
-            Calibration.from_values({**asdict(full), **wrong})
+            Calibration.from_values({**full.to_values(), **wrong})
