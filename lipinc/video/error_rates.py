@@ -12,7 +12,7 @@ class ErrorRates:
     face_height: tuple[float, float]
     """Range of the face height in px; the upper bound is exclusive."""
     reals: int
-    """Number of real videos."""
+    """Number of real videos; a video counts once under each condition."""
     fakes: int
     reals_accused: float
     """Fraction of the real videos that were called fake."""
