@@ -29,7 +29,7 @@ from lipinc.detection.verdict import (
     WindowScore,
     suspicion,
 )
-from lipinc.detection.words import BAND_TEXT, PART_TEXT, outside_text
+from lipinc.detection.words import BAND_TEXT, PART_TEXTS, outside_text
 from lipinc.errors import UserError
 from lipinc.evaluation.predictions import DECISIONS
 from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
@@ -174,10 +174,9 @@ class Detector:
         times = (np.array([getattr(window, side) for window in scored]) for side in ("start", "end"))
         segments = find_segments(*times, calibration.logit(scores))
         decision, detail = self._decide(score, segments, face.quality)
-        surest = max((segment.probability for segment in segments), default=0.0)
         assessment = Assessment(
             decision=decision,
-            probability=max(float(calibration.probability(score)), surest),
+            probability=float(calibration.probability(score)),
             windows=len(windows),
             coverage=coverage,
             reason=None,
@@ -192,15 +191,16 @@ class Detector:
         return replace(found, stills=self._stills(sampled, windows, found)) if evidence else found
 
     def _decide(self, score: float, segments: tuple[Segment, ...], quality: Quality) -> tuple[Decision, str]:
-        """Decide on a face by its whole and its stretches. Also returns why it is uncertain; "" if it is not."""
+        """Decide on a face by its whole and its stretches. Also returns why, if its probability does not say it."""
         calibration = self.checkpoint.calibration
         if outside := outside_text(quality, calibration.limits):
             return Decision.UNCERTAIN, outside
         whole = int(calibration.decide(score))
-        decision = Decision(DECISIONS[decide_in_part(whole, segments)])
-        if decision is not Decision.UNCERTAIN:
-            return decision, ""
-        return decision, BAND_TEXT if whole == 0 else PART_TEXT
+        together = decide_in_part(whole, segments)
+        decision = Decision(DECISIONS[together])
+        if together == whole:
+            return decision, BAND_TEXT if decision is Decision.UNCERTAIN else ""
+        return decision, PART_TEXTS[decision]
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames and residues of the windows in batches; one window at a time if their sizes differ."""

@@ -22,9 +22,8 @@ class Assessment:
 
     decision: Decision
     probability: float | None
-    """Fake probability in 0..1 for equal priors, calibrated on videos that the detector was not trained on: of the
-    whole, or of its most suspicious stretch if that is higher. None without a verdict. For videos unlike those it is a
-    score, not a probability."""
+    """Fake probability of the whole in 0..1 for equal priors, calibrated on videos that the detector was not trained
+    on; None without a verdict. For videos unlike those it is a score, not a probability. Stretches have their own."""
     windows: int
     """Number of scored windows."""
     coverage: float | None
@@ -33,7 +32,7 @@ class Assessment:
     reason: Reason | None
     """Why there is no verdict; None if there is one."""
     detail: str
-    """Why there is no verdict, or why it is uncertain, in words; empty otherwise."""
+    """Why there is no verdict, why it is uncertain, or that it rests on a stretch, in words; empty otherwise."""
 
 
 @dataclass(frozen=True)

@@ -104,8 +104,11 @@ MEASURE_MEANINGS = {
 
 BAND_TEXT = "scores like this one were too often wrong on videos that the detector was not trained on"
 """Why a video is uncertain whose input quality is known."""
-PART_TEXT = "a stretch stands out from the rest of the video, but such stretches occur in real videos, too"
-"""Why a video is uncertain that is not as a whole."""
+PART_TEXTS = {
+    Decision.UNCERTAIN: "a stretch stands out from the rest of the video, but such stretches occur in real videos, too",
+    Decision.FAKE: "not as a whole, but a stretch stands out that is very rare in real videos",
+}
+"""Why the answer on a video is not that on its whole."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +156,8 @@ def error_text(rates: "ErrorRates | None") -> str:
     return (
         f"On other videos with {size}, of people and sources that it was not trained on, this detector called "
         f"{rates.reals_accused:.1%} of {rates.reals} real ones lip-synced, missed {rates.fakes_missed:.1%} of "
-        f"{rates.fakes} lip-synced ones, and was uncertain about {1 - rates.decided:.0%} of all (copies of each video in "
-        "several qualities counted)."
+        f"{rates.fakes} lip-synced ones, and was uncertain about {1 - rates.decided:.0%} of all (copies of each video "
+        "in several qualities counted)."
     )
 
 

@@ -492,3 +492,26 @@ def test_a_folder_of_frames_is_judged_like_its_video(tmp_path, judge, talking) -
     (frames / "7.png").write_bytes(b"")
     verdict = judge(frames)
     assert (verdict.reason, verdict.assessment.detail) == (Reason.UNREADABLE, "the picture 7.png is damaged")
+
+
+@pytest.mark.parametrize(
+    ("surest", "answer", "why"),
+    [(0.5, "real", ""), (0.9, "uncertain", "stretch stands out"), (0.999, "fake", "not as a whole, but a stretch")],
+)
+def test_a_stretch_may_decide_on_a_video_that_shows_no_trace_as_a_whole(
+    make_checkpoint, talk, followed, monkeypatch, surest, answer, why
+):
+    stretch = Segment(0.2, 1.4, surest)
+    monkeypatch.setattr(detection, "find_segments", lambda *_: (stretch,))
+    verdict = Detector(make_checkpoint(score=-5.0))(talk)
+    assert verdict.decision.value == answer and why in verdict.assessment.detail
+    assert verdict.segments == (stretch,)
+    assert verdict.probability == pytest.approx(1 / (1 + np.exp(5)), abs=1e-3)  # that of the whole
+
+
+def test_a_video_outside_the_known_quality_is_uncertain_and_says_why(make_checkpoint, talk, followed):
+    limits = {"face_height": (5000.0, 6000.0)}
+    verdict = Detector(make_checkpoint(Calibration(limits=limits), score=-5.0))(talk)
+    assert verdict.decision is Decision.UNCERTAIN
+    assert "5000 to 6000 px" in verdict.assessment.detail
+    assert 10 < verdict.quality.face_height < 5000
