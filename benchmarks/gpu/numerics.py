@@ -82,7 +82,7 @@ def default_detector(
     """The default checkpoint: its features of pixels, its logits, and the gradients of its network."""
     model = load_checkpoint(DEFAULT_CHECKPOINT, CPU).model
     cases = [(model, random_clips(clips, size, seed=seed)) for seed in range(draws)]
-    deviations = model.standardise.running_var.double().sqrt()
+    deviations = model.deviation.double()
     for reference, dtype in REFERENCES.items():
         worst = 0.0
         with exact_float32(), torch.inference_mode():

@@ -42,6 +42,9 @@ PACKAGES = {
     "h5py": Package("h5py", "weight files of the authors; not this check"),
     "scikit-learn": Package("sklearn", "benchmarks/shortcuts.py; not this check"),
     "jinja2": Package("jinja2", "detect.py --report; not this check"),
+    "starlette": Package("starlette", "lipinc serve; not this check"),
+    "uvicorn": Package("uvicorn", "lipinc serve; not this check"),
+    "jsonschema": Package("jsonschema", "make test"),
     "psutil": Package("psutil", "extraction and detect.py; not this check"),
 }
 

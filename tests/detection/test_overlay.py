@@ -38,7 +38,7 @@ def verdict(file: Path | str = "v.mp4", *, ranks: tuple[int, ...] = (0,), frames
             assessment,
             windows if rank == 0 else (),
             (),
-            MouthTrack(0, ids, ids / 25, np.tile(np.int32(BOX) + 20 * rank, (frames, 1))),
+            track=MouthTrack(0, ids, ids / 25, np.tile(np.int32(BOX) + 20 * rank, (frames, 1))),
         )
         for rank in ranks
     )

@@ -102,7 +102,7 @@ def test_a_run_of_version_1_is_continued(config):
     run_training(with_train(config, "old", epochs=2))
     file = Path(config.output, "old", "config.json")
     values = json.loads(file.read_text())
-    del values["version"], values["cache"]["residues"], values["loss"]["other"]
+    del values["version"], values["cache"]["residues"], values["loss"]["other"], values["data"]["other_kinds"]
     values["loss"]["features"] = values["model"].pop("loss_features")
     values["model"] |= {"attention": "published", "noise": 0.3, "input_dropout": 0.3, "levels": 4}
     values["data"] |= {"columns": []}
