@@ -14,8 +14,9 @@ from lipinc.demo.corpus import render
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/guide.md"))
 QUICK = {
-    r"^python train_pipeline": "--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --train.loader-workers 0",
-    r"^lipinc crossval": ("--train.epochs 1 --train.clips-per-epoch 16 --model.hidden 16 --seeds 0 1 --split.folds 3"),
+    r"^python train_pipeline": "--train.epochs 1 --train.clips-per-epoch 16 --train.loader-workers 0",
+    r"^python train_pipeline(?!.*mouth_noise)": "--model.hidden 16",
+    r"^lipinc crossval": "--seeds 0 1 --split.folds 3",
     r"^python preprocess": "--data.max-missing 0.5",
     r"--config (configs/)?mouth_noise": "--data.conditions half --data.forgeries 1",
     r"^lipinc evaluate(?!.*conditions)": "--data.conditions crf35",

@@ -420,7 +420,7 @@ def test_an_overlay_of_a_video(run_apart, tmp_path, talk) -> None:
     target, table = tmp_path / "o.mp4", tmp_path / "v.csv"
     target.write_text("is replaced")
     status, out, err = run_apart(talk, "--overlay", target, "--csv", table)
-    assert status == 0 and out.splitlines()[1] == f"overlay: {target}"
+    assert status == 0 and f"overlay: {target}" in out.splitlines()
     with av.open(str(target)) as container:
         assert container.streams.video[0].frames == 40
     assert len(table.read_text().splitlines()) == 2
