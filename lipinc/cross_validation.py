@@ -171,7 +171,8 @@ def _run_folds(
 
 def _has_test_fakes(config: Config) -> bool:
     """Return whether the test split of a fold has fakes by the held-out generator; few generators cover all people."""
-    rows = select(Cache.of(config), config.data, config.split, needed=("train", "validation")).rows
+    needed = ("train", "validation") if config.split.validation else ("train",)
+    rows = select(Cache.of(config), config.data, config.split, needed).rows
     return any(row.record.label is Label.FAKE for row in rows["test"])
 
 
