@@ -113,3 +113,12 @@ def test_a_generator_whose_name_is_a_path_leads_nowhere(config, name):
     write_manifest(manifest, rows)
     with pytest.raises(UserError, match="is not a valid folder name"):
         cross_validate(replace(config, split=replace(config.split, folds=3)), "each", seeds=())
+
+
+@pytest.mark.slow
+def test_generators_are_left_out_without_a_validation_split(config):
+    """As in configs/mouth_noise.py."""
+    split = replace(config.split, folds=3, validation=0.0)
+    cross_validate(replace(config, split=split, train=replace(config.train, epochs=1, select="last")), "each", seeds=())
+    saved = json.loads(Path(config.output, "tiny_folds", "spread.json").read_text())
+    assert set(saved["mean_fold_auc_of_each_seed"]) == {"alpha", "beta", "mean"}
