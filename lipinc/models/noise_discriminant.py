@@ -3,7 +3,7 @@
 Not in the papers. It has a few dozen weights, which have a closed-form solution: no epochs, no random seed.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import nn
 from lipinc.config.ranges import Range
 from lipinc.models.discriminant import VideoFeatures, fit_discriminant
 from lipinc.models.noise_measures import NoiseMeasures
-from lipinc.models.registry import ClipShape, MouthModel, register_model
+from lipinc.models.noise_model import NoiseModel
+from lipinc.models.registry import register_model
 
 MAX_DEVIATIONS = 4.0
 """Standardised features are clipped to this magnitude: one odd window must not decide on a video."""
@@ -34,11 +35,10 @@ class NoiseDiscriminantOptions:
 
 
 @register_model("noise_discriminant")
-class NoiseDiscriminant(MouthModel):
+class NoiseDiscriminant(NoiseModel):
     """A linear classifier of standardised noise measures."""
 
     Options = NoiseDiscriminantOptions
-    input_kind = "features"
     closed_form = True
 
     def __init__(
@@ -63,19 +63,12 @@ class NoiseDiscriminant(MouthModel):
         Raises:
             ValueError: there are too few local frames, or the mouths are too small.
         """
-        super().__init__()
-        self.measures = NoiseMeasures(local_frames, levels, chroma, regions)
-        self.measures.check(height, width)
+        super().__init__(NoiseMeasures(local_frames, levels, chroma, regions), height, width)
         self.shrinkage = shrinkage
         size = len(self.measures.names())
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("deviation", torch.ones(size))
         self.weight, self.bias = nn.Parameter(torch.zeros(size)), nn.Parameter(torch.zeros(()))
-
-    @classmethod
-    def from_options(cls, options: NoiseDiscriminantOptions, clip: ClipShape) -> "NoiseDiscriminant":
-        """See `MouthModel.from_options`."""
-        return cls(local_frames=clip.local_frames, height=clip.height, width=clip.width, **asdict(options))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Classify features.
@@ -89,14 +82,6 @@ class NoiseDiscriminant(MouthModel):
         with torch.autocast(features.device.type, enabled=False):  # bf16 cannot resolve differences of one grey level
             logit = self._standardise(features) @ self.weight + self.bias
         return torch.stack([-logit / 2, logit / 2], dim=1)
-
-    def feature_key(self) -> NoiseMeasures:
-        """See `MouthModel.feature_key`."""
-        return self.measures
-
-    def extract_features(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
-        """Measure clips; see `NoiseMeasures`. Residues are not used: they are unsigned, and wrap around."""
-        return self.measures(frames)
 
     @torch.no_grad()
     def solve(self, videos: VideoFeatures) -> None:

@@ -5,7 +5,7 @@
 >>> logits = model(features)  # (B, 2), class 1 = fake
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -13,7 +13,8 @@ from torch import nn
 
 from lipinc.config.ranges import Range, UnitInterval
 from lipinc.models.noise_measures import NoiseMeasures
-from lipinc.models.registry import ClipShape, MouthModel, register_model
+from lipinc.models.noise_model import NoiseModel
+from lipinc.models.registry import register_model
 
 MAX_DEVIATIONS = 4.0
 """Standardised features are clipped to this magnitude: larger values do not occur in training."""
@@ -39,11 +40,10 @@ class NoiseFeaturesOptions:
 
 
 @register_model("noise_features")
-class NoiseFeatures(MouthModel):
+class NoiseFeatures(NoiseModel):
     """A network with two hidden layers on standardised noise measures."""
 
     Options = NoiseFeaturesOptions
-    input_kind = "features"
 
     def __init__(
         self,
@@ -69,9 +69,7 @@ class NoiseFeatures(MouthModel):
         Raises:
             ValueError: there are too few local frames, or the mouths are too small.
         """
-        super().__init__()
-        self.measures = NoiseMeasures(local_frames, levels)
-        self.measures.check(height, width)
+        super().__init__(NoiseMeasures(local_frames, levels), height, width)
         self.input_noise = input_noise
         size = len(self.measures.names())
 
@@ -81,11 +79,6 @@ class NoiseFeatures(MouthModel):
 
         self.standardise = nn.BatchNorm1d(size, affine=False, momentum=batch_norm_momentum)
         self.network = nn.Sequential(nn.Dropout(input_dropout), *layer(size), *layer(hidden), nn.Linear(hidden, 2))
-
-    @classmethod
-    def from_options(cls, options: NoiseFeaturesOptions, clip: ClipShape) -> "NoiseFeatures":
-        """See `MouthModel.from_options`."""
-        return cls(local_frames=clip.local_frames, height=clip.height, width=clip.width, **asdict(options))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Classify features.
@@ -101,11 +94,3 @@ class NoiseFeatures(MouthModel):
         if self.training and self.input_noise:
             x = x + self.input_noise * torch.randn_like(x)
         return self.network(x)
-
-    def feature_key(self) -> NoiseMeasures:
-        """See `MouthModel.feature_key`."""
-        return self.measures
-
-    def extract_features(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
-        """Measure clips; see `NoiseMeasures`. Residues are not used: they are unsigned, and wrap around."""
-        return self.measures(frames)
