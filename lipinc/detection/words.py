@@ -126,24 +126,21 @@ class QualityRow:
 
 def quality_rows(quality: "Quality", limits: dict[str, tuple[float, float]]) -> list[QualityRow]:
     """Describe all measures of input quality, and what the calibration knows of each."""
-    rows = []
+    rows, outside = [], quality.outside(limits)
     for measure, (name, _, unit) in MEASURES.items():
         value = getattr(quality, measure)
-        low, high = limits.get(measure, (float("-inf"), float("inf")))
-        known = _range(measure, low, high) if measure in limits else ""
+        known = _range(measure, *limits[measure]) if measure in limits else ""
         shown = "unknown" if value != value else _number(measure, value) + unit
-        rows.append(QualityRow(name, MEASURE_MEANINGS[measure], shown, known, value < low or value > high))
+        rows.append(QualityRow(name, MEASURE_MEANINGS[measure], shown, known, measure in outside))
     return rows
 
 
 def outside_text(quality: "Quality", limits: dict[str, tuple[float, float]]) -> str:
     """Say which measures lie outside the limits of the calibration; "" if none does."""
     found = []
-    for measure, (low, high) in limits.items():
-        value = getattr(quality, measure)
-        if value < low or value > high:
-            name, known = MEASURES[measure][0], _range(measure, low, high)
-            found.append(f"{name} is {_number(measure, value)}, but the detector was tested on {known}")
+    for measure in quality.outside(limits):
+        name, known = MEASURES[measure][0], _range(measure, *limits[measure])
+        found.append(f"{name} is {_number(measure, getattr(quality, measure))}, but the detector was tested on {known}")
     return "; ".join(found)
 
 

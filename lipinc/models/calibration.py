@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from lipinc.errors import UserError
 from lipinc.video.error_rates import ErrorRates
-from lipinc.video.quality import QUALITY_NAMES
+from lipinc.video.quality import QUALITY_NAMES, outside_limits
 
 MAX_ACCUSED = 0.03
 """Fraction of real people above the uncertain band, under the condition where they are most."""
@@ -89,8 +89,7 @@ class Calibration:
 
     def outside(self, quality: np.ndarray) -> np.ndarray:
         """Return which measures (*S, Q) lie outside the limits: (*S, Q) bool. Unknown measures (nan) do not."""
-        low, high = np.array([self.limits.get(name, (-np.inf, np.inf)) for name in QUALITY_NAMES]).T
-        return (quality < low) | (quality > high)
+        return outside_limits(quality, self.limits)
 
     def probability(self, score: np.ndarray | float) -> np.ndarray | float:
         """Return fake probabilities in 0..1 of scores of any shape, for equal priors of real and fake."""
@@ -144,10 +143,10 @@ def calibrate(
     fitted = minimize(loss, [0.0, 0.0], bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), (-3, 3)], method="L-BFGS-B").x
     threshold = float(mean + deviation * fitted[1])
     condition = np.zeros(len(label)) if condition is None else condition
-    limits = {} if quality is None else _limits(quality)
-    inside = np.ones(len(label), dtype=bool)
+    limits, inside = {}, np.ones(len(label), dtype=bool)
     if quality is not None:
-        inside = ~Calibration(limits=limits).outside(quality).any(axis=1)
+        limits = _limits(quality)
+        inside = ~outside_limits(quality, limits).any(axis=1)
     parts = [inside & (condition == one) for one in np.unique(condition)]
     high = max([threshold, *(_upper_limit(score[part & (label == 0)], MAX_ACCUSED) for part in parts)])
     low = min([threshold, *(-_upper_limit(-score[part & (label == 1)], MAX_MISSED) for part in parts)])

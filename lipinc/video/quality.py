@@ -5,6 +5,7 @@ mouths, so it is measured on the picture around the faces, at the size of the fi
 faces where enough of the picture is left there, because that is about as far from the camera as they are.
 """
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 
 import cv2
@@ -77,9 +78,26 @@ class Quality:
         """From the (Q,) values of `to_array`."""
         return cls(*map(float, values))
 
+    def outside(self, limits: Mapping[str, tuple[float, float]]) -> list[str]:
+        """Return the names of the measures that lie outside their limits; see `outside_limits`."""
+        is_outside = outside_limits(np.array(astuple(self)), limits)
+        return [name for name, out in zip(QUALITY_NAMES, is_outside, strict=True) if out]
+
 
 QUALITY_NAMES = tuple(field.name for field in fields(Quality))
 """Names of the Q measures, in the order of `Quality.to_array`."""
+
+
+def outside_limits(values: np.ndarray, limits: Mapping[str, tuple[float, float]]) -> np.ndarray:
+    """Return which measures lie outside their limits: (*S, Q) bool. Unknown ones (nan), and those without limits, do
+    not.
+
+    Args:
+        values: (*S, Q) float, in the order of QUALITY_NAMES.
+        limits: name of a measure -> lowest and highest value.
+    """
+    low, high = np.array([limits.get(name, (-np.inf, np.inf)) for name in QUALITY_NAMES]).T
+    return (values < low) | (values > high)
 
 
 class QualityMeter:
