@@ -1,6 +1,7 @@
 """What several test modules share: data beside the repository, pictures of people, video files."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +43,18 @@ def clips_root() -> Path:
 def fakeavceleb_index() -> Path:
     """FakeAVCeleb's meta_data.csv beside the repository. Skips without it (fails if LIPINC_REQUIRE_SHARED)."""
     return _shared("fakeavceleb/meta_data.csv")
+
+
+@pytest.fixture(scope="session")
+def chromium_program() -> str:
+    """The program. Skips without it (fails if LIPINC_REQUIRE_CHROMIUM)."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in names if (found := shutil.which(name))), None)
+    if program is None:
+        if os.environ.get("LIPINC_REQUIRE_CHROMIUM"):
+            pytest.fail("LIPINC_REQUIRE_CHROMIUM is set and no Chromium is on the PATH")
+        pytest.skip("no Chromium on the PATH")
+    return program
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
 import base64
 import dataclasses
 import hashlib
-import os
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -492,34 +490,22 @@ def test_more_heat_is_lighter_whatever_the_mouth():
     assert heat_overlay(frames, np.full_like(heat, np.nan)).shape == (3, 1, 64, 3)
 
 
-@pytest.fixture(scope="module")
-def program():
-    """Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if (found := shutil.which(name))), None)
-    if program is None:
-        if os.environ.get("LIPINC_REQUIRE_CHROMIUM"):
-            pytest.fail("LIPINC_REQUIRE_CHROMIUM is set and no Chromium is on the PATH")
-        pytest.skip("no Chromium on the PATH")
-    return program
-
-
 @pytest.fixture
-def browser(program, tmp_path):
+def browser(chromium_program, tmp_path):
     """One page of Chromium, of any width."""
-    browser = Browser(program, tmp_path / "browser")
+    browser = Browser(chromium_program, tmp_path / "browser")
     yield browser
     assert not browser.console
     browser.close()
 
 
 @pytest.fixture
-def chromium(program, tmp_path):
+def chromium(chromium_program, tmp_path):
     """Opens an address in headless Chromium: its DOM when all has run, and its screenshot."""
     screenshot = tmp_path / "screenshot.png"
 
     def show(path: Path, fragment: str = "") -> tuple[Page, np.ndarray]:
-        common = [program, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+        common = [chromium_program, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
         common += ["--virtual-time-budget=3000", "--window-size=1280,2600", f"--user-data-dir={tmp_path / 'profile'}"]
         address = path.as_uri() + fragment
         results = [

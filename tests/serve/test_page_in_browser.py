@@ -1,9 +1,7 @@
 """The page in a real browser, from a dropped video to its deleted report."""
 
 import http.server
-import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,15 +23,9 @@ TAB, ENTER = ("Tab", 9), ("Enter", 13, "\r")
 
 
 @pytest.fixture
-def browser(tmp_path) -> Iterator[Browser]:
+def browser(chromium_program, tmp_path) -> Iterator[Browser]:
     """A browser whose console must stay empty."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if (found := shutil.which(name))), None)
-    if program is None:
-        if os.environ.get("LIPINC_REQUIRE_CHROMIUM"):
-            pytest.fail("LIPINC_REQUIRE_CHROMIUM is set and no Chromium is on the PATH")
-        pytest.skip("no Chromium on the PATH")
-    browser = Browser(program, tmp_path / "profile")
+    browser = Browser(chromium_program, tmp_path / "profile")
     browser.resize(1280)
     yield browser
     browser.close()
