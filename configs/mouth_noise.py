@@ -9,25 +9,23 @@ column pair, and the source of each video in a column source_repo, for --split.a
 
 from dataclasses import replace
 
-from lipinc.config import AugmentConfig, CacheConfig, LossConfig, ModelConfig, TrainConfig, load_config
+from lipinc.config import CacheConfig, LossConfig, ModelConfig, TrainConfig, load_config
 
-own_clips = load_config("own_clips")
+noise_features = load_config("noise_features")
 
 config = replace(
-    own_clips,
+    noise_features,
     name="mouth_noise",
     data=replace(
-        own_clips.data,
+        noise_features.data,
         columns={"path": "file", "identity": "person", "family": "source_repo"},
         conditions=("half", "crf28", "social", "up"),
+        forgeries=0,
         other_kinds=("echomimic", "edityourself-i2v", "hallo", "hallo2", "sadtalker"),  # heads driven from a photo
     ),
-    mouth=replace(own_clips.mouth, cut="native", margin=0.15),
-    sampling=replace(own_clips.sampling, windows=12),
     cache=CacheConfig(path="cache/mouth_noise", residues=False),
-    split=replace(own_clips.split, train=0.8, validation=0.0, train_conditions=("raw", "half")),
+    split=replace(noise_features.split, train=0.8, validation=0.0, train_conditions=("raw", "half")),
     model=ModelConfig("noise_discriminant"),
     loss=LossConfig(inconsistency=0.0),
-    augment=AugmentConfig(flip=0.0),
     train=TrainConfig(epochs=1, select="last", loader_workers=0),
 )

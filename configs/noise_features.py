@@ -1,4 +1,4 @@
-"""Default detector: noise features of native mouth crops, trained with pseudo-fakes and H.264 compression.
+"""Predecessor of the default detector: noise features of native mouth crops, with pseudo-fakes and H.264 compression.
 
     python preprocess_extract_lips.py --config configs/noise_features.py --data.root CLIPS --data.index CLIPS/clips.csv
     python train_pipeline.py --config configs/noise_features.py
