@@ -152,24 +152,21 @@ def evaluate_predictions(
     if len(order) == 1:
         break_downs = {by: break_down(predictions, by=by, **options) for by in GROUPINGS}
     else:
-        rows = [
-            group_row(condition, parts[condition], {name: one.value for name, one in metrics.items()}, metrics["auc"])
-            for condition, metrics in conditions.items()
-        ]
+        rows = [_row(condition, parts[condition], metrics) for condition, metrics in conditions.items()]
         # The people are the same under each condition, and the caveat on them stands above.
         break_downs = {"condition": [{**row, "too_few_people": False} for row in rows]}
         for condition in (order[0], *(one for one in order[1:] if one in (*COMPRESSION, *ENCODINGS))):
             break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUPINGS}
     if is_other.any():
         others = every.select(is_other | (every.label == Label.REAL))
+        by_condition = {condition: others.select(others.column("condition") == condition) for condition in order}
         break_downs["other kinds of forgery"] = [
-            _row(condition, others.select(others.column("condition") == condition), options) for condition in order
+            _row(condition, part, compute_metrics(part, **options)) for condition, part in by_condition.items()
         ]
     return Evaluation(every, calibration, conditions, break_downs, tuple(other_kinds))
 
 
-def _row(name: str, predictions: Predictions, options: dict[str, Any]) -> dict[str, Any]:
-    metrics = compute_metrics(predictions, **options)
+def _row(name: str, predictions: Predictions, metrics: dict[str, Interval]) -> dict[str, Any]:
     return group_row(name, predictions, {key: one.value for key, one in metrics.items()}, metrics["auc"])
 
 
@@ -185,7 +182,7 @@ def pool(results: list[Evaluation]) -> Predictions:
         [record for one in results for record in one.predictions.records],
         np.concatenate([one.calibration.logit(one.predictions.score) for one in results]),
         np.concatenate([one.predictions.windows for one in results]),
-        np.concatenate([one.calibration.decide(one.predictions.score, one.predictions.quality) for one in results]),
+        np.concatenate([one.predictions.decided_by(one.calibration).decision for one in results]),
         np.concatenate([one.predictions.quality for one in results]),
     )
 

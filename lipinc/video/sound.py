@@ -102,12 +102,6 @@ class Sound:
     def close(self) -> None:
         self._container.close()
 
-    def __enter__(self) -> "Sound":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 class _PacketCopier:
     """Writes packets as they are."""
