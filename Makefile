@@ -1,10 +1,12 @@
 # make demo: the complete pipeline on the demo corpus.
 # make test: fast tests.   make test-slow: slow tests.   make bench: all benchmarks.
 # make gpu-check: correctness and speed on one CUDA device, in at most six minutes.
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.10 python3,$(shell command -v $(name))))
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3.10 python3,$(shell command -v $(name))))
 VENV := .venv
 RUN := $(VENV)/bin/python
 CLIPS ?= data/clips
+# MediaPipe where this Python has it.
+IMPORT := import cv2, importlib.util as u; u.find_spec('mediapipe') and __import__('mediapipe')
 
 .PHONY: demo test test-slow bench gpu-check own clean
 
@@ -48,18 +50,21 @@ own: $(VENV)/.ready
 	$(RUN) train_pipeline.py --config configs/own_clips.py --resume auto
 	$(RUN) train_pipeline.py --config configs/own_clips_v2.py --resume auto
 
-# The tested versions, and the package itself. System libraries that the wheels of OpenCV and MediaPipe need are
-# installed where they are missing and where apt may be used.
+# The tested versions, and the package itself. What Debian's Python lacks for an environment, and system libraries that
+# the wheels of OpenCV and MediaPipe need, are installed where they are missing and where apt may be used.
 $(VENV)/.ready: requirements.txt pyproject.toml
-	@"$(PYTHON)" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))" \
-		|| (echo "error: needs Python 3.10, 3.11 or 3.12; choose one with make PYTHON=..." >&2; exit 2)
+	@"$(PYTHON)" -c "import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))" \
+		|| (echo "error: needs Python 3.10 to 3.14; choose one with make PYTHON=..." >&2; exit 2)
+	@"$(PYTHON)" -c "import ensurepip, venv" 2>/dev/null \
+		|| (apt-get update -qq && apt-get install -y -qq python3-venv) \
+		|| (echo "error: this Python has no venv; install python3-venv" >&2; exit 2)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
 	$(RUN) -m pip install --quiet --no-deps --editable .
-	$(RUN) -c "import cv2, mediapipe" 2>/dev/null \
+	$(RUN) -c "$(IMPORT)" 2>/dev/null \
 		|| (apt-get update -qq && apt-get install -y -qq libgl1 libglib2.0-0 libegl1 libgles2) \
 		|| (echo "error: OpenCV or MediaPipe cannot be imported; install libgl1 libglib2.0-0 libegl1 libgles2" >&2; exit 2)
-	$(RUN) -c "import cv2, mediapipe"
+	$(RUN) -c "$(IMPORT)"
 	touch $@
 
 clean:

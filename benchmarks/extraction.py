@@ -32,7 +32,8 @@ from lipinc.config import CacheConfig, Config, MouthConfig, SamplingConfig
 from lipinc.datasets import CsvIndex
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.video.clips import extract
-from lipinc.video.landmarks import FaceMesh, quiet_native_logs
+from lipinc.video.landmarks import FaceMesh
+from lipinc.video.native_logs import quiet_native_logs
 from lipinc.video.reader import Frame, downscale, read_frames
 from lipinc.video.writer import encode
 
@@ -116,9 +117,9 @@ def _decode(video: Path) -> None:
 
 
 def _floor(video: Path) -> None:
-    with FaceMesh() as mesh:
-        for frame in read_frames(video):
-            mesh(downscale(frame.image, MouthConfig.working_width))
+    mesh = FaceMesh()
+    for frame in read_frames(video):
+        mesh(downscale(frame.image, MouthConfig.working_width))
 
 
 def _extract(video: Path) -> None:

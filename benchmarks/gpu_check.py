@@ -11,7 +11,7 @@ section, so that an interrupted check leaves them; one table is printed last.
 Exit status: 0; 1 if a correctness check failed; 2 if the check cannot run here (no CUDA device, a missing package).
 
 Sections that train need the cache of benchmarks/gpu/experiment.py, which `make gpu-check` creates. It has 26 MB, so
-that it can be copied to a machine without MediaPipe:
+that it can be copied to a machine without LiteRT:
 
     python -m lipinc demo --out data/demo
     python preprocess_extract_lips.py --config benchmarks/gpu/experiment.py

@@ -5,15 +5,15 @@ from importlib import metadata
 
 __version__ = "0.2.0"
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "mediapipe", "opencv-python", "av", "safetensors")
-MOUTH_LIBRARIES = ("mediapipe", "opencv-python", "av", "numpy")
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "ai-edge-litert", "opencv-python", "av", "safetensors")
+MOUTH_LIBRARIES = ("ai-edge-litert", "opencv-python", "av", "numpy")
 """Libraries that influence the pixels of mouth crops."""
 ALTERNATIVES = {"opencv-python": ("opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")}
 """Distributions that provide the same module under another name."""
 
 
 def library_versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Return name -> installed version of each library; "none" if it is missing (training does not need MediaPipe)."""
+    """Return name -> installed version of each library; "none" if it is missing (training does not need LiteRT)."""
     return {name: _version(name) for name in names}
 
 

@@ -31,7 +31,7 @@ from lipinc.synthesis.compression import reencode
 from lipinc.synthesis.perturbations import encodings_of, make_perturbation
 from lipinc.synthesis.pseudo_fakes import forge_video
 from lipinc.video.clips import Clips, extract
-from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.native_logs import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.subprocesses import ProcessDied, TimeLimitExceeded, isolated_thread_pool, thread_process

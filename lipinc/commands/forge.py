@@ -28,7 +28,7 @@ from lipinc.files.atomic import replacing
 from lipinc.files.csv_table import write_table
 from lipinc.progress import progress_bar
 from lipinc.synthesis.pseudo_fakes import Recipe, draw_recipe, forge_video
-from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.native_logs import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.subprocesses import ProcessDied, map_isolated
 

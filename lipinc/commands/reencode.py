@@ -14,7 +14,7 @@ from lipinc.errors import UserError, printable
 from lipinc.progress import progress_bar
 from lipinc.synthesis.compression import reencode
 from lipinc.synthesis.perturbations import Encoding
-from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.native_logs import quiet_native_logs
 from lipinc.video.reader import Unreadable
 from lipinc.video.subprocesses import ProcessDied, map_isolated
 from lipinc.video.video_files import walk_video_files

@@ -68,6 +68,10 @@ class MouthConfig:
     with several speakers need `all`; detection sets it from --face."""
     max_faces: Annotated[int, Range(1)] = 4
     """Maximum number of faces to track. Kept: the time per frame grows with it."""
+    landmarks: Literal["litert", "mediapipe"] = "litert"
+    """What runs MediaPipe's face models. litert: LiteRT by MediaPipe's rules (lipinc/video/landmarks/): the same
+    landmarks to the bit where both exist, 1.5 times as fast. mediapipe: MediaPipe's own runtime, on Python 3.10 to 3.12
+    only. Kept: the reference that litert is tested against."""
     refine_landmarks: bool = True
     """Use MediaPipe's attention mesh: more accurate lips for 10 to 40 % more time per frame. Kept: the plain mesh is
     faster on very large data sets."""

@@ -205,7 +205,6 @@ def _write_videos(rows: list[Row], out: Path, workers: int) -> None:
                 write(path)
                 bar.update()
             return
-        # Not in forked processes, where MediaPipe hangs.
         with map_isolated(_write, list(jobs.items()), workers) as written:
             for result in written:
                 if isinstance(result, ProcessDied):
@@ -224,7 +223,7 @@ def _write(job: tuple[Path, Callable[[Path], None]]) -> None:
 def _settings(identities: int, seed: int) -> dict[str, object]:
     """Everything that determines the bytes of the corpus, including the source code of this package."""
     source = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
-    versions = {name: importlib.metadata.version(name) for name in ("av", "opencv-python", "numpy", "mediapipe")}
+    versions = {name: importlib.metadata.version(name) for name in ("av", "opencv-python", "numpy", "ai-edge-litert")}
     return {
         "identities": identities,
         "seed": seed,

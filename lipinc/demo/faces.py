@@ -32,7 +32,7 @@ class Identity:
     canvas: np.ndarray
     """(CANVAS, CANVAS, 3) float32 BGR, 0..255: the upright face and its surroundings."""
     mesh: np.ndarray
-    """(478, 2) float64: MediaPipe's face mesh on the canvas, in px. Landmarks of a mirrored portrait are those of the
+    """(478, 2) float64: face mesh on the canvas, in px. Landmarks of a mirrored portrait are those of the
     mirrored image, so that point 33 is always at the left."""
     roll: float
     """Average roll angle of the head, in radians."""
@@ -51,17 +51,17 @@ def portraits() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     from matplotlib import cbook
     from skimage import data
 
-    from lipinc.video.landmarks import FaceMesh, quiet_native_logs
+    from lipinc.video.landmarks import FaceMesh
 
     images = (
         cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))),
         np.ascontiguousarray(data.astronaut()[..., ::-1]),
     )
     pairs = []
-    with quiet_native_logs(), FaceMesh(static=True) as mesh:
-        for image in images:
-            for side in (image, np.ascontiguousarray(image[:, ::-1])):
-                pairs.append((side, mesh(side)[0].astype(np.float64)))
+    mesh = FaceMesh(static=True)
+    for image in images:
+        for side in (image, np.ascontiguousarray(image[:, ::-1])):
+            pairs.append((side, mesh(side)[0].astype(np.float64)))
     return tuple(pairs)
 
 

@@ -59,8 +59,8 @@ class Detector:
     """A loaded checkpoint that examines videos in this process.
 
     Threads may share it: they examine one video at a time. While it reads a video, it discards what the process writes
-    to stderr (file descriptor 2), and it loads MediaPipe: do not fork afterwards. A video that crashes a decoder ends
-    the process. `lipinc.detect` has none of these limits.
+    to stderr (file descriptor 2). A video that crashes a decoder ends the process. `lipinc.detect` has none of these
+    limits.
     """
 
     def __init__(self, checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", face: str | int = "all"):

@@ -17,7 +17,7 @@ from lipinc.detection.running import RunningProbability, box_at
 from lipinc.detection.verdict import FaceVerdict, Verdict
 from lipinc.errors import UserError, printable
 from lipinc.files.atomic import replacing
-from lipinc.video.landmarks import quiet_native_logs
+from lipinc.video.native_logs import quiet_native_logs
 from lipinc.video.reader import Unreadable, VideoReader
 from lipinc.video.sound import Sound
 from lipinc.video.subprocesses import IsolatedProcess, ProcessDied, TimeLimitExceeded

@@ -1,7 +1,7 @@
 """`lipinc.detect`: one video, from any program, thread or web service.
 
 The video is read and scored in a subprocess, as the command does it. The program of the caller loads neither torch nor
-MediaPipe; it keeps its stderr, may fork, and outlives a video that crashes or hangs its decoder.
+LiteRT; it keeps its stderr and outlives a video that crashes or hangs its decoder.
 """
 
 import os

@@ -103,17 +103,17 @@ def forge_video(source: Path, target: Path, *, seed: int) -> Recipe:
 
 def _forge_frames(source: Path, recipe: Recipe, random: np.random.Generator) -> Iterator[Frame]:
     history: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=recipe.delay + 1)
-    with FaceMesh() as mesh:
-        for frame in read_frames(source):
-            image = frame.image
-            small = downscale(image, WORKING_WIDTH)
-            faces = mesh(small)
-            if not faces:
-                yield frame
-                continue
-            points = faces[0].astype(np.float64) * (image.shape[1] // small.shape[1])
-            history.append((image, points))
-            yield Frame(frame.index, frame.time, forge_frame(image, points, *history[0], recipe, random))
+    mesh = FaceMesh()
+    for frame in read_frames(source):
+        image = frame.image
+        small = downscale(image, WORKING_WIDTH)
+        faces = mesh(small)
+        if not faces:
+            yield frame
+            continue
+        points = faces[0].astype(np.float64) * (image.shape[1] // small.shape[1])
+        history.append((image, points))
+        yield Frame(frame.index, frame.time, forge_frame(image, points, *history[0], recipe, random))
 
 
 def forge_frame(

@@ -5,12 +5,10 @@ If the mesh finds nothing, a detector for longer distances looks once. Where it 
 the part of the picture around it, at full resolution.
 """
 
-from contextlib import ExitStack
-
 import numpy as np
 
 from lipinc.config import MouthConfig
-from lipinc.video.landmarks import Detection, FaceDetector, FaceMesh
+from lipinc.video.landmarks import Detection, FaceDetector, runtime
 from lipinc.video.reader import downscale
 from lipinc.video.upright import turn
 
@@ -33,11 +31,11 @@ class FaceFinder:
             several: Find up to config.max_faces faces instead of one.
         """
         self._width = config.working_width
-        self._stack = ExitStack()
-        self._mesh = self._stack.enter_context(
-            FaceMesh(max_faces=config.max_faces if several else 1, refine=config.refine_landmarks)
+        self._runtime = runtime(config.landmarks)
+        self._mesh = self._runtime.FaceMesh(
+            max_faces=config.max_faces if several else 1, refine=config.refine_landmarks
         )
-        self._detector = self._stack.enter_context(FaceDetector())
+        self._detector = self._runtime.FaceDetector()
         self._far_detector: FaceDetector | None = None
         self._part: tuple[int, int, int, int] | None = None  # left, top, right, bottom in px of the original
         self._pictures_without = 0
@@ -90,7 +88,7 @@ class FaceFinder:
     def _around_small_faces(self, original: np.ndarray, image: np.ndarray) -> tuple[int, int, int, int] | None:
         """The part of the original around all of its faces, or around the largest; None if it has no small face."""
         if self._far_detector is None:
-            self._far_detector = self._stack.enter_context(FaceDetector(full_range=True))
+            self._far_detector = self._runtime.FaceDetector(full_range=True)
         to_original = original.shape[1] // image.shape[1]
         found = [Detection(one.score, one.box * to_original) for one in self._far_detector(image)]
         found.sort(key=lambda detection: -_side(detection))
@@ -99,12 +97,6 @@ class FaceFinder:
             if part is not None:
                 return part
         return None
-
-    def __enter__(self) -> "FaceFinder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
 
 def _side(detection: Detection) -> float:

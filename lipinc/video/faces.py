@@ -13,7 +13,7 @@ import numpy as np
 from lipinc.config import MouthConfig
 from lipinc.video.face_finding import FaceFinder
 from lipinc.video.face_tracking import FaceTracks
-from lipinc.video.landmarks import lip_outline, quiet_native_logs, to_68
+from lipinc.video.landmarks import lip_outline, to_68
 from lipinc.video.mouth import (
     POSE_RATIOS,
     crop_mouth,
@@ -24,6 +24,7 @@ from lipinc.video.mouth import (
     lip_box,
     resize_mouth,
 )
+from lipinc.video.native_logs import quiet_native_logs
 from lipinc.video.quality import Quality, QualityMeter
 from lipinc.video.reader import VideoReader, downscale
 from lipinc.video.repeats import RepeatFilter
@@ -192,7 +193,8 @@ def _track(
     frames, pictures, duration = 0, 0, 0.0
     quarter_turns = plan.quarter_turns or 0
     mouth_file.seek(0)
-    with FaceFinder(config, several=plan.several) as finder, VideoReader(path, perturb=perturb) as video:
+    finder = FaceFinder(config, several=plan.several)
+    with VideoReader(path, perturb=perturb) as video:
         for frame in video:
             original = turn(frame.image, quarter_turns)
             image = downscale(original, config.working_width)

@@ -64,7 +64,7 @@ def alignment(points: np.ndarray, size: int, eye: tuple[float, float]) -> np.nda
     Returns:
         (2, 3) float64 affine matrix; None if the eyes coincide.
     """
-    left, right = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+    left, right = points[36:48].reshape(2, 6, 2).mean(axis=1)
     between_eyes = right - left
     distance = float(np.hypot(*between_eyes))
     if distance < 1:
@@ -87,18 +87,8 @@ def pose_ratios(points: np.ndarray) -> np.ndarray:
         mouth corner to the jaw, each / face width.
     """
     face_width, face_height = points.max(axis=0) - points.min(axis=0)
-
-    def distance(a: int, b: int) -> float:
-        return float(np.hypot(*(points[a] - points[b])))
-
-    return np.array(
-        [
-            distance(62, 66) / face_height,
-            distance(60, 64) / face_width,
-            distance(48, 4) / face_width,
-            distance(54, 12) / face_width,
-        ]
-    )
+    across, down = (points[[62, 60, 48, 54]] - points[[66, 64, 4, 12]]).T
+    return np.hypot(across, down) / (face_height, face_width, face_width, face_width)
 
 
 def is_inside_image(lips: np.ndarray, image: np.ndarray) -> bool:

@@ -188,7 +188,8 @@ def _touches(tops: np.ndarray, lefts: np.ndarray, boxes: np.ndarray, margin: flo
 
 def _octaves(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Variance (B,) of blocks in the finest octave, 1/4 to 1/2 cycle per px, and in all that is coarser."""
-    mean = np.tensordot(blocks, _WINDOW, 2) / _WINDOW.sum()
+    # Not by BLAS: its threads would wait for the next picture at full speed.
+    mean = (blocks * _WINDOW).sum(axis=(1, 2)) / _WINDOW.sum()
     spectrum = np.fft.rfft2((blocks - mean[:, None, None]) * _WINDOW)
     power = (spectrum.real**2 + spectrum.imag**2) * _WEIGHT
     fine = (_FREQUENCY >= 0.25) & (_FREQUENCY <= 0.5)

@@ -1,6 +1,6 @@
 """Runs functions in a disposable subprocess, with crash detection and a timeout.
 
-A decoder or MediaPipe can crash on a file, or hang on it for ever. Only another process is safe from that: the
+A decoder can crash on a file, or hang on it for ever. Only another process is safe from that: the
 subprocess runs the function; its owner waits for it, kills it if necessary, and starts a new one. Extraction and
 detection both give each of their threads one subprocess.
 
@@ -322,7 +322,7 @@ def main(idle_timeout: float) -> None:
     with _owner, suppress(EOFError, OSError):  # the owner is gone
         while _owner.poll(idle_timeout):
             _owner.send_bytes(_run(_owner.recv_bytes()))
-            libc.malloc_trim(0)  # glibc keeps what MediaPipe's threads freed: 100 MB more after 50 videos
+            libc.malloc_trim(0)  # glibc keeps what threads freed: with MediaPipe, 100 MB more after 50 videos
 
 
 def _run(request: bytes) -> bytes:

@@ -59,7 +59,7 @@ def test_settings_name_every_field_of_extraction(config):
     saved = json.loads((Cache.of(config).path / "settings.json").read_text())
     assert saved["mouth"].keys() == {field.name for field in dataclasses.fields(config.mouth)}
     assert saved["sampling"].keys() == {field.name for field in dataclasses.fields(config.sampling)}
-    assert saved["versions"].keys() == {"mediapipe", "opencv-python", "av", "numpy"}
+    assert saved["versions"].keys() == {"ai-edge-litert", "opencv-python", "av", "numpy"}
 
 
 def test_a_manifest_of_other_labels_is_refused(config):

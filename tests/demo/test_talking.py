@@ -8,7 +8,7 @@ from lipinc.demo.faces import FRAME, make_identity
 from lipinc.demo.forgery import draw_generator, forge
 from lipinc.demo.talking import Head, Mouth, TalkingHead, speech
 from lipinc.demo.videos import render_video, talking_frames
-from lipinc.video.landmarks import FaceMesh, quiet_native_logs, to_68
+from lipinc.video.landmarks import FaceMesh, to_68
 from lipinc.video.mouth import pose_ratios
 from lipinc.video.reader import read_frames
 
@@ -17,8 +17,8 @@ STILL = Head(0.0, (0.0, 0.0), 1.0, 0.0, 0.0)
 
 @pytest.fixture(scope="module")
 def mesh():
-    with quiet_native_logs(), FaceMesh(static=True) as mesh:
-        yield mesh
+    mesh = FaceMesh(static=True)
+    yield mesh
 
 
 def openness(mesh: FaceMesh, image: np.ndarray) -> float:

@@ -115,7 +115,7 @@ def test_the_whole_script_in_a_process_of_its_own(tmp_path, talk, text, checkpoi
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120)
     assert done.returncode == 1, done.stderr
     assert len(done.stdout.splitlines()) == 3 and "unreadable" in done.stdout
-    assert "Traceback" not in done.stderr and "INFO" not in done.stderr  # FFmpeg and MediaPipe are silent
+    assert "Traceback" not in done.stderr and "INFO" not in done.stderr  # FFmpeg and LiteRT are silent
 
 
 def test_start_up_loads_nothing_that_only_training_needs() -> None:
@@ -124,7 +124,7 @@ def test_start_up_loads_nothing_that_only_training_needs() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     ).stdout.split()
     assert "torch" in loaded
-    assert not {"torchvision", "scipy.optimize", "matplotlib", "dask", "mediapipe"} & set(loaded)
+    assert not {"torchvision", "scipy.optimize", "matplotlib", "dask", "ai_edge_litert", "mediapipe"} & set(loaded)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_verdict_names_what_it_rests_on(talk, judge, followed) -> None:
     assert values["model"] == "lipinc_v2" and values["checkpoint"] == "tiny.safetensors"
     assert values["checkpoint_sha256"] == judge.checkpoint.sha256 and len(values["sha256"]) == 64
     assert values["settings"]["mouth"]["face"] == "all" and values["settings"]["sampling"]["windows"] == "all"
-    assert {"python", "torch", "mediapipe"} <= values["versions"].keys()
+    assert {"python", "torch", "ai-edge-litert"} <= values["versions"].keys()
     assert values["versions"]["lipinc"] == lipinc.__version__
     assert abs(datetime.fromisoformat(values["judged_at"].replace("Z", "+00:00")) - datetime.now(timezone.utc)) < HOUR
 

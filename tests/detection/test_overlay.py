@@ -16,7 +16,7 @@ from lipinc.detection.detector import Detector
 from lipinc.detection.overlay import FACE_COLORS, RED, Overlay, check_target, render_overlay, write_overlay
 from lipinc.detection.verdict import Assessment, Decision, FaceVerdict, MouthTrack, Source, Verdict, WindowScore
 from lipinc.errors import UserError
-from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs
+from lipinc.video.landmarks import FaceMesh, lip_outline
 from lipinc.video.reader import read_frames
 from lipinc.video.video_files import video_sha256
 
@@ -398,15 +398,15 @@ def test_boxes_surround_the_lips_of_a_real_clip(clips_root, tmp_path, checkpoint
     frames = list(read_frames(target))
     assert len(frames) == found.frames
     left = Overlay(found, *next(read_frames(video)).image.shape[:2]).layout.picture[0]
-    with quiet_native_logs(), FaceMesh(static=True) as mesh:
-        for frame in frames[::20]:
-            lips = lip_outline(mesh(frame.image)[0])
-            box = found.faces[0].track.boxes[found.faces[0].track.frame_ids == frame.index][0] + (left, 0, left, 0)
-            size = box[2:] - box[:2]
-            low, high = lips.min(axis=0), lips.max(axis=0)
-            assert (np.abs(np.concatenate([low, high]) - box) < 0.35 * np.tile(size, 2)).all()
-            x, y = box[0] - 3, (box[1] + box[3]) // 2
-            assert is_color(frame.image[y, x - 2 : x + 3], FACE_COLORS[0], 70).any()
+    mesh = FaceMesh(static=True)
+    for frame in frames[::20]:
+        lips = lip_outline(mesh(frame.image)[0])
+        box = found.faces[0].track.boxes[found.faces[0].track.frame_ids == frame.index][0] + (left, 0, left, 0)
+        size = box[2:] - box[:2]
+        low, high = lips.min(axis=0), lips.max(axis=0)
+        assert (np.abs(np.concatenate([low, high]) - box) < 0.35 * np.tile(size, 2)).all()
+        x, y = box[0] - 3, (box[1] + box[3]) // 2
+        assert is_color(frame.image[y, x - 2 : x + 3], FACE_COLORS[0], 70).any()
     if not quarter_turns:
         with av.open(str(video)) as container:
             has_sound = bool(container.streams.audio)

@@ -10,7 +10,7 @@ from lipinc.config import MouthConfig, SamplingConfig
 from lipinc.demo.videos import render_video, talking_frames
 from lipinc.synthesis.pseudo_fakes import draw_recipe, forge_frame, forge_video
 from lipinc.video.clips import Clips, extract
-from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs
+from lipinc.video.landmarks import FaceMesh, lip_outline
 from lipinc.video.reader import Unreadable, read_frames
 
 RECIPE = draw_recipe(np.random.default_rng(0))
@@ -26,8 +26,8 @@ def talk(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def face() -> tuple[np.ndarray, np.ndarray]:
     image = next(iter(talking_frames(number=1, frames=1)))
-    with quiet_native_logs(), FaceMesh(static=True) as mesh:
-        return image, mesh(image)[0].astype(np.float64)
+    mesh = FaceMesh(static=True)
+    return image, mesh(image)[0].astype(np.float64)
 
 
 @pytest.mark.parametrize("mask", ["half", "mouth", "lower_face", "face"])

@@ -12,7 +12,7 @@ from lipinc.config import MouthConfig, SamplingConfig
 from lipinc.demo.videos import render_video, talking_frames
 from lipinc.video.clips import Clips, extract
 from lipinc.video.faces import track_faces
-from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
+from lipinc.video.landmarks import FaceMesh, lip_outline, to_68
 from lipinc.video.mouth import crop_mouth, estimate_pose, residues, resize_mouth
 from lipinc.video.rejection import Reason, Rejection
 
@@ -140,8 +140,8 @@ def test_reasons(tmp_path, write_video, astronaut, hopper) -> None:
 
 def test_a_mouth_cut_off_by_the_image_border_is_not_used(tmp_path, write_video) -> None:
     frames = list(talking_frames(number=1, frames=60))
-    with FaceMesh(static=True) as mesh:
-        lips = lip_outline(mesh(frames[0])[0])
+    mesh = FaceMesh(static=True)
+    lips = lip_outline(mesh(frames[0])[0])
     middle = int(lips[:, 1].mean()) // 2 * 2
     write_video(tmp_path / "cut.mp4", [frame[:middle] for frame in frames])
     rejection = extract_rejection(tmp_path / "cut.mp4")
@@ -236,20 +236,21 @@ def test_mouths_of_a_real_clip_come_from_the_frames_in_frame_ids(clips_root, nam
     wanted = {
         int(frame): (window, place) for window, ids in enumerate(clips.frame_ids) for place, frame in enumerate(ids)
     }
-    with quiet_native_logs(), FaceMesh() as mesh, FaceMesh(static=True) as static_mesh:
-        for frame, image in enumerate(islice(images, max(wanted) + 1)):
-            if working_width == 512:
-                image = cv2.resize(image, (512, 512), interpolation=cv2.INTER_AREA)
-            face = mesh(image)[0].astype(np.float64)
-            if frame not in wanted:
-                continue
-            pose = estimate_pose(to_68(face), lip_outline(face), MOUTH)
-            assert np.array_equal(resize_mouth(crop_mouth(image, pose), MOUTH), clips.frames[wanted[frame]])
-            assert np.allclose(pose.ratios, clips.pose_ratios[wanted[frame]], atol=1e-6)
-            aligned = cv2.warpAffine(image, pose.transform, (256, 256), flags=cv2.INTER_CUBIC)
-            again = to_68(static_mesh(aligned)[0])
-            assert np.hypot(*(again[36:42].mean(axis=0) - (102.4, 102.4))) < 3
-            assert np.hypot(*(again[42:48].mean(axis=0) - (153.6, 102.4))) < 3
+    mesh = FaceMesh()
+    static_mesh = FaceMesh(static=True)
+    for frame, image in enumerate(islice(images, max(wanted) + 1)):
+        if working_width == 512:
+            image = cv2.resize(image, (512, 512), interpolation=cv2.INTER_AREA)
+        face = mesh(image)[0].astype(np.float64)
+        if frame not in wanted:
+            continue
+        pose = estimate_pose(to_68(face), lip_outline(face), MOUTH)
+        assert np.array_equal(resize_mouth(crop_mouth(image, pose), MOUTH), clips.frames[wanted[frame]])
+        assert np.allclose(pose.ratios, clips.pose_ratios[wanted[frame]], atol=1e-6)
+        aligned = cv2.warpAffine(image, pose.transform, (256, 256), flags=cv2.INTER_CUBIC)
+        again = to_68(static_mesh(aligned)[0])
+        assert np.hypot(*(again[36:42].mean(axis=0) - (102.4, 102.4))) < 3
+        assert np.hypot(*(again[42:48].mean(axis=0) - (153.6, 102.4))) < 3
 
 
 @pytest.mark.parametrize("working_width", [800, 100])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from lipinc.config import MouthConfig
-from lipinc.video.landmarks import FaceMesh, lip_outline, quiet_native_logs, to_68
+from lipinc.video.landmarks import FaceMesh, lip_outline, to_68
 from lipinc.video.mouth import (
     MIN_NATIVE_SIDE,
     alignment,
@@ -124,8 +124,8 @@ def test_the_margin_is_a_fraction_of_each_side() -> None:
 
 @pytest.fixture(scope="module")
 def landmarks(astronaut, hopper) -> list[tuple[np.ndarray, np.ndarray]]:
-    with quiet_native_logs(), FaceMesh(static=True) as mesh:
-        return [(image, mesh(image)[0].astype(np.float64)) for image in (astronaut, hopper)]
+    mesh = FaceMesh(static=True)
+    return [(image, mesh(image)[0].astype(np.float64)) for image in (astronaut, hopper)]
 
 
 @pytest.mark.parametrize("angle", [-35, 0, 20])
