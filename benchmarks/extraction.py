@@ -1,12 +1,16 @@
-"""Extraction: CPU time per frame relative to decoding and FaceMesh alone, and the gain of a second worker.
+"""Extraction: CPU time per frame relative to decoding and landmarks alone and to MediaPipe's runtime, and the gain of a
+second worker.
 
     python -m benchmarks.extraction --video data/demo/RealVideo-RealAudio/*/*/*/00109.mp4
 
-The video is played forwards and backwards until it has `--frames` frames, at three sizes. Three tables:
+The video is played forwards and backwards until it has `--frames` frames, at three sizes. Four tables:
 
-CPU milliseconds per frame in one process: `decode`; `floor`, decoding and FaceMesh; `extract`, from a video to its
-clips; `HOG`, the face detector that the published extraction starts with, at its width of 800 px. HOG needs
-`pip install dlib-bin` and is slow.
+CPU milliseconds per frame in one process: `decode`; `floor`, decoding and landmarks; `extract`, from a video to its
+clips; `mediapipe`, the same with MediaPipe's own runtime, if it is installed; `HOG`, the face detector that the
+published extraction starts with, at its width of 800 px. HOG needs `pip install dlib-bin` and is slow. The measurements
+take turns.
+
+Seconds from the start of a process to the first landmarks, and its peak memory then.
 
 Frames per second of preprocessing with one worker and with two, and the same ratio for the floor, which shows the gain
 that a second process has on this machine.
@@ -15,11 +19,14 @@ Peak memory of a process, for the video and for one ten times as long.
 """
 
 import itertools
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -66,18 +73,27 @@ def main(arguments: Arguments) -> None:
         for name, video in videos.items():
             encode(_resized(arguments.video, arguments.frames, *SIZES[name]), video, crf=20, preset="veryfast")
         hog = _hog()
-        columns = f"{'decode':>8s}{'floor':>8s}{'extract':>9s}{'/ floor':>9s}{'HOG':>8s}{'HOG / extract':>15s}"
-        print(f"{'ms/frame':10s}{columns}")
+        columns = f"{'decode':>8s}{'floor':>8s}{'extract':>9s}{'/ floor':>9s}"
+        rivals = f"{'mediapipe':>11s}{'/ extract':>11s}{'HOG':>8s}{'/ extract':>11s}"
+        print(f"{'ms/frame':10s}{columns}{rivals}")
+        works = [_decode, _floor, _extract, *([_extract_by_mediapipe] if find_spec("mediapipe") else [])]
         for name, video in videos.items():
-            decode, floor, ours = (
-                1000 * _cpu_seconds(arguments.repeats, work, video) / arguments.frames
-                for work in (_decode, _floor, _extract)
+            decode, floor, ours, *mediapipe = (
+                1000 * seconds / arguments.frames for seconds in _cpu_seconds(arguments.repeats, works, video)
             )
-            published = f"{'-':>8s}{'-':>15s}"
+            reference = f"{mediapipe[0]:11.2f}{mediapipe[0] / ours:11.2f}" if mediapipe else f"{'-':>11s}{'-':>11s}"
+            published = f"{'-':>8s}{'-':>11s}"
             if hog is not None:
-                milliseconds = 1000 * _cpu_seconds(1, hog, video) / HOG_FRAMES
-                published = f"{milliseconds:8.1f}{milliseconds / ours:15.1f}"
-            print(f"{name:10s}{decode:8.2f}{floor:8.2f}{ours:9.2f}{ours / floor:9.2f}{published}", flush=True)
+                milliseconds = 1000 * _cpu_seconds(1, [hog], video)[0] / HOG_FRAMES
+                published = f"{milliseconds:8.1f}{milliseconds / ours:11.1f}"
+            print(
+                f"{name:10s}{decode:8.2f}{floor:8.2f}{ours:9.2f}{ours / floor:9.2f}{reference}{published}", flush=True
+            )
+        print(f"\n{'start':10s}{'first landmarks, s':>20s}{'peak MB':>9s}")
+        for name in ("litert", "mediapipe"):
+            if name == "litert" or find_spec("mediapipe"):
+                seconds, memory = min(_first_landmarks(name, videos["480p"]) for _ in range(arguments.repeats))
+                print(f"{name:10s}{seconds:20.2f}{memory:9.0f}", flush=True)
         print(f"\n{'frames/s':10s}{'1 worker':>10s}{'2 workers':>11s}{'ratio':>8s}{'floor ratio':>14s}")
         for name, video in videos.items():
             one, two = (_frames_per_second(video, arguments, workers) for workers in (1, 2))
@@ -102,13 +118,15 @@ def _resized(source: Path, count: int, height: int, width: int) -> Iterator[Fram
         yield Frame(index, index / 25, image)
 
 
-def _cpu_seconds(repeats: int, work: Callable[[Path], None], video: Path) -> float:
-    def once() -> float:
+def _cpu_seconds(repeats: int, works: list[Callable[[Path], None]], video: Path) -> list[float]:
+    """The minimum of each work, which take turns."""
+
+    def once(work: Callable[[Path], None]) -> float:
         started = time.process_time()
         work(video)
         return time.process_time() - started
 
-    return min(once() for _ in range(repeats))
+    return [min(seconds) for seconds in zip(*([once(work) for work in works] for _ in range(repeats)), strict=True)]
 
 
 def _decode(video: Path) -> None:
@@ -124,6 +142,22 @@ def _floor(video: Path) -> None:
 
 def _extract(video: Path) -> None:
     extract(video, MouthConfig(), SAMPLING)
+
+
+def _extract_by_mediapipe(video: Path) -> None:
+    extract(video, MouthConfig(landmarks="mediapipe"), SAMPLING)
+
+
+def _first_landmarks(name: str, video: Path) -> tuple[float, float]:
+    """Seconds from the start of a process to the landmarks of the first frame, and its peak memory in MB."""
+    program = (
+        "import sys; from pathlib import Path; from benchmarks.memory import peak_memory;"
+        "from lipinc.video.landmarks import runtime; from lipinc.video.reader import read_frames;"
+        "runtime(sys.argv[1]).FaceMesh()(next(read_frames(Path(sys.argv[2]))).image); print(peak_memory())"
+    )
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", program, name, str(video)], stdout=subprocess.PIPE, check=True)
+    return time.perf_counter() - started, float(done.stdout)
 
 
 def _hog() -> Callable[[Path], None] | None:
