@@ -21,7 +21,6 @@ class Piece:
     begin: float
     """In s, in the clip."""
     end: float
-    backwards: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,6 @@ class Windows:
     """(W,) float64: calibrated logit(fake)."""
     duration: float
     """Of the clip or video, in s."""
-
-
-def back_and_forth(clip: str, duration: float, seconds: float) -> list[Piece]:
-    """Play a clip of some duration forwards and backwards until `seconds` are full: one shot without a cut."""
-    pieces, backwards = [], False
-    while seconds > 1e-6:
-        length = min(duration, seconds)
-        begin = duration - length if backwards else 0.0
-        pieces.append(Piece(clip, begin, begin + length, backwards))
-        seconds, backwards = seconds - length, not backwards
-    return pieces
 
 
 def one_after_another(clips: list[tuple[str, float]], seconds: float) -> list[Piece]:
@@ -66,12 +54,8 @@ def join_windows(pieces: Iterable[Piece], clips: Mapping[str, Windows]) -> Windo
         clip = clips[piece.clip]
         inside = (clip.start >= piece.begin - 1e-6) & (clip.end <= piece.end + 1e-6)
         start, end, logit = clip.start[inside], clip.end[inside], clip.logit[inside]
-        if piece.backwards:
-            start, end, logit = piece.end - end[::-1], piece.end - start[::-1], logit[::-1]
-        else:
-            start, end = start - piece.begin, end - piece.begin
-        starts.append(start + offset)
-        ends.append(end + offset)
+        starts.append(start - piece.begin + offset)
+        ends.append(end - piece.begin + offset)
         logits.append(logit)
         offset += piece.end - piece.begin
     return Windows(*(np.concatenate(parts) for parts in (starts, ends, logits)), offset)
@@ -81,9 +65,8 @@ def join_frames(pieces: Iterable[Piece], folder: Path) -> Iterator[Frame]:
     """Join the frames of pieces of the clips in a folder, with their distances in time."""
     index, offset = 0, 0.0
     for piece in pieces:
-        frames = [frame for frame in read_frames(folder / piece.clip) if piece.begin <= frame.time < piece.end]
-        for frame in reversed(frames) if piece.backwards else frames:
-            time = piece.end - frame.time if piece.backwards else frame.time - piece.begin
-            yield Frame(index, offset + time, frame.image)
-            index += 1
+        for frame in read_frames(folder / piece.clip):
+            if piece.begin <= frame.time < piece.end:
+                yield Frame(index, offset + frame.time - piece.begin, frame.image)
+                index += 1
         offset += piece.end - piece.begin

@@ -14,7 +14,7 @@ import numpy as np
 import lipinc
 from lipinc.detection.batch import frame_report
 from lipinc.detection.running import RunningProbability, box_at
-from lipinc.detection.verdict import FaceVerdict, Verdict
+from lipinc.detection.verdict import Verdict
 from lipinc.errors import UserError, printable
 from lipinc.files.atomic import replacing
 from lipinc.video.native_logs import quiet_native_logs
@@ -156,11 +156,6 @@ def headline(verdict: Verdict) -> str:
     return f"{verdict.decision.words} | fake probability {verdict.probability:.3f}"
 
 
-def suspicious_segments(face: FaceVerdict) -> tuple[tuple[float, float], ...]:
-    """Start and end in s of each suspicious segment of a face."""
-    return tuple((segment.start, segment.end) for segment in face.segments)
-
-
 @dataclass(frozen=True)
 class Layout:
     """Where everything is in the frames of an overlay, in px."""
@@ -216,7 +211,6 @@ class Overlay:
         self.layout = Layout.of(height, width)
         self.span = max([verdict.duration, 0.1, *(w.end for face in verdict.faces for w in face.windows)])
         self._running = [RunningProbability(face.windows) for face in verdict.faces]
-        self._segments = [suspicious_segments(face) for face in verdict.faces]
         self._strip = self._draw_strip()
 
     def draw(self, image: np.ndarray, frame_id: int, time: float) -> np.ndarray:
@@ -233,8 +227,8 @@ class Overlay:
         layout = self.layout
         canvas = np.zeros((layout.canvas_height, layout.canvas_width, 3), np.uint8)
         image, suspected = image.copy(), []
-        for face, segments in zip(self._verdict.faces, self._segments, strict=True):
-            if any(start <= time <= end for start, end in segments):
+        for face in self._verdict.faces:
+            if any(segment.start <= time <= segment.end for segment in face.segments):
                 suspected.append(face.rank)
             box = box_at(face.track, frame_id, time)
             if box is not None:
@@ -277,9 +271,10 @@ class Overlay:
         low, high = (round(layout.y(probability)) for probability in verdict.source.uncertain)
         cv2.rectangle(canvas, (left, high), (right, low), BAND, -1)
         suspicious = np.zeros(layout.canvas_width, bool)  # columns
-        for start, end in (segment for segments in self._segments for segment in segments):
-            first = round(layout.x(start, self.span))
-            suspicious[first : max(round(layout.x(end, self.span)), first + 2)] = True  # a short one stays visible
+        for segment in verdict.segments:
+            first = round(layout.x(segment.start, self.span))
+            last = max(round(layout.x(segment.end, self.span)), first + 2)  # a short one stays visible
+            suspicious[first:last] = True
         area = canvas[top:bottom]
         area[:, suspicious] = (0.65 * area[:, suspicious] + 0.35 * np.array(RED)).astype(np.uint8)
         area[: max(2, text // 4), suspicious] = RED
@@ -294,7 +289,7 @@ class Overlay:
         write_text(canvas, "0:00", (left, bottom + text // 4), small, TEXT)
         write_text(canvas, _clock(self.span), (right, bottom + text // 4), small, TEXT, align="right")
         legend = f"line: fake probability | dashed: threshold {verdict.source.threshold:.2f} | grey: uncertain"
-        if any(self._segments):
+        if verdict.segments:
             legend += f" | red: {SUSPECTED}"
         write_text(canvas, legend, (text, bottom + round(1.25 * text)), small, TEXT, room=room)
         source = f"An indication, not a proof. {verdict.source.checkpoint}, lipinc {lipinc.__version__}"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.splicing import Piece, Windows, back_and_forth, join_frames, join_windows, one_after_another
+from benchmarks.splicing import Piece, Windows, join_frames, join_windows, one_after_another
 from lipinc.video.reader import read_frames
 from lipinc.video.writer import encode
 
@@ -23,13 +23,6 @@ def test_windows_are_joined_without_those_that_a_cut_divides():
     assert (joined.start[forged].min(), joined.end[forged].max()) == pytest.approx((2.1, 3.86))
     assert (np.diff(joined.start) > 0.19).all()
     assert joined.logit[forged][0] == pytest.approx(101.0)  # the window that starts at 1 s in the fake
-
-
-def test_a_backward_piece_runs_backwards():
-    joined = join_windows(back_and_forth("real.mp4", 4.0, 8.0), CLIPS)
-    count = len(CLIPS["real.mp4"].logit)
-    assert np.array_equal(joined.logit, np.concatenate([np.arange(count), np.arange(count)[::-1]]) * 0.2)
-    assert (np.diff(joined.start) > 0).all()
 
 
 def test_clips_follow_each_other_until_the_time_is_full():

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import cv2
@@ -14,6 +13,7 @@ import pytest
 from lipinc.detection import overlay
 from lipinc.detection.detector import Detector
 from lipinc.detection.overlay import FACE_COLORS, RED, Overlay, check_target, render_overlay, write_overlay
+from lipinc.detection.segments import Segment
 from lipinc.detection.verdict import Assessment, Decision, FaceVerdict, MouthTrack, Source, Verdict, WindowScore
 from lipinc.errors import UserError
 from lipinc.video.landmarks import FaceMesh, lip_outline
@@ -105,22 +105,15 @@ def test_faces_have_boxes_of_their_own_colour_and_numbers() -> None:
     assert is_color(alone[: SIZE[0]], FACE_COLORS[1]).sum() > 100  # --face 1
 
 
-def test_suspicious_segments_are_red_below_and_around_the_mouth(monkeypatch) -> None:
-    marked = verdict()
-    monkeypatch.setattr(overlay, "suspicious_segments", lambda face: ((0.4, 0.8),))
-    drawing = Overlay(marked, *SIZE)
+def test_suspicious_segments_are_red_below_and_around_the_mouth() -> None:
+    plain = verdict()
+    drawing = Overlay(replace(plain, faces=(replace(plain.faces[0], segments=(Segment(0.4, 0.8, 0.9),)),)), *SIZE)
     left, top, right, _ = drawing.layout.plot
     within, after = (drawing.draw(grey()[0], round(25 * time), time) for time in (0.6, 1.0))
     assert is_color(within[: SIZE[0]], RED).sum() > 100 and not is_color(after[: SIZE[0]], RED).any()
     assert is_color(after[: SIZE[0]], FACE_COLORS[0]).any()
     red = np.flatnonzero(is_color(after[top + 1], RED))
     assert red[[0, -1]] == pytest.approx([left + (right - left) * time / 1.56 for time in (0.4, 0.8)], abs=2)
-
-
-def test_segments_of_a_verdict_are_read_if_it_has_them() -> None:
-    assert overlay.suspicious_segments(verdict().faces[0]) == ()
-    face = SimpleNamespace(segments=(SimpleNamespace(start=1.0, end=2.0, probability=0.9),))
-    assert overlay.suspicious_segments(face) == ((1.0, 2.0),)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 48), (101, 2001), (2000, 100), (1080, 1920), (2160, 3840)])
