@@ -317,12 +317,14 @@ class TrainConfig:
     0.1 by chance."""
     batch_size: Annotated[int, Range(2)] = 32
     """Clips per step, summed over all processes. The papers do not specify it."""
-    optimizer: Literal["adam", "adamw"] = "adam"
-    """Published: adam, with the next two settings."""
+    optimizer: Literal["adam", "adamw", "keras_adam"] = "adam"
+    """keras_adam (published, with the next two settings): Adam with epsilon where Keras has it, before the bias
+    correction (lipinc/training/keras_adam.py). adam, adamw: torch's, whose first steps are up to 32 times larger at
+    the published epsilon."""
     learning_rate: Annotated[float, Range(0, float("inf"), open=True)] = 1e-3
     """Published; adamw with epsilon 1e-8 needs about 1e-4."""
     adam_epsilon: Annotated[float, Range(0)] = 0.1
-    """Published. This large epsilon damps small gradients; do not combine it with gradient clipping."""
+    """Published, for keras_adam. This large epsilon damps small gradients; do not combine it with gradient clipping."""
     weight_decay: Annotated[float, Range(0)] = 0.0
     """Weight decay, for adamw only."""
     schedule: Literal["constant", "cosine"] = "constant"
