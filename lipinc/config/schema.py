@@ -368,6 +368,9 @@ class EvaluateConfig:
     """Bootstrap resamples of the identities for each 95 % interval. Kept: fewer make large comparisons faster."""
     seed: Annotated[int, Range(0)] = 0
     """Random seed of the bootstrap. Kept: other seeds show the sampling error of the interval itself."""
+    frame_level: bool = False
+    """Report the AUC of frames, too, in which every frame of a window has the score of its window. It is higher or
+    lower than the AUC of videos, and not comparable to it. Kept: for papers that report frames."""
 
 
 @dataclass(frozen=True)
