@@ -142,7 +142,7 @@ def _read_split_file(records: Sequence[VideoRecord], config: SplitConfig) -> dic
 def _split_file(file: str) -> Path:
     """Resolve a path or the name of a shipped split list to a file."""
     shipped = SHIPPED / f"{file}.csv"
-    return shipped if Path(file).name == file and shipped.is_file() and not Path(file).exists() else Path(file)
+    return shipped if Path(file).name == file and shipped.is_file() and not Path(file).is_file() else Path(file)
 
 
 def _read_split_column(records: Sequence[VideoRecord]) -> dict[str, str]:
