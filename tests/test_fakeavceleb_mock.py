@@ -9,7 +9,7 @@ import pytest
 
 from lipinc.cache.manifest import read_manifest
 from lipinc.commands import crossval, extract, train
-from lipinc.config import Config, SamplingConfig, load_config
+from lipinc.config import Config, EvaluateConfig, SamplingConfig, load_config
 from lipinc.datasets.dataset import load_videos
 from lipinc.datasets.records import Label
 from lipinc.datasets.splits import SHIPPED
@@ -27,7 +27,8 @@ def config(tmp_path_factory, clips_root: Path) -> Config:
     folder = tmp_path_factory.mktemp("mock")
     root = folder / "FakeAVCeleb_v1.2"
     write_mock(root, clips_root)
-    tiny = tiny_config(folder, sampling=SamplingConfig(windows=2, fallback="nearest"))
+    sampling, evaluate = SamplingConfig(windows=2, fallback="nearest"), EvaluateConfig(bootstrap=10)
+    tiny = tiny_config(folder, sampling=sampling, evaluate=evaluate)
     config = replace(tiny, data=replace(load_config("leave_method_out").data, root=str(root)))
     (folder / "experiment.py").write_text(config_source(config))
     return config
