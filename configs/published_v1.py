@@ -1,4 +1,4 @@
-"""LIPINC (V1) trained as published, as far as the paper and its code say. For comparisons; config.py detects better.
+"""LIPINC (V1) trained as published, as far as the paper and its code say; for comparisons.
 
     python preprocess_extract_lips.py --config configs/published_v1.py
     python train_pipeline.py --config configs/published_v1.py
@@ -12,8 +12,8 @@ equally often), and the split. The published inconsistency loss cannot be run; o
 the pairs of different frames. In the published code class 1 is real. Here class 1 is fake, which is the same
 experiment; `lipinc convert` swaps the two outputs of the authors' weights.
 
-docs/results.md says why no other config follows this recipe: the inconsistency loss dominates, does not fall, and its
-sign is wrong on real mouths.
+docs/results.md says what is wrong with this recipe: the inconsistency loss dominates, does not fall, and its sign is
+wrong on real mouths.
 """
 
 from dataclasses import replace
