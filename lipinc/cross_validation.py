@@ -99,7 +99,8 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
             write_atomically(
                 folder / group / "calibration.json", json.dumps(by_all.to_values(), indent=2).encode() + b"\n"
             )
-        pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate, config.data.other_kinds)
+        refused = [record for result in results for record in result.refused]
+        pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate, config.data.other_kinds, refused)
         details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
         held_out = f", trained without {'any generator' if group == 'all' else group}" if group else ""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.selection import Selection, select
 from lipinc.cache.store import Cache
 from lipinc.config import Config, to_json
@@ -59,7 +58,7 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
         plot_learning_curves(history, best, curves, config.name, config.data.note)
     with main_first():  # the main process has written the checkpoint
         checkpoint = load_checkpoint(run.best, device)
-    result = _evaluate(checkpoint, config, selection.rows["test"], run.folder, device) if has_test_split else None
+    result = _evaluate(checkpoint, config, selection, run.folder, device) if has_test_split else None
     if is_main():
         if not config.train.keep_last:
             drop_training_state(run)
@@ -87,7 +86,7 @@ def evaluate_on_test_split(file: str | Path, config: Config) -> Evaluation:
     folder = Path(config.output, config.name, "test_only")
     if is_main():
         write_atomically(folder / "config.json", to_json(config).encode() + b"\n")
-    result = _evaluate(checkpoint, config, selection.rows["test"], folder, device)
+    result = _evaluate(checkpoint, config, selection, folder, device)
     print(f"{result.headline}  ({folder})")
     return result
 
@@ -101,8 +100,9 @@ def _select(config: Config, needed: Sequence[str], *, both_classes: bool = True)
 
 
 def _evaluate(
-    checkpoint: Checkpoint, config: Config, rows: Sequence[ManifestRow], folder: Path, device: torch.device
+    checkpoint: Checkpoint, config: Config, selection: Selection, folder: Path, device: torch.device
 ) -> Evaluation:
+    rows = [*selection.rows["test"], *selection.refused]
     checkpoint.check_fits(config, rows)
     result = evaluate_checkpoint(checkpoint, config, Cache.of(config), rows, device)
     if is_main():

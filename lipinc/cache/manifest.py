@@ -11,6 +11,7 @@ from lipinc.errors import UserError
 from lipinc.files.atomic import with_filename
 from lipinc.files.csv_table import read_own_table, table_line, write_table
 from lipinc.video.quality import QUALITY_NAMES
+from lipinc.video.rejection import Reason
 
 OK = "ok"
 
@@ -46,6 +47,11 @@ class ManifestRow:
     """Size of the clip file in bytes; 0 without clips."""
     clips_sha256: str = ""
     """SHA-256 of the clip file; "" without clips."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the video exists and has no clips. Missing files and damaged clip files are no fault of a method."""
+        return self.status not in (OK, Reason.MISSING.value, Reason.DAMAGED.value)
 
     def quality(self) -> list[float]:
         """Return the input quality (Q,), in the order of QUALITY_NAMES; nan where it is unknown."""

@@ -28,6 +28,8 @@ class Selection:
     """Key -> split. Includes rejected videos, so that the splits do not depend on extraction."""
     rows: dict[str, list[ManifestRow]]
     """Split -> the videos to use: those with clips, without fakes excluded by `split.unseen`."""
+    refused: list[ManifestRow]
+    """The videos of the test split that would be used if they had clips (`ManifestRow.refused`)."""
 
 
 def select(
@@ -69,12 +71,17 @@ def select(
         unseen = ALL
     splits = assign_splits([row.record for row in manifest], split, needed, both_classes=both_classes)
     rows: dict[str, list[ManifestRow]] = {name: [] for name in SPLITS}
+    refused = []
     for row in manifest:
         name = splits[row.record.key]
         if name != "test" and row.record.generator in data.other_kinds:
             continue
-        if row.status == OK and name in SPLITS and _belongs(row.record, name, unseen, split.train_conditions):
+        if name not in SPLITS or not _belongs(row.record, name, unseen, split.train_conditions):
+            continue
+        if row.status == OK:
             rows[name].append(row)
+        elif name == "test" and row.refused:
+            refused.append(row)
     for name in needed:
         for label in Label if both_classes or not rows[name] else ():
             if not any(row.record.label == label for row in rows[name]):
@@ -82,7 +89,7 @@ def select(
                     f"the {name} split has no {label.name.lower()} video with clips: see the rejection reasons in "
                     f"{cache.manifest_file}, or try another --split.seed"
                 )
-    return Selection(manifest, splits, rows)
+    return Selection(manifest, splits, rows, refused)
 
 
 def generators(manifest: Sequence[ManifestRow]) -> list[str]:

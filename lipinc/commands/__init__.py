@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "videos -> verdicts, in a page on this machine",
     "evaluate": "evaluate checkpoints on an external data set, also re-encoded and perturbed",
     "crossval": "cross-validation by identity, also with held-out generators",
+    "splits": "write the split of every person for several seeds, to share it",
     "reencode": "re-encode a folder of videos with H.264",
     "forge": "create a data set of pseudo-fakes from real videos",
     "convert": "convert the authors' Keras weights to a checkpoint",

@@ -178,7 +178,8 @@ class SplitConfig:
     """Identity-disjoint train, validation and test splits."""
 
     seed: int = 0
-    """Random seed of the split. Kept: other seeds show how much the metrics depend on the split."""
+    """Random seed of the split, or number of the split in a split list. Kept: other seeds show how much the metrics
+    depend on the split."""
     train: float = 0.7
     """Fraction of the identities in the train split."""
     validation: float = 0.1
@@ -188,15 +189,19 @@ class SplitConfig:
     test: float = 0.2
     """Fraction of the identities in the test split."""
     target_disjoint: bool = False
-    """Exclude fakes with a driving identity (target1, target2) from a different split than their source. Kept: in
-    FakeAVCeleb, splits that are disjoint by source still share driving identities."""
+    """Exclude fakes with a target (target1, target2) from a different split than their source. FakeAVCeleb's wav2lip
+    takes the sound of its target alone: nobody of another split is seen, and a visual detector gains nothing from it.
+    It matters for detectors that hear, and for face swaps (fsgan, faceswap and their wav2lip variants), which mix two
+    faces. Kept: for comparisons with them."""
     apart: str = ""
     """A column of the index, such as `family`, whose values are never in two splits, in addition to people, so that the
     test videos come from sources that were not trained on. Who appears in several sources is left out of all splits but
     one, test first."""
     file: str = ""
-    """A CSV with the columns path,split or identity,split (train, validation, test). Empty: use the split column of the
-    index if it has one, else draw a stratified split. Kept: for comparisons on a published split."""
+    """A CSV with the columns path,split or identity,split (train, validation, test), or a list with the columns
+    identity,split_0,split_1,..., of which `seed` chooses one; or `fakeavceleb`, the list that is shipped
+    (docs/fakeavceleb.md). Empty: use the split column of the index if it has one, else draw a stratified split. Kept:
+    for comparisons on a published split."""
     folds: int = 0
     """k of k-fold cross-validation by identity, which replaces the fractions above, except for a validation of 0; 0:
     off. Kept: for `lipinc crossval`."""
@@ -321,12 +326,14 @@ class TrainConfig:
     0.1 by chance."""
     batch_size: Annotated[int, Range(2)] = 32
     """Clips per step, summed over all processes. The papers do not specify it."""
-    optimizer: Literal["adam", "adamw"] = "adam"
-    """Published: adam, with the next two settings."""
+    optimizer: Literal["adam", "adamw", "keras_adam"] = "adam"
+    """keras_adam (published, with the next two settings): Adam with epsilon where Keras has it, before the bias
+    correction (lipinc/training/keras_adam.py). adam, adamw: torch's, whose first steps are up to 32 times larger at
+    the published epsilon."""
     learning_rate: Annotated[float, Range(0, float("inf"), open=True)] = 1e-3
     """Published; adamw with epsilon 1e-8 needs about 1e-4."""
     adam_epsilon: Annotated[float, Range(0)] = 0.1
-    """Published. This large epsilon damps small gradients; do not combine it with gradient clipping."""
+    """Published, for keras_adam. This large epsilon damps small gradients; do not combine it with gradient clipping."""
     weight_decay: Annotated[float, Range(0)] = 0.0
     """Weight decay, for adamw only."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -370,6 +377,9 @@ class EvaluateConfig:
     """Bootstrap resamples of the identities for each 95 % interval. Kept: fewer make large comparisons faster."""
     seed: Annotated[int, Range(0)] = 0
     """Random seed of the bootstrap. Kept: other seeds show the sampling error of the interval itself."""
+    frame_level: bool = False
+    """Report the AUC of frames, too, in which every frame of a window has the score of its window. It is higher or
+    lower than the AUC of videos, and not comparable to it. Kept: for papers that report frames."""
 
 
 @dataclass(frozen=True)

@@ -161,4 +161,5 @@ def _fakeavceleb_record(row: dict[str, str], name_column: str, folder_column: st
         category=category,
         race=row["race"],
         gender=row["gender"],
+        audio=kind.partition("-")[2],  # in the fakes, RealAudio is category C and FakeAudio category D
     )

@@ -70,7 +70,8 @@ class VideoRecord:
     family: str = column(groups="all")
     """Origin of the video: videos of one family share camera, codec and framing."""
     audio: str = column(groups="fakes")
-    """Kind of audio, as given in the index. A fake with the same speech as its real video is harder to detect."""
+    """Kind of audio, as given in the index; in FakeAVCeleb RealAudio (categories A, C) or FakeAudio (B, D). A fake with
+    the same speech as its real video is harder to detect."""
     forgery: int | None = None
     """Number of the pseudo-fake made from the file before extraction; None: the file itself."""
     condition: str = RAW

@@ -6,6 +6,7 @@ Usage:
 """
 
 import logging
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "validation", "test")
 EXCLUDED = "excluded"
 ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
+SHIPPED = Path(__file__).parent / "split_lists"
+"""Folder of the split lists shipped with the package."""
 
 
 def assign_splits(
@@ -56,7 +59,7 @@ def assign_splits(
         raise UserError("split.folds draws its own folds and cannot be combined with a split file or a split column")
     if config.file:
         source = config.file
-        splits = _read_split_file(records, config.file)
+        splits = _read_split_file(records, config)
     elif any(record.split for record in records):
         source = "the index's split column"
         splits = _read_split_column(records)
@@ -105,10 +108,13 @@ def _group_digits(count: int) -> str:
 # Splits from a file or from the index
 
 
-def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str]:
-    table = read_table(path, ("path", "identity", "split"))
+def _read_split_file(records: Sequence[VideoRecord], config: SplitConfig) -> dict[str, str]:
+    path, of_seed = _split_file(config.file), f"split_{config.seed}"
+    table = read_table(path, ("path", "identity", "split", of_seed))
     column = next((name for name in ("path", "identity") if name in table.columns), "path")
-    table.require((column, "split"))
+    is_list = "split" not in table.columns and any(re.fullmatch(r"split_\d+", name) for name in table.columns)
+    split_column = of_seed if is_list else "split"
+    table.require((column, split_column))
     name_of: Callable[[VideoRecord], str] = (lambda r: r.identity) if column == "identity" else (lambda r: nfc(r.path))
 
     named: dict[str, str] = {}
@@ -116,7 +122,7 @@ def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str
         where = table.where(number)
         cell = unguard_formula(row[column])
         name = nfc(cell.strip() if column == "identity" else as_key(cell, where))
-        split = _split_name(row["split"], where)
+        split = _split_name(row[split_column], where)
         if named.setdefault(name, split) != split:
             raise UserError(f"{where}: {name} is in {split} and in {named[name]}: remove one of the two rows")
 
@@ -131,6 +137,12 @@ def _read_split_file(records: Sequence[VideoRecord], path: str) -> dict[str, str
     if excluded:
         log.warning("excluding %d of %d videos that %s does not contain", excluded, len(records), path)
     return splits
+
+
+def _split_file(file: str) -> Path:
+    """Resolve a path or the name of a shipped split list to a file."""
+    shipped = SHIPPED / f"{file}.csv"
+    return shipped if Path(file).name == file and shipped.is_file() and not Path(file).is_file() else Path(file)
 
 
 def _read_split_column(records: Sequence[VideoRecord]) -> dict[str, str]:

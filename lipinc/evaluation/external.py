@@ -41,12 +41,15 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
     print(label_line(records))
     cache, manifest = Cache.of(config), build_with_progress(config, records)
     print(count_line(manifest))
-    rows = [row for row in manifest if row.status == OK and row.record.forgery is None]
+    originals = [row for row in manifest if row.record.forgery is None]
+    rows = [row for row in originals if row.status == OK]
     _check_classes(records, rows, cache)
     results = []
     for checkpoint in checkpoints:
         unseen = _unseen_people(checkpoint, rows)
-        results.append(evaluate_checkpoint(checkpoint, config, cache, unseen, device))
+        known = checkpoint.known_people(originals)
+        refused = [row for row in originals if row.refused and row.record.identity not in known]
+        results.append(evaluate_checkpoint(checkpoint, config, cache, [*unseen, *refused], device))
         people, all_people = (len({row.record.identity for row in some}) for some in (unseen, rows))
         about = {**checkpoint.provenance, "people": people, "people_left_out": all_people - people}
         subtitle = f"{checkpoint.file}: {people} people, without {all_people - people} that it was trained on"
@@ -55,7 +58,9 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> None:
     if len(results) > 1 and len({record.key for record in pooled.records}) == len(pooled):
         about = {"checkpoints_sha256": [checkpoint.sha256 for checkpoint in checkpoints], "people": all_people}
         subtitle = f"{len(results)} folds pooled, scores relative to the threshold of each fold"
-        result = evaluate_predictions(pooled, Calibration(), config.evaluate, config.data.other_kinds)
+        # Whoever has refused videos only was trained on by no checkpoint, and is refused by all.
+        refused = list({record.key: record for one in results for record in one.refused}.values())
+        result = evaluate_predictions(pooled, Calibration(), config.evaluate, config.data.other_kinds, refused)
         _report(result, config, "pooled", about, subtitle)
 
 

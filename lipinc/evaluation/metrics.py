@@ -4,7 +4,7 @@ The positive class is fake. The score of a video is the mean of logit(fake) - lo
 classified as fake if score >= threshold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lipinc.datasets.records import GROUP_COLUMNS, Label, paired_reals
+from lipinc.datasets.records import GROUP_COLUMNS, Label, VideoRecord, paired_reals
 from lipinc.evaluation.predictions import Predictions
 from lipinc.models.calibration import FACE_HEIGHTS, Calibration
 from lipinc.video.quality import QUALITY_NAMES
@@ -188,6 +188,24 @@ def within_pairs(labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weig
     return float(np.sum(weights * ((excess > 0) + 0.5 * (excess == 0))) / weights.sum())
 
 
+def frame_auc(
+    labels: np.ndarray, scores: np.ndarray, window_scores: Sequence[np.ndarray], weights: np.ndarray | None = None
+) -> float:
+    """AUC of frames: every frame of a window is an example with the score of the window and the label of the video.
+
+    All windows have the same number of frames, so this is the AUC of windows: a video counts once for each of them.
+
+    Args:
+        labels: (V,), 1 = fake.
+        scores: not used.
+        window_scores: the score of each window (K,) of each video.
+        weights: (V,).
+    """
+    windows = [len(one) for one in window_scores]
+    weights = None if weights is None else np.repeat(weights, windows)
+    return auc(np.repeat(labels, windows), np.concatenate([*window_scores, []]), weights)
+
+
 FACE_HEIGHT = "face height"
 """Break-down by the size of the face (calibration.FACE_HEIGHTS)."""
 GROUPINGS = {**GROUP_COLUMNS, FACE_HEIGHT: "all"}
@@ -204,7 +222,13 @@ class Interval:
 
 
 def compute_metrics(
-    predictions: Predictions, threshold: float, *, bootstrap: int = 1000, seed: int = 0
+    predictions: Predictions,
+    threshold: float,
+    *,
+    refused: Sequence[VideoRecord] = (),
+    frame_level: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> dict[str, Interval]:
     """Compute all metrics, with 95 % percentile intervals by bootstrap over identities.
 
@@ -215,15 +239,21 @@ def compute_metrics(
     Args:
         predictions: the videos.
         threshold: decision threshold, in units of the score.
+        refused: videos that belong to them and have no score.
+        frame_level: also compute frame_auc; the predictions need their `window_scores`.
         bootstrap: number of resamples.
         seed: random seed of the resamples.
 
     Returns:
         Metric name -> interval: auc, ap, accuracy, balanced_accuracy, eer, reals_accused, fakes_missed, decided,
         decided_wrongly and, if there are pairs, within_pairs. Without decisions of their own, videos are called fake
-        from the threshold on, and all are decided.
+        from the threshold on, and all are decided. With refused videos also auc_with_refused: the AUC in which each of
+        them has a fake probability of 0.5, the threshold. The other metrics leave them out.
     """
-    return _intervals(predictions, _metrics(predictions, threshold), bootstrap, seed)
+    found = _intervals(predictions, _metrics(predictions, threshold, frame_level), bootstrap, seed)
+    if refused:
+        found |= _intervals(predictions.with_refused(refused, threshold), {"auc_with_refused": auc}, bootstrap, seed)
+    return found
 
 
 def count_people(predictions: Predictions) -> dict[Label, int]:
@@ -238,7 +268,14 @@ def too_few(people: dict[Label, int]) -> bool:
 
 
 def break_down(
-    predictions: Predictions, threshold: float, by: str, *, bootstrap: int = 1000, seed: int = 0
+    predictions: Predictions,
+    threshold: float,
+    by: str,
+    *,
+    refused: Sequence[VideoRecord] = (),
+    frame_level: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> list[dict[str, str | int | float]]:
     """Compute the metrics of each group of videos.
 
@@ -247,6 +284,9 @@ def break_down(
         threshold: decision threshold, in units of the score.
         by: one of `GROUPINGS`, which defines whether a group consists of its fakes and all reals, or of its own videos
             only.
+        refused: see `compute_metrics`. The faces of refused videos were not measured: by size of the face, they are
+            not counted.
+        frame_level: see `compute_metrics`.
         bootstrap: see `compute_metrics`.
         seed: see `compute_metrics`.
 
@@ -254,8 +294,10 @@ def break_down(
         One row per group, sorted by name: see `group_row`. Videos without a value form the group "unknown"; if no
         video has a value, there are no rows.
     """
-    real = predictions.label == 0
-    groups = _sizes(predictions) if by == FACE_HEIGHT else predictions.column(by)
+    refused = () if by == FACE_HEIGHT else refused
+    everything = predictions.with_refused(refused, threshold)
+    real = everything.label == 0
+    groups = _sizes(predictions) if by == FACE_HEIGHT else everything.column(by)
     fakes_only = GROUPINGS[by] == "fakes"
     grouped = groups[~real] if fakes_only else groups
     if not (grouped != "").any():
@@ -264,11 +306,13 @@ def break_down(
     rows = []
     for group in sorted(set(np.where(grouped == "", "unknown", grouped).tolist())):
         within = named == group
-        chosen = predictions.select(real | (within & ~real) if fakes_only else within)
+        within = real | within if fakes_only else within
+        chosen, chosen_refused = predictions.select(within[: len(predictions)]), everything.select(within)
         area = _intervals(chosen, {"auc": auc}, bootstrap, seed)["auc"]
         labels, scores = chosen.label, chosen.score
-        values = {name: metric(labels, scores) for name, metric in _metrics(chosen, threshold).items()}
-        rows.append(group_row(group, chosen, values, area))
+        values = {name: metric(labels, scores) for name, metric in _metrics(chosen, threshold, frame_level).items()}
+        values["auc_with_refused"] = auc(chosen_refused.label, chosen_refused.score)
+        rows.append(group_row(group, chosen, values, area, refused=len(chosen_refused) - len(chosen)))
     return rows
 
 
@@ -285,33 +329,36 @@ def _sizes(predictions: Predictions) -> np.ndarray:
 
 
 def group_row(
-    group: str, predictions: Predictions, values: dict[str, float], area: Interval
+    group: str, predictions: Predictions, values: dict[str, float], area: Interval, *, refused: int
 ) -> dict[str, str | int | float]:
-    """Return one row of a break-down: group, real and fake (numbers of videos), real_people, fake_people,
-    too_few_people, auc_low, auc_high, and the metrics.
+    """Return one row of a break-down: group, real and fake (numbers of videos with a score), refused, real_people,
+    fake_people, too_few_people, auc_low, auc_high, and the metrics.
 
     Args:
         group: its name.
         predictions: its videos.
         values: its metrics, as `compute_metrics` names them.
         area: its AUC with the interval.
+        refused: its number of refused videos.
     """
     people = count_people(predictions)
     return {
         "group": group,
         "real": int(np.sum(predictions.label == 0)),
         "fake": int(np.sum(predictions.label == 1)),
+        "refused": refused,
         "real_people": people[Label.REAL],
         "fake_people": people[Label.FAKE],
         "too_few_people": too_few(people),
         "within_pairs": float("nan"),  # default for groups without pairs
+        "auc_with_refused": area.value,  # default for groups without refused videos
         **values,
         "auc_low": area.low,
         "auc_high": area.high,
     }
 
 
-def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[..., float]]:
+def _metrics(predictions: Predictions, threshold: float, frame_level: bool) -> dict[str, Callable[..., float]]:
     """Return the metrics that are defined for these videos, as functions of labels, scores and weights."""
     decisions = Calibration(threshold, 1.0, (threshold, threshold)).decide(predictions.score)
     decisions = decisions if predictions.decision is None else predictions.decision
@@ -326,6 +373,8 @@ def _metrics(predictions: Predictions, threshold: float) -> dict[str, Callable[.
     reals = paired_reals(predictions.records)
     if (reals >= 0).any():
         metrics["within_pairs"] = partial(within_pairs, reals=reals)
+    if frame_level:
+        metrics["frame_auc"] = partial(frame_auc, window_scores=predictions.window_scores)
     return metrics
 
 

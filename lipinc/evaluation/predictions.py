@@ -30,9 +30,13 @@ class Predictions:
     quality: np.ndarray | None = None
     """(V, Q) float64: input quality of each video, in the order of QUALITY_NAMES, nan where it is unknown; None: not
     measured."""
+    window_scores: Sequence[np.ndarray] | None = None
+    """The score of each window (K,) float64 of each video, of which its score is the mean; None: not known."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", tuple(self.records))
+        if self.window_scores is not None and len(self.window_scores) != len(self.records):
+            raise ValueError(f"window_scores are those of {len(self.window_scores)}, not {len(self.records)} videos")
         arrays = {"score": np.float64, "windows": np.int64, "decision": np.int64, "quality": np.float64}
         for name, dtype in arrays.items():
             if (value := getattr(self, name)) is None:
@@ -60,7 +64,15 @@ class Predictions:
         positions = np.arange(len(self))[chosen]
         decision, quality = (None if some is None else some[positions] for some in (self.decision, self.quality))
         records = [self.records[i] for i in positions]
-        return Predictions(records, self.score[positions], self.windows[positions], decision, quality)
+        windows = None if self.window_scores is None else [self.window_scores[i] for i in positions]
+        return Predictions(records, self.score[positions], self.windows[positions], decision, quality, windows)
+
+    def with_refused(self, refused: Sequence[VideoRecord], score: float) -> "Predictions":
+        """Return the scores and labels of these videos, then of refused ones with the same given score each."""
+        records = [*self.records, *refused]
+        return Predictions(
+            records, np.append(self.score, [score] * len(refused)), np.append(self.windows, [0] * len(refused))
+        )
 
     def decided_by(self, calibration: Calibration) -> "Predictions":
         """Return the same predictions with the decisions of a calibration."""

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from lipinc.batches.feature_dataset import dataset_for
-from lipinc.cache.manifest import ManifestRow
+from lipinc.cache.manifest import OK, ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import Config, EvaluateConfig
-from lipinc.datasets.records import Label
+from lipinc.datasets.records import Label, VideoRecord
 from lipinc.evaluation import plots
 from lipinc.evaluation.metrics import (
     GROUPINGS,
@@ -49,6 +49,8 @@ class Evaluation:
     break_downs: dict[str, list[dict[str, Any]]]
     other_kinds: tuple[str, ...] = ()
     """Generators whose fakes are among the predictions, but not part of the metrics (data.other_kinds)."""
+    refused: tuple[VideoRecord, ...] = ()
+    """Tested videos without a score, under every condition (`ManifestRow.refused`)."""
 
     @property
     def condition(self) -> str:
@@ -68,7 +70,7 @@ class Evaluation:
     @property
     def counted(self) -> Predictions:
         """The predictions that count for the metrics: those without other kinds of forgery."""
-        return self.predictions.select(~_is_other(self.predictions, self.other_kinds))
+        return self.predictions.select(~_is_other(self.predictions.records, self.other_kinds))
 
     def under(self, condition: str) -> Predictions:
         """Return the predictions that count for the metrics under a condition."""
@@ -79,6 +81,12 @@ class Evaluation:
     def shown(self) -> Predictions:
         """The predictions that count for the metrics under the headline condition."""
         return self.under(self.condition)
+
+    @property
+    def refused_counts(self) -> dict[Label, int]:
+        """Label -> number of refused videos that count under the headline condition."""
+        refused = _counted_under(self.condition, self.refused, self.other_kinds)
+        return {label: sum(record.label is label for record in refused) for label in Label}
 
     @property
     def caveat(self) -> str:
@@ -106,7 +114,16 @@ class Evaluation:
 
     def __str__(self) -> str:
         tables = [break_down_table(rows, by) for by, rows in self.break_downs.items()]
-        return "\n\n".join([metrics_table(self.metrics), *(table for table in tables if table)])
+        return "\n\n".join([self._metrics_text(), *(table for table in tables if table)])
+
+    def _metrics_text(self) -> str:
+        """Return the table of the metrics, and how many videos they leave out because they were refused."""
+        refused = self.refused_counts
+        if not any(refused.values()):
+            return metrics_table(self.metrics)
+        scored = self.shown.label
+        counts = (f"{n} of {n + np.sum(scored == label)} {label.name.lower()}" for label, n in refused.items())
+        return f"{metrics_table(self.metrics)}\nrefused: {' and '.join(counts)} videos (the manifest says why)"
 
 
 def evaluate_checkpoint(
@@ -118,16 +135,21 @@ def evaluate_checkpoint(
         checkpoint: the checkpoint.
         config: data loading and evaluation settings.
         cache: the cache with the clips.
-        rows: the videos.
+        rows: the videos, with those that were refused.
         device: device of the model.
     """
-    dataset = dataset_for(checkpoint.model, cache, rows, device)
+    dataset = dataset_for(checkpoint.model, cache, [row for row in rows if row.status == OK], device)
     predictions, _ = predict(checkpoint.model, dataset, config.train, device, description="test")
-    return evaluate_predictions(predictions, checkpoint.calibration, config.evaluate, config.data.other_kinds)
+    refused = [row.record for row in rows if row.refused]
+    return evaluate_predictions(predictions, checkpoint.calibration, config.evaluate, config.data.other_kinds, refused)
 
 
 def evaluate_predictions(
-    predictions: Predictions, calibration: Calibration, config: EvaluateConfig, other_kinds: Sequence[str] = ()
+    predictions: Predictions,
+    calibration: Calibration,
+    config: EvaluateConfig,
+    other_kinds: Sequence[str] = (),
+    refused: Sequence[VideoRecord] = (),
 ) -> Evaluation:
     """Compute metrics for each condition, and break-downs for the headline condition and each level of compression.
 
@@ -136,43 +158,70 @@ def evaluate_predictions(
     Args:
         predictions: the scores.
         calibration: defines the threshold.
-        config: bootstrap settings.
+        config: bootstrap settings, and whether frames are evaluated, too.
         other_kinds: generators of another kind of forgery (data.other_kinds), in a table of their own.
+        refused: videos that belong to the predictions and have no score.
     """
     if predictions.decision is None:
         predictions = predictions.decided_by(calibration)
-    every, is_other = predictions, _is_other(predictions, other_kinds)
+    every, is_other = predictions, _is_other(predictions.records, other_kinds)
     predictions = every.select(~is_other)
-    options = {"threshold": calibration.threshold, "bootstrap": config.bootstrap, "seed": config.seed}
+    options = {
+        "threshold": calibration.threshold,
+        "frame_level": config.frame_level,
+        "bootstrap": config.bootstrap,
+        "seed": config.seed,
+    }
     condition_column = predictions.column("condition")
     present = dict.fromkeys(condition_column.tolist())
     order = sorted(present, key=lambda condition: condition != RAW)
     parts = {condition: predictions.select(condition_column == condition) for condition in order}
-    conditions = {condition: compute_metrics(part, **options) for condition, part in parts.items()}
+    left_out = {condition: _counted_under(condition, refused, other_kinds) for condition in order}
+    conditions = {
+        condition: compute_metrics(part, refused=left_out[condition], **options) for condition, part in parts.items()
+    }
     if len(order) == 1:
-        break_downs = {by: break_down(predictions, by=by, **options) for by in GROUPINGS}
+        break_downs = {by: break_down(predictions, by=by, refused=left_out[order[0]], **options) for by in GROUPINGS}
     else:
-        rows = [_row(condition, parts[condition], metrics) for condition, metrics in conditions.items()]
+        rows = [_row(one, parts[one], metrics, left_out[one]) for one, metrics in conditions.items()]
         # The people are the same under each condition, and the caveat on them stands above.
         break_downs = {"condition": [{**row, "too_few_people": False} for row in rows]}
         for condition in (order[0], *(one for one in order[1:] if one in (*COMPRESSION, *ENCODINGS))):
-            break_downs |= {f"{by}, {condition}": break_down(parts[condition], by=by, **options) for by in GROUPINGS}
+            break_downs |= {
+                f"{by}, {condition}": break_down(parts[condition], by=by, refused=left_out[condition], **options)
+                for by in GROUPINGS
+            }
     if is_other.any():
         others = every.select(is_other | (every.label == Label.REAL))
-        by_condition = {condition: others.select(others.column("condition") == condition) for condition in order}
-        break_downs["other kinds of forgery"] = [
-            _row(condition, part, compute_metrics(part, **options)) for condition, part in by_condition.items()
-        ]
-    return Evaluation(every, calibration, conditions, break_downs, tuple(other_kinds))
+        rows = []
+        for condition in order:
+            part = others.select(others.column("condition") == condition)
+            without = [
+                record
+                for record, other in zip(refused, _is_other(refused, other_kinds), strict=True)
+                if record.condition == condition and (other or record.label is Label.REAL)
+            ]
+            rows.append(_row(condition, part, compute_metrics(part, refused=without, **options), without))
+        break_downs["other kinds of forgery"] = rows
+    return Evaluation(every, calibration, conditions, break_downs, tuple(other_kinds), tuple(refused))
 
 
-def _row(name: str, predictions: Predictions, metrics: dict[str, Interval]) -> dict[str, Any]:
-    return group_row(name, predictions, {key: one.value for key, one in metrics.items()}, metrics["auc"])
+def _row(
+    name: str, predictions: Predictions, metrics: dict[str, Interval], refused: Sequence[VideoRecord]
+) -> dict[str, Any]:
+    values = {key: one.value for key, one in metrics.items()}
+    return group_row(name, predictions, values, metrics["auc"], refused=len(refused))
 
 
-def _is_other(predictions: Predictions, other_kinds: Sequence[str]) -> np.ndarray:
+def _is_other(records: Sequence[VideoRecord], other_kinds: Sequence[str]) -> np.ndarray:
     """(V,) bool: whether a video is a fake of another kind."""
-    return (predictions.label == Label.FAKE) & np.isin(predictions.column("generator"), list(other_kinds))
+    return np.array([record.label is Label.FAKE and record.generator in other_kinds for record in records], dtype=bool)
+
+
+def _counted_under(condition: str, records: Sequence[VideoRecord], other_kinds: Sequence[str]) -> list[VideoRecord]:
+    """Return the videos that count for the metrics under a condition."""
+    others = _is_other(records, other_kinds)
+    return [one for one, other in zip(records, others, strict=True) if one.condition == condition and not other]
 
 
 def pool(results: list[Evaluation]) -> Predictions:
@@ -184,6 +233,7 @@ def pool(results: list[Evaluation]) -> Predictions:
         np.concatenate([one.predictions.windows for one in results]),
         np.concatenate([one.predictions.decided_by(one.calibration).decision for one in results]),
         np.concatenate([one.predictions.quality for one in results]),
+        [one.calibration.logit(windows) for one in results for windows in one.predictions.window_scores],
     )
 
 
@@ -202,6 +252,7 @@ def write_evaluation(result: Evaluation, folder: Path, *, title: str, about: dic
         **about,
         "condition": result.condition,
         "people_tested": {label.name.lower(): count for label, count in result.people.items()},
+        "refused": {label.name.lower(): count for label, count in result.refused_counts.items()},
         "caveat": result.caveat,
         "temperature": temperature,
         **metrics_json(result.metrics, threshold, result.break_downs),

@@ -51,5 +51,8 @@ def predict(
     np.add.at(sums, videos, margins)
     np.add.at(counts, videos, 1)
     quality = np.array([row.quality() for row in dataset.rows]).reshape(-1, len(QUALITY_NAMES))
-    found = Predictions([row.record for row in dataset.rows], sums / counts, counts, quality=quality)
+    records = [row.record for row in dataset.rows]
+    order = np.argsort(videos, kind="stable")
+    windows = np.split(margins[order], np.cumsum(counts)[:-1].astype(int))
+    found = Predictions(records, sums / counts, counts, quality=quality, window_scores=windows)
     return found, float(losses.mean())

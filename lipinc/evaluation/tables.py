@@ -18,6 +18,8 @@ METRIC_NAMES = {
     "decided": "decided",
     "decided_wrongly": "wrong among decided",
     "within_pairs": "fake above its own real",
+    "frame_auc": "AUC of frames (not comparable)",
+    "auc_with_refused": "AUC, refused videos at 0.5",
 }
 
 
@@ -43,7 +45,8 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
 
     Returns:
         The table, or "" without rows. Groups with too few people are named in a last line only, without metrics. The
-        column "pairs" is `within_pairs`. Non-ASCII characters of group names are escaped; nan is "-".
+        columns "pairs" (`within_pairs`), and "refused" with "AUC of all" (`auc_with_refused`), appear if there are
+        pairs, or refused videos. Non-ASCII characters of group names are escaped; nan is "-".
     """
     few = [
         f"{ascii(row['group'])[1:-1]} ({row['real_people']} real, {row['fake_people']} fake)"
@@ -55,6 +58,8 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
     rows = [row for row in rows if not row["too_few_people"]]
     if not rows:
         return left_out
+    has_pairs = any(np.isfinite(row["within_pairs"]) for row in rows)
+    has_refused = any(row["refused"] for row in rows)
     cells = [
         [
             ascii(row["group"])[1:-1],
@@ -63,16 +68,17 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
             _number(row["auc"]),
             _interval(row["auc_low"], row["auc_high"]),
             *(_number(row[name]) for name in ("ap", "accuracy", "eer", *DECISION_METRICS)),
-            _number(row["within_pairs"]),
+            *([_number(row["within_pairs"])] if has_pairs else []),
+            *([str(row["refused"]), _number(row["auc_with_refused"])] if has_refused else []),
         ]
         for row in rows
     ]
     header = [
         *(by, "real", "fake", "AUC", "95 % interval", "AP", "accuracy", "EER"),
-        *("reals accused", "fakes missed", "decided", "wrong", "pairs"),
+        *("reals accused", "fakes missed", "decided", "wrong"),
+        *(["pairs"] if has_pairs else []),
+        *(["refused", "AUC of all"] if has_refused else []),
     ]
-    if not any(np.isfinite(row["within_pairs"]) for row in rows):
-        header, cells = header[:-1], [line[:-1] for line in cells]
     return "\n".join(filter(None, (_table(header, cells), left_out)))
 
 

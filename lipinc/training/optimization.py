@@ -9,6 +9,7 @@ from torch import nn
 
 from lipinc.config import TrainConfig
 from lipinc.ddp import rank
+from lipinc.training.keras_adam import KerasAdam
 
 
 def seed_torch(config: TrainConfig, epoch: int) -> None:
@@ -32,11 +33,15 @@ def use_deterministic_kernels(device: torch.device) -> None:
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Create the fused Adam or AdamW optimizer of the config."""
-    shared = {"lr": config.learning_rate, "eps": config.adam_epsilon, "fused": True}
+    """Create the optimizer of the config, with fused kernels."""
+    shared = {"lr": config.learning_rate, "fused": True}
+    if config.optimizer == "keras_adam":
+        return KerasAdam(model.parameters(), epsilon=config.adam_epsilon, **shared)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, **shared)
-    return torch.optim.Adam(model.parameters(), **shared)
+        return torch.optim.AdamW(
+            model.parameters(), eps=config.adam_epsilon, weight_decay=config.weight_decay, **shared
+        )
+    return torch.optim.Adam(model.parameters(), eps=config.adam_epsilon, **shared)
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:

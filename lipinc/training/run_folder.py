@@ -32,7 +32,8 @@ MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
     "train.keep_last",
     *("data.root", "data.max_missing", "data.note", "cache.path", "cache.residues", "cache.workers"),
-    *("cache.scheduler", "cache.retry", "cache.time_limit", "evaluate.bootstrap", "evaluate.seed", "split.file"),
+    *("cache.scheduler", "cache.retry", "cache.time_limit", "split.file"),
+    *("evaluate.bootstrap", "evaluate.seed", "evaluate.frame_level"),
 )
 """Settings that may change when a run is resumed, because they do not influence finished epochs. (The training state
 checks the contents of splits and cache.) With a cosine schedule, train.epochs must not change: it sets the decay."""

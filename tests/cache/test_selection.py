@@ -26,6 +26,23 @@ def test_splits_share_no_person_and_hold_no_refused_video(tmp_path):
     assert sum(len(rows[split]) for split in SPLITS) == 19
 
 
+@pytest.mark.parametrize(("status", "kept"), [("no_face", True), ("crashed", True), ("missing", False)])
+def test_refused_videos_of_the_test_split_are_kept_apart(tmp_path, status, kept):
+    config = tiny_config(tmp_path)
+    manifest = make_cache(config, people=20)
+    before = select_of(config)
+    one = {split: before.rows[split][-1].record for split in SPLITS}
+    keys = {record.key for record in one.values()}
+    rows = [replace(row, status=status, windows=0) if row.record.key in keys else row for row in manifest]
+    write_manifest(Cache.of(config).manifest_file, rows)
+    found = select_of(config)
+    assert [row.record for row in found.refused] == ([one["test"]] if kept else [])
+    assert len(found.rows["test"]) == len(before.rows["test"]) - 1
+    generator = {"alpha": "beta", "beta": "alpha"}[one["test"].generator]
+    held_out = replace(config, split=replace(config.split, unseen=(generator,)))
+    assert select_of(held_out).refused == []  # a fake that would not be tested is not refused
+
+
 def test_refusals_do_not_move_people_between_splits(tmp_path):
     found = []
     for name, rejected in (("a", ()), ("b", ("fake/person 3/video.mp4", "real/person 5/video.mp4"))):

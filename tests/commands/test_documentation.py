@@ -91,6 +91,7 @@ ELSEWHERE = (
     "lipinc detect",
     "lipinc evaluate",
     "lipinc crossval",
+    "lipinc splits",  # tests/datasets/test_split_list.py
     "lipinc release",
     "lipinc --help",  # tests/commands/test_command_line_entry.py
     "python preprocess_extract_lips.py --config config.py --scheduler tcp://host:8786",  # needs a cluster: tests/cache

@@ -65,3 +65,14 @@ def test_a_config_file_costs_no_torch():
     program = "import sys; from lipinc.config import load_config; load_config('noise_features'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"torch", "ai_edge_litert", "mediapipe", "matplotlib"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_published_recipe_is_that_of_the_papers(version):
+    config, official = load_config(f"published_v{version}"), load_config(f"official_v{version}")
+    assert (config.mouth, config.sampling, config.cache) == (official.mouth, official.sampling, official.cache)
+    assert (config.mouth.residue, config.model.options.input_scale, config.augment.active()) == ("wrapped", 1.0, [])
+    assert config.loss.weights() == {"classification": 1.0, "inconsistency": 5.0}
+    assert getattr(config.model.options, "loss_features", "full") == "full"
+    train = config.train
+    assert (train.optimizer, train.learning_rate, train.adam_epsilon) == ("keras_adam", 1e-3, 0.1)

@@ -45,7 +45,14 @@ def test_index_that_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> No
 def test_fakeavceleb_record_is_complete(tmp_path: Path) -> None:
     real, fake = fakeavceleb(tmp_path, REAL, FAKE)
     assert real == VideoRecord(
-        path=REAL_KEY, label=Label.REAL, identity="id00076", method="real", category="A", race="African", gender="men"
+        path=REAL_KEY,
+        label=Label.REAL,
+        identity="id00076",
+        method="real",
+        category="A",
+        race="African",
+        gender="men",
+        audio="RealAudio",
     )
     assert fake == VideoRecord(
         path="FakeVideo-RealAudio/Asian (East)/men/id00076/w.mp4",
@@ -58,7 +65,16 @@ def test_fakeavceleb_record_is_complete(tmp_path: Path) -> None:
         race="Asian (East)",
         gender="men",
         pair=REAL_KEY,
+        audio="RealAudio",
     )
+
+
+def test_audio_tells_the_fakes_of_category_c_from_those_of_d(tmp_path: Path) -> None:
+    other = FAKE.replace(",C,", ",D,").replace("FakeVideo-RealAudio", "FakeVideo-FakeAudio")
+    records = fakeavceleb(tmp_path, REAL, RTVC, FAKE, other, include_rtvc=True)
+    assert [record.category for record in records] == ["A", "B", "C", "D"]
+    assert [record.audio for record in records] == ["RealAudio", "FakeAudio"] * 2
+    assert records[2].path.rpartition("/")[2] == records[3].path.rpartition("/")[2]  # one base name, two videos
 
 
 @pytest.mark.parametrize("last", ["", "Unnamed: 9"])

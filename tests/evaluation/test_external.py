@@ -91,17 +91,22 @@ def test_people_not_trained_on_are_evaluated_under_each_condition(config, videos
 @pytest.mark.slow
 def test_real_videos_alone_give_the_rate_of_people_accused(config, videos, tmp_path, capsys) -> None:
     rows = [row for row in (videos / "index.csv").read_text().splitlines() if ",fake," not in row]
+    rows += [f"broken{person}.mp4,real,{person},,,demo,same" for person in ("ann", "dan", "eve")]
+    for row in rows[-3:]:
+        (videos / row.partition(",")[0]).write_bytes(b"no video")
     (tmp_path / "reals.csv").write_text("\n".join(rows))
     data = CsvIndex(root=str(videos), index=str(tmp_path / "reals.csv"), conditions=("crf40",))
-    evaluate_externally([checkpoint(config, tmp_path / "a.safetensors")], replace(config, data=data))
+    evaluate_externally([checkpoint(config, tmp_path / "a.safetensors", "eve")], replace(config, data=data))
     folder = Path(config.output, config.name, "evaluate", "a")
     judged = [row["prediction"] == "1" for row in saved_predictions(folder) if row["condition"] == "raw"]
-    metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
+    saved = json.loads((folder / "metrics.json").read_text())
+    metrics = saved["metrics"]
     assert len(judged) == 3 and metrics["reals_accused"]["value"] == sum(judged) / 3
+    assert saved["refused"] == {"real": 2, "fake": 0}  # eve is known to the checkpoint
     assert metrics["auc"]["value"] is None
     printed = capsys.readouterr().out
     assert f"real people accused {sum(judged) / 3:.4f}" in printed and "no fake videos, so no AUC" in printed
-    assert "labels: 3 real (for example real/ann.mp4), 0 fake" in printed
+    assert "labels: 6 real (for example real/ann.mp4), 0 fake" in printed
 
 
 @pytest.mark.slow

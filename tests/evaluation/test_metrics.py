@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -300,3 +301,54 @@ def test_fakes_are_grouped_by_audio_against_all_reals():
         ("dubbed", 2, 0.5),
         ("same", 2, 1.0),
     ]
+
+
+# Refused videos, frames
+
+
+def test_refused_videos_count_at_the_threshold_in_an_auc_of_their_own():
+    scored = predictions([0, 0, 1, 1], [-1.0, 3.0, 2.0, 4.0], identity=["a", "b", "a", "b"])
+    refused = predictions([0, 1], [0.0, 0.0], key=["r.mp4", "f.mp4"], identity=["a", "c"]).records
+    plain = compute_metrics(scored, threshold=1.0, bootstrap=50)
+    found = compute_metrics(scored, threshold=1.0, bootstrap=50, refused=refused)
+    assert found.items() >= plain.items() and set(found) - set(plain) == {"auc_with_refused"}
+    # Scores -1, 3 and 1 of reals, 2, 4 and 1 of fakes: 3 + 1 + 2.5 of 9 pairs are in order.
+    assert found["auc_with_refused"].value == pytest.approx(6.5 / 9)
+    assert found["auc_with_refused"].low < 6.5 / 9 < found["auc_with_refused"].high
+
+
+def test_refused_videos_count_in_their_groups_even_if_nothing_else_is_left_of_one():
+    scored = predictions([0, 0, 1], [0.0, 2.0, 3.0], generator=["", "", "alpha"], gender=["men", "women", "women"])
+    refused = predictions(
+        [0, 1, 1],
+        [0.0] * 3,
+        key=["r.mp4", "f.mp4", "g.mp4"],
+        generator=["", "alpha", "beta"],
+        gender=["women", "women", "men"],
+    ).records
+    rows = break_down(scored, 1.0, "generator", refused=refused, bootstrap=0)
+    assert [(row["group"], row["real"], row["fake"], row["refused"]) for row in rows] == [
+        ("alpha", 2, 1, 2),
+        ("beta", 2, 0, 2),
+    ]
+    assert (rows[0]["auc"], rows[0]["auc_with_refused"]) == (1.0, pytest.approx(4.5 / 6))
+    assert np.isnan(rows[1]["auc"]) and rows[1]["auc_with_refused"] == pytest.approx(1.5 / 3)
+    rows = break_down(scored, 1.0, "gender", refused=refused, bootstrap=0)
+    assert [(row["group"], row["real"] + row["fake"], row["refused"]) for row in rows] == [
+        ("men", 1, 1),
+        ("women", 2, 2),
+    ]
+
+
+def test_frames_have_the_score_of_their_window_and_videos_count_once_for_each():
+    windows = [np.array([0.0, 3.0]), np.array([2.0]), np.array([1.0, 4.0, 4.0])]
+    generator = ["", "alpha", "beta"]
+    videos = replace(predictions([0, 1, 1], [1.5, 2.0, 3.0], generator=generator), window_scores=windows)
+    assert "frame_auc" not in compute_metrics(videos, 0.5, bootstrap=0)
+    found = compute_metrics(videos, 0.5, bootstrap=20, frame_level=True)
+    eight = [np.repeat(one, 8) for one in windows]  # frames in a window
+    by_frame = sklearn_metrics.roc_auc_score(np.repeat([0, 1, 1], [len(one) for one in eight]), np.concatenate(eight))
+    assert found["frame_auc"].value == pytest.approx(by_frame) == pytest.approx(6 / 8)
+    assert found["auc"].value == 1.0
+    rows = break_down(videos, 0.5, "generator", frame_level=True, bootstrap=0)
+    assert [row["frame_auc"] for row in rows] == [0.5, pytest.approx(5 / 6)]

@@ -99,3 +99,29 @@ def test_videos_of_one_class_have_no_auc_but_a_rate(tmp_path):
         warnings.simplefilter("error")
         write_evaluation(reals, tmp_path, title="t", about={})
     assert json.loads((tmp_path / "metrics.json").read_text())["metrics"]["auc"]["value"] is None
+
+
+def test_refused_videos_are_counted_under_their_condition_and_kind(tmp_path):
+    """Those of data.other_kinds count in the table of their own."""
+    labels, generators = [0] * 12 + [1] * 12 + [1] * 12, [""] * 12 + ["alpha"] * 12 + ["photo"] * 12
+    scored = predictions(labels, [2.0 * label for label in labels], generator=generators)
+    left_out = predictions(
+        [0, 1, 1, 1],
+        [0.0] * 4,
+        key=["r.mp4", "a.mp4", "p.mp4", "a.mp4@crf28"],
+        condition=["raw", "raw", "raw", "crf28"],
+        generator=["", "alpha", "photo", "alpha"],
+    ).records
+    result = evaluate_predictions(scored, Calibration(1.0), EvaluateConfig(bootstrap=20), ("photo",), left_out)
+    assert result.metrics["auc"].value == 1.0
+    assert result.metrics["auc_with_refused"].value == (13 * 13 - 0.5) / 13**2  # the two refused ones tie
+    [others] = result.break_downs["other kinds of forgery"]
+    assert (others["refused"], others["auc_with_refused"]) == (2, (13 * 13 - 0.5) / 13**2)
+    assert "\nrefused: 1 of 13 real and 1 of 13 fake videos (the manifest says why)\n" in str(result)
+    write_evaluation(result, tmp_path, title="t", about={})
+    assert json.loads((tmp_path / "metrics.json").read_text())["refused"] == {"real": 1, "fake": 1}
+
+
+def test_runs_without_refused_videos_say_nothing_of_them():
+    result = evaluation([0] * 10 + [1] * 10, 10)
+    assert "auc_with_refused" not in result.metrics and "refused" not in str(result)

@@ -9,11 +9,12 @@ ROWS = [
     {"group": "wav2lip", "real": 100, "fake": 1920, "auc": 0.9, "auc_low": 0.85, "auc_high": 0.95, "ap": 0.99,
      "accuracy": 0.8, "balanced_accuracy": 0.75, "eer": 0.2, "reals_accused": 0.3, "fakes_missed": 0.25,
      "decided": 0.9, "decided_wrongly": 0.125,
-     "within_pairs": NAN,
+     "within_pairs": NAN, "refused": 0, "auc_with_refused": 0.9,
      "real_people": 100, "fake_people": 100, "too_few_people": False},
     {"group": "Übel\n", "real": 0, "fake": 1, "auc": NAN, "auc_low": NAN, "auc_high": NAN, "ap": NAN,
      "accuracy": 1.0, "balanced_accuracy": NAN, "eer": NAN, "reals_accused": NAN,
      "fakes_missed": 1.0, "decided": 0.0, "decided_wrongly": NAN,
+     "refused": 0, "auc_with_refused": NAN,
      "within_pairs": NAN, "real_people": 0, "fake_people": 1, "too_few_people": False},
 ]  # fmt: skip
 
@@ -52,6 +53,12 @@ def test_the_pairs_column_appears_where_there_are_pairs():
     assert [line.split()[-1] for line in table] == ["pairs", "0.875", "-"]
 
 
+def test_refused_videos_stand_in_columns_of_their_own():
+    table = break_down_table([{**ROWS[0], "refused": 12, "auc_with_refused": 0.875}, ROWS[1]], "generator").splitlines()
+    assert table[0].endswith("  refused  AUC of all")
+    assert [line.split()[-2:] for line in table[1:]] == [["12", "0.875"], ["0", "-"]]
+
+
 def test_spread_table():
     spread = {"alpha": {"raw": [0.8, 0.9], "crf28": [0.7, 0.7]}, "mean": {"raw": [0.5, 0.5]}}
     assert spread_table(spread) == "\n".join(
@@ -75,5 +82,6 @@ def test_metrics_json_is_strict_json():
     assert read["metrics"]["auc"] == {"value": 0.87349, "low": 0.79, "high": 0.94}
     assert read["metrics"]["eer"] == {"value": None, "low": None, "high": None}
     assert read["break_downs"]["generator"][0] == {**ROWS[0], "within_pairs": None}
+    assert read["break_downs"]["generator"][1]["auc_with_refused"] is None
     assert read["break_downs"]["generator"][1]["auc"] is None
     assert read["break_downs"]["race"] == []
