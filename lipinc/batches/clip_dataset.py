@@ -9,10 +9,11 @@ from torch.utils.data import Dataset
 
 from lipinc.batches.augment import augment
 from lipinc.batches.batch import ClipBatch
-from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_window
+from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_times, read_window
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
+from lipinc.datasets.records import VideoRecord
 from lipinc.video.mouth import residues
 
 
@@ -24,6 +25,23 @@ class Draw:
     seed: tuple[int, ...]
 
 
+def label_windows(record: VideoRecord, times: np.ndarray) -> np.ndarray:
+    """Label the windows of a video that is forged in part: fake if any of its frames lies in a forged period.
+
+    Global frames count, too: a single forged mouth does not fit the others.
+
+    Args:
+        record: the video, with `fake_periods`.
+        times: (K, N) float64, presentation times of the frames in s.
+
+    Returns:
+        (K,) int64, 1 = fake.
+    """
+    starts, ends = np.array(record.periods).T
+    forged = (starts <= times[..., None]) & (times[..., None] <= ends)
+    return forged.any(axis=(1, 2)).astype(np.int64)
+
+
 class ClipDataset(Dataset):
     """The cached clips of a list of videos, indexed by `Draw`.
 
@@ -33,15 +51,23 @@ class ClipDataset(Dataset):
     def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
         self.rows = list(rows)
         self.clips = [(video, window) for video, row in enumerate(self.rows) for window in range(row.windows)]
-        self.labels = np.array([self.rows[video].record.label for video, _ in self.clips], dtype=np.int64)
+        self._files = [cache.clips_file(row.record.key) for row in self.rows]
+        self.labels = self._label_windows()
+        """(clips,) int64: 1 = fake. Windows of a video that is forged in part are real where it is real."""
         self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
         """(clips,) int: 0 real, 1 fake, 2 pseudo-fake."""
         mouth, sampling = cache.settings["mouth"], cache.settings["sampling"]
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
         self._residue_mode = mouth["residue"]
-        self._files = [cache.clips_file(row.record.key) for row in self.rows]
         self._offsets: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
+
+    def _label_windows(self) -> np.ndarray:
+        labels = [
+            label_windows(row.record, read_times(file)) if row.record.fake_periods else [row.record.label] * row.windows
+            for row, file in zip(self.rows, self._files, strict=True)
+        ]
+        return np.concatenate([*labels, []]).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.clips)
