@@ -133,8 +133,9 @@ def evaluate_checkpoint(
         return result
     of_other_kind = _is_other(scores.by_video(rows), other_kinds)[scores.video]
     windows = scores.by_window(rows).select(~of_other_kind).decided_by(checkpoint.calibration)
+    options = {"bootstrap": config.evaluate.bootstrap, "seed": config.evaluate.seed}
     by_window = [
-        _row(condition, part, compute_metrics(part, checkpoint.calibration.threshold, **vars(config.evaluate)))
+        _row(condition, part, compute_metrics(part, checkpoint.calibration.threshold, **options))
         for condition in result.conditions
         if len(part := windows.select(windows.column("condition") == condition))
     ]
