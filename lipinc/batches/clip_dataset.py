@@ -25,21 +25,27 @@ class Draw:
     seed: tuple[int, ...]
 
 
-def label_windows(record: VideoRecord, times: np.ndarray) -> np.ndarray:
-    """Label the windows of a video that is forged in part: fake if any of its frames lies in a forged period.
+MIXED = -1
+"""Label of a window that is neither real nor forged: it is neither trained on nor evaluated by itself."""
 
-    Global frames count, too: a single forged mouth does not fit the others.
+
+def label_windows(record: VideoRecord, times: np.ndarray, local_frames: int) -> np.ndarray:
+    """Label the windows of a video that is forged in part.
+
+    The local frames say where a window is. Its global frames come from anywhere in the video: real local frames with
+    forged global ones are MIXED.
 
     Args:
         record: the video, with `fake_periods`.
-        times: (K, N) float64, presentation times of the frames in s.
+        times: (K, N) float64, presentation times of the frames in s, local frames first.
+        local_frames: number of local frames of a window, L.
 
     Returns:
-        (K,) int64, 1 = fake.
+        (K,) int64: 1 if a local frame lies in a forged period, 0 if no frame does, else MIXED.
     """
     starts, ends = np.array(record.periods).T
-    forged = (starts <= times[..., None]) & (times[..., None] <= ends)
-    return forged.any(axis=(1, 2)).astype(np.int64)
+    forged = ((starts <= times[..., None]) & (times[..., None] <= ends)).any(axis=-1)
+    return np.where(forged[:, :local_frames].any(axis=1), 1, np.where(forged.any(axis=1), MIXED, 0)).astype(np.int64)
 
 
 class ClipDataset(Dataset):
@@ -51,20 +57,22 @@ class ClipDataset(Dataset):
     def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
         self.rows = list(rows)
         self.clips = [(video, window) for video, row in enumerate(self.rows) for window in range(row.windows)]
-        self._files = [cache.clips_file(row.record.key) for row in self.rows]
-        self.labels = self._label_windows()
-        """(clips,) int64: 1 = fake. Windows of a video that is forged in part are real where it is real."""
-        self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
-        """(clips,) int: 0 real, 1 fake, 2 pseudo-fake."""
         mouth, sampling = cache.settings["mouth"], cache.settings["sampling"]
+        self._files = [cache.clips_file(row.record.key) for row in self.rows]
+        self.labels = self._label_windows(sampling["local_frames"])
+        """(clips,) int64: 1 = fake; windows of a video that is forged in part have their own, some are MIXED."""
+        self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
+        """(clips,) int: 0 real, 1 fake, 2 pseudo-fake, MIXED."""
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
         self._residue_mode = mouth["residue"]
         self._offsets: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
 
-    def _label_windows(self) -> np.ndarray:
+    def _label_windows(self, local_frames: int) -> np.ndarray:
         labels = [
-            label_windows(row.record, read_times(file)) if row.record.fake_periods else [row.record.label] * row.windows
+            label_windows(row.record, read_times(file), local_frames)
+            if row.record.fake_periods
+            else [row.record.label] * row.windows
             for row, file in zip(self.rows, self._files, strict=True)
         ]
         return np.concatenate([*labels, []]).astype(np.int64)

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from lipinc.batches.batch import FeatureBatch
-from lipinc.batches.clip_dataset import ClipDataset, Draw
+from lipinc.batches.clip_dataset import MIXED, ClipDataset, Draw
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
@@ -39,7 +39,9 @@ class FeatureDataset(Dataset):
         self.rows, self.clips, self.labels, self.groups = clips.rows, clips.clips, clips.labels, clips.groups
         self._bag, self._clips = bag, clips
         self._videos = np.array([video for video, _ in self.clips])
-        part = 2 * self._videos + self.labels  # the windows of one label in one video; most videos have one label
+        part = (
+            3 * self._videos + self.labels - MIXED
+        )  # the windows of one label in one video; most videos have one label
         self._order = np.argsort(part, kind="stable")
         self._first, self._windows = np.searchsorted(part[self._order], part), np.bincount(part)[part]
         found = []

@@ -131,8 +131,8 @@ def evaluate_checkpoint(
     result = evaluate_predictions(scores.by_video(rows), checkpoint.calibration, config.evaluate, other_kinds)
     if not any(row.record.fake_periods for row in rows):
         return result
-    of_other_kind = _is_other(scores.by_video(rows), other_kinds)[scores.video]
-    windows = scores.by_window(rows).select(~of_other_kind).decided_by(checkpoint.calibration)
+    windows = scores.by_window(rows).decided_by(checkpoint.calibration)
+    windows = windows.select(~np.isin(windows.column("generator"), list(other_kinds)))
     options = {"bootstrap": config.evaluate.bootstrap, "seed": config.evaluate.seed}
     by_window = [
         _row(condition, part, compute_metrics(part, checkpoint.calibration.threshold, **options))

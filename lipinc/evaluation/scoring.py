@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lipinc.batches.clip_dataset import ClipDataset
+from lipinc.batches.clip_dataset import MIXED, ClipDataset
 from lipinc.batches.feature_dataset import FeatureDataset
 from lipinc.batches.loaders import evaluation_loader
 from lipinc.cache.manifest import ManifestRow
@@ -29,9 +29,9 @@ class ClipScores:
     score: np.ndarray
     """(C,) float64: logit(fake) - logit(real)."""
     label: np.ndarray
-    """(C,) int64: 1 = fake."""
+    """(C,) int64: 1 = fake; MIXED clips have none."""
     loss: np.ndarray
-    """(C,) float32: cross-entropy."""
+    """(C,) float32: cross-entropy; 0 for MIXED clips."""
 
     def by_video(self, rows: Sequence[ManifestRow]) -> Predictions:
         """Return the predictions of the videos: the mean score of the windows of each."""
@@ -41,12 +41,14 @@ class ClipScores:
         return Predictions([row.record for row in rows], sums / counts, counts, quality=_quality(rows))
 
     def by_window(self, rows: Sequence[ManifestRow]) -> Predictions:
-        """Return each window as if it were a video with the label of the window. Windows have no pairs."""
+        """Return each window that is not MIXED as if it were a video with the label of the window, without a pair."""
+        labelled = self.label != MIXED
+        videos = self.video[labelled]
         records = [
             replace(rows[video].record, label=Label(label), pair="")
-            for video, label in zip(self.video.tolist(), self.label.tolist(), strict=True)
+            for video, label in zip(videos.tolist(), self.label[labelled].tolist(), strict=True)
         ]
-        return Predictions(records, self.score, np.ones(len(records)), quality=_quality(rows)[self.video])
+        return Predictions(records, self.score[labelled], np.ones(len(records)), quality=_quality(rows)[videos])
 
 
 def _quality(rows: Sequence[ManifestRow]) -> np.ndarray:
@@ -78,7 +80,7 @@ def score_clips(
         batch = batch.to(device)
         logits = model(*batch.inputs)  # no autocast: bf16 scores would have many ties
         margins = (logits[:, 1] - logits[:, 0]).double()
-        losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none")
+        losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none", ignore_index=MIXED)
         scored.append(tuple(values.cpu().numpy() for values in (batch.videos, margins, batch.labels, losses)))
     return ClipScores(*(np.concatenate(values) for values in zip(*all_gather(scored), strict=True)))
 
@@ -98,4 +100,4 @@ def predict(
         logit(fake) - logit(real) over its windows.
     """
     scores = score_clips(model, dataset, config, device, description=description)
-    return scores.by_video(dataset.rows), float(scores.loss.mean())
+    return scores.by_video(dataset.rows), float(scores.loss[scores.label != MIXED].mean())
