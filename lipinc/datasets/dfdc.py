@@ -36,8 +36,8 @@ class DFDC(Dataset):
         files = [file for depth in range(DEPTH + 1) for file in sorted(Path(self.root).glob("*/" * depth + METADATA))]
         if not files:
             raise UserError(
-                f"{self.root} is not DFDC: set data.root to the folder that contains dfdc_train_part_<n>/{METADATA}, "
-                f"or to one part with its {METADATA}"
+                f"{self.root} is not DFDC, or does not exist: set data.root to the folder that contains "
+                f"dfdc_train_part_<n>/{METADATA}, or to one part with its {METADATA}"
             )
         records = [record for file in files for record in self._read(file)]
         if len({record.split for record in records}) == 1:

@@ -42,7 +42,9 @@ class LAVDF(Dataset):
         """See `Dataset.load`. Records are in the order of the metadata."""
         file = self.index_file()
         if file is None:
-            raise UserError(f"{self.root} is not LAV-DF: set data.root to the folder that contains {METADATA[0]}")
+            raise UserError(
+                f"{self.root} is not LAV-DF, or does not exist: set data.root to the folder that contains {METADATA[0]}"
+            )
         entries = read_json(file)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(

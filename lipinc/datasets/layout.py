@@ -35,7 +35,7 @@ def find_entries(root: str, names: Sequence[str], data_set: str) -> dict[str, Pa
         UserError: there is none, or several folders have some; the message says what is expected.
     """
     expected = ", ".join(names[:-1]) + (" or " if len(names) > 1 else "") + names[-1]
-    parents = [Path(root)]
+    parents = [Path(root)] if Path(root).is_dir() else []
     for _ in range(DEPTH + 1):
         found = [(parent, entries) for parent in parents if (entries := _entries(parent, names))]
         if len(found) == 1:
@@ -46,7 +46,8 @@ def find_entries(root: str, names: Sequence[str], data_set: str) -> dict[str, Pa
                 "one of them"
             )
         parents = [folder for parent in parents for folder in list_folders(parent)]
-    raise UserError(f"{root} is not {data_set}: set data.root to the folder that contains {expected}")
+    found_there = "is not" if Path(root).is_dir() else "does not exist, and should be"
+    raise UserError(f"{root} {found_there} {data_set}: set data.root to the folder that contains {expected}")
 
 
 def _entries(parent: Path, names: Sequence[str]) -> dict[str, Path]:
