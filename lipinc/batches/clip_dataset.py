@@ -9,10 +9,11 @@ from torch.utils.data import Dataset
 
 from lipinc.batches.augment import augment
 from lipinc.batches.batch import ClipBatch
-from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_window
+from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_times, read_window
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
+from lipinc.datasets.records import VideoRecord
 from lipinc.video.mouth import residues
 
 
@@ -24,6 +25,29 @@ class Draw:
     seed: tuple[int, ...]
 
 
+MIXED = -1
+"""Label of a window that is neither real nor forged: it is neither trained on nor evaluated by itself."""
+
+
+def label_windows(record: VideoRecord, times: np.ndarray, local_frames: int) -> np.ndarray:
+    """Label the windows of a video that is forged in part.
+
+    The local frames say where a window is. Its global frames come from anywhere in the video: real local frames with
+    forged global ones are MIXED.
+
+    Args:
+        record: the video, with `fake_periods`.
+        times: (K, N) float64, presentation times of the frames in s, local frames first.
+        local_frames: number of local frames of a window, L.
+
+    Returns:
+        (K,) int64: 1 if a local frame lies in a forged period, 0 if no frame does, else MIXED.
+    """
+    starts, ends = np.array(record.periods).T
+    forged = ((starts <= times[..., None]) & (times[..., None] <= ends)).any(axis=-1)
+    return np.where(forged[:, :local_frames].any(axis=1), 1, np.where(forged.any(axis=1), MIXED, 0)).astype(np.int64)
+
+
 class ClipDataset(Dataset):
     """The cached clips of a list of videos, indexed by `Draw`.
 
@@ -33,15 +57,25 @@ class ClipDataset(Dataset):
     def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
         self.rows = list(rows)
         self.clips = [(video, window) for video, row in enumerate(self.rows) for window in range(row.windows)]
-        self.labels = np.array([self.rows[video].record.label for video, _ in self.clips], dtype=np.int64)
-        self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
-        """(clips,) int: 0 real, 1 fake, 2 pseudo-fake."""
         mouth, sampling = cache.settings["mouth"], cache.settings["sampling"]
+        self._files = [cache.clips_file(row.record.key) for row in self.rows]
+        self.labels = self._label_windows(sampling["local_frames"])
+        """(clips,) int64: 1 = fake; windows of a video that is forged in part have their own, some are MIXED."""
+        self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
+        """(clips,) int: 0 real, 1 fake, 2 pseudo-fake, MIXED."""
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
         self._residue_mode = mouth["residue"]
-        self._files = [cache.clips_file(row.record.key) for row in self.rows]
         self._offsets: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
+
+    def _label_windows(self, local_frames: int) -> np.ndarray:
+        labels = [
+            label_windows(row.record, read_times(file), local_frames)
+            if row.record.fake_periods
+            else [row.record.label] * row.windows
+            for row, file in zip(self.rows, self._files, strict=True)
+        ]
+        return np.concatenate([*labels, []]).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.clips)

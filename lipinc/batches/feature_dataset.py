@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from lipinc.batches.batch import FeatureBatch
-from lipinc.batches.clip_dataset import ClipDataset, Draw
+from lipinc.batches.clip_dataset import MIXED, ClipDataset, Draw
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
@@ -32,14 +32,18 @@ class FeatureDataset(Dataset):
             clips: the clips.
             model: the model, with `input_kind` "features".
             device: where the features are computed.
-            bag: number of windows of one video, including the drawn one, that are averaged into one training example.
+            bag: number of windows of one video and label, including the drawn one, that are averaged into one training
+                example.
                 Averaging reduces the influence of single windows. Draws without a seed are not averaged.
         """
         self.rows, self.clips, self.labels, self.groups = clips.rows, clips.clips, clips.labels, clips.groups
         self._bag, self._clips = bag, clips
         self._videos = np.array([video for video, _ in self.clips])
-        self._first = np.searchsorted(self._videos, np.arange(len(self.rows)))  # the clips of a video are contiguous
-        self._windows = np.bincount(self._videos, minlength=len(self.rows))
+        part = (
+            3 * self._videos + self.labels - MIXED
+        )  # the windows of one label in one video; most videos have one label
+        self._order = np.argsort(part, kind="stable")
+        self._first, self._windows = np.searchsorted(part[self._order], part), np.bincount(part)[part]
         found = []
         with torch.inference_mode():
             videos = shard(range(len(self.rows)))
@@ -73,13 +77,19 @@ class FeatureDataset(Dataset):
         return FeatureBatch(torch.from_numpy(self.labels[clips]), videos, features)
 
     def by_video(self) -> VideoFeatures:
-        """Return the mean features of each video, with what a closed-form classifier needs to know about it."""
-        records = [row.record for row in self.rows]
+        """Return the mean features of each video, with what a closed-form classifier needs to know about it.
+
+        Of a video that is forged in part, only the forged windows count; without any, the video is left out.
+        """
+        own = self.labels == np.array([row.record.label for row in self.rows], dtype=np.int64)[self._videos]
+        windows = np.bincount(self._videos[own], minlength=len(self.rows))
+        used = windows > 0
+        records = [row.record for row, one in zip(self.rows, used, strict=True) if one]
         groups = [f"{record.generator}\0{record.family}" for record in records]
         totals = torch.zeros(len(self.rows), self.features.shape[1], dtype=torch.float64)
-        totals.index_add_(0, torch.from_numpy(self._videos), self.features.double())
+        totals.index_add_(0, torch.from_numpy(self._videos[own]), self.features[torch.from_numpy(own)].double())
         return VideoFeatures(
-            features=totals.numpy() / self._windows[:, None],
+            features=totals.numpy()[used] / windows[used, None],
             label=np.array([record.label for record in records], dtype=np.int64),
             real=paired_reals(records),
             condition=np.array([record.condition for record in records]),
@@ -89,9 +99,8 @@ class FeatureDataset(Dataset):
     def _bagged(self, draw: Draw) -> torch.Tensor:
         if not draw.seed:
             return self.features[draw.clip]
-        video = self._videos[draw.clip]
-        others = np.random.default_rng(draw.seed).integers(self._windows[video], size=self._bag - 1)
-        return self.features[[draw.clip, *(self._first[video] + others)]].mean(dim=0)
+        others = np.random.default_rng(draw.seed).integers(self._windows[draw.clip], size=self._bag - 1)
+        return self.features[[draw.clip, *self._order[self._first[draw.clip] + others]]].mean(dim=0)
 
 
 def dataset_for(

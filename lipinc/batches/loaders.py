@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, get_worker_info
 
 from lipinc.batches.batch import Batch
-from lipinc.batches.clip_dataset import ClipDataset, Draw
+from lipinc.batches.clip_dataset import MIXED, ClipDataset, Draw
 from lipinc.batches.feature_dataset import FeatureDataset
 from lipinc.config import TrainConfig
 from lipinc.ddp import shard, world_size
@@ -35,7 +35,7 @@ class TrainingSampler(Sampler):
         """Create the sampler.
 
         Args:
-            groups: (clips of the dataset,) int: 0 real, 1 fake, 2 pseudo-fake.
+            groups: (clips of the dataset,) int: 0 real, 1 fake, 2 pseudo-fake; MIXED clips are not drawn.
             clips: number of clips per epoch.
             balanced: draw reals and fakes equally often, and among the fakes, pseudo-fakes and others equally often.
             seed: random seed.
@@ -64,7 +64,7 @@ class TrainingSampler(Sampler):
     def _group_counts(self) -> list[tuple[np.ndarray, int]]:
         """Return the clips of each group, and the number of clips to draw from it."""
         if not self.balanced:
-            return [(np.arange(len(self.groups)), self.clips)]
+            return [(np.flatnonzero(self.groups != MIXED), self.clips)]
         reals, fakes, pseudo = (np.flatnonzero(self.groups == group) for group in range(3))
         fake_count = self.clips // 2
         pseudo_count = 0 if not len(pseudo) else fake_count if not len(fakes) else fake_count // 2
@@ -99,7 +99,7 @@ def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, 
         raise UserError(
             f"train.batch_size {config.batch_size} is smaller than the number of processes, {world_size()}: increase it"
         )
-    clips = config.clips_per_epoch or len(dataset)
+    clips = config.clips_per_epoch or int(np.sum(dataset.groups != MIXED))
     remainder = clips % config.batch_size
     clips -= remainder if remainder < max(2, world_size()) else 0
     sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)

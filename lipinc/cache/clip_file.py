@@ -78,6 +78,19 @@ def read_clips(file: Path) -> Clips:
         raise _damaged_error(file, error) from error
 
 
+def read_times(file: Path) -> np.ndarray:
+    """Read the presentation times of all frames: (K, N) float64, in s.
+
+    Raises:
+        UserError: the file is damaged or missing.
+    """
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            return stored.get_tensor("times")
+    except (SafetensorError, OSError) as error:
+        raise _damaged_error(file, error) from error
+
+
 def clips_summary(clips: Clips, size: int) -> Summary:
     """Return the manifest values of a video with clips: size, frames, face_frames, repeats, windows, nearest_windows,
     and the input quality of the largest face that has clips."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lipinc.datasets.records import RECORD_COLUMNS, VideoRecord
+from lipinc.datasets.records import INDEX_COLUMNS, RECORD_COLUMNS, VideoRecord
 from lipinc.errors import UserError
 from lipinc.files.atomic import with_filename
 from lipinc.files.csv_table import read_own_table, table_line, write_table
@@ -87,13 +87,13 @@ def _parse(cell: str, kind: type) -> str | int | float | None:
 
 
 def read_manifest(file: Path) -> list[ManifestRow]:
-    """Read a manifest or a journal, whose last line may be incomplete.
+    """Read a manifest or a journal, whose last line may be incomplete. Index columns that did not exist yet are empty.
 
     Raises:
         UserError: the file is missing, damaged or from another version.
     """
     try:
-        rows = read_own_table(file, MANIFEST_COLUMNS)
+        rows = read_own_table(file, MANIFEST_COLUMNS, optional=INDEX_COLUMNS)
         if rows is None:
             raise UserError(f"{file} was not written by this version of lipinc; delete it and run again")
         return [ManifestRow.from_cells(cells) for cells in rows]

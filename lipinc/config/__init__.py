@@ -1,6 +1,6 @@
 """Experiment configuration: schema, command line, config files and serialisation."""
 
-from lipinc.config.command_line import experiment, parse_command_line
+from lipinc.config.command_line import experiment, one_per_config, parse_command_line
 from lipinc.config.loading import load_config
 from lipinc.config.schema import (
     AugmentConfig,
@@ -32,6 +32,7 @@ __all__ = [
     "experiment",
     "from_json",
     "load_config",
+    "one_per_config",
     "parse_command_line",
     "to_json",
 ]

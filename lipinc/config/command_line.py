@@ -166,6 +166,13 @@ def experiment(arguments: Config) -> Config:
     return _converted(arguments, Config)
 
 
+def one_per_config(argv: Sequence[str]) -> list[list[str]]:
+    """Split a command line whose --config names several files: one command line per file, with the same other flags."""
+    start = argv.index("--config") + 1 if "--config" in argv else len(argv)
+    end = next((i for i in range(start, len(argv)) if argv[i].startswith("-")), len(argv))
+    return [[*argv[:start], file, *argv[end:]] for file in argv[start:end]] or [list(argv)]
+
+
 def _take_config_file(argv: list[str]) -> tuple[str, list[str]]:
     """Return the file given by --config, and the remaining arguments."""
     for position, argument in enumerate(argv):

@@ -37,6 +37,9 @@ class DataConfig:
     forgeries: Annotated[int, Range(0)] = 0
     """Number of pseudo-fakes made from every real video (lipinc/synthesis/pseudo_fakes.py). They are used for training
     only and simulate generators without available videos."""
+    splits: tuple[str, ...] = ()
+    """Official splits to use, of those that the data set names: `test` for the usual cross-dataset protocol. Empty: all
+    videos."""
     max_missing: float = 0.05
     """Fraction of the indexed videos that may be missing on disk. If more are missing, the root is probably wrong, and
     extraction stops with an error."""
@@ -202,6 +205,9 @@ class SplitConfig:
     identity,split_0,split_1,..., of which `seed` chooses one; or `fakeavceleb`, the list that is shipped
     (docs/fakeavceleb.md). Empty: use the split column of the index if it has one, else draw a stratified split. Kept:
     for comparisons on a published split."""
+    official: bool = True
+    """Use the split column of the index, if it has one. False: draw splits by person all the same. Kept: some official
+    splits share people (Celeb-DF), and folds need a draw."""
     folds: int = 0
     """k of k-fold cross-validation by identity, which replaces the fractions above, except for a validation of 0; 0:
     off. Kept: for `lipinc crossval`."""

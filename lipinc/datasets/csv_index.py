@@ -9,7 +9,16 @@ from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.index_file import read_index
 from lipinc.datasets.labels import HINT, NUMBERS, label_by_name, label_in_words, label_problems, label_value, read_label
-from lipinc.datasets.records import INDEX_COLUMNS, UNKNOWN_GENERATOR, Label, VideoRecord, as_key, clean_texts, nfc
+from lipinc.datasets.records import (
+    INDEX_COLUMNS,
+    UNKNOWN_GENERATOR,
+    Label,
+    VideoRecord,
+    as_key,
+    clean_texts,
+    nfc,
+    parse_periods,
+)
 from lipinc.errors import UserError
 from lipinc.files.csv_table import Table
 
@@ -91,6 +100,7 @@ class CsvIndex(Dataset):
         if not identity:
             raise UserError(f"{where}: the identity is empty: name the person in every row, or remove the column")
         texts = {name: row.get(name, "") for name in INDEX_COLUMNS}
+        _check_periods(texts["fake_periods"], label, where)
         if label is Label.REAL:
             texts |= {"generator": "", "pair": ""}
         else:
@@ -108,6 +118,16 @@ class CsvIndex(Dataset):
         if pair.startswith("/"):
             pair = as_key(pair, "pair", self.root)
         return reals.get(nfc(pair), "")
+
+
+def _check_periods(text: str, label: Label, where: str) -> None:
+    """Raise UserError if the forged periods of a row are malformed, or if the video is real."""
+    try:
+        periods = parse_periods(text)
+    except ValueError as error:
+        raise UserError(f"{where}: fake_periods: {error}; several are separated by spaces") from None
+    if periods and label is Label.REAL:
+        raise UserError(f"{where}: the label is real, but fake_periods is {text!r}: correct the row")
 
 
 def _require(table: Table, mapped: Mapping[str, str]) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from lipinc.config import DataConfig
-from lipinc.config.registry import DATASETS, source_file
+from lipinc.config.registry import DATASETS, source_file, suggest
 from lipinc.datasets.disk_names import DiskNames, portable
 from lipinc.datasets.records import Label, VideoRecord
+from lipinc.datasets.splits import SPLITS, split_name
 from lipinc.errors import UserError
 from lipinc.synthesis.perturbations import RAW, expand_conditions
 
@@ -37,11 +38,16 @@ class Dataset(DataConfig):
 
     def validate(self) -> list[str]:
         """See `DataConfig.validate`."""
+        problems = [
+            f"data.splits: unknown split {name!r}: {suggest(name, SPLITS)}"
+            for name in self.splits
+            if name not in SPLITS
+        ]
         try:
             expand_conditions(self.conditions)
         except ValueError as error:
-            return [f"data.conditions: {error}"]
-        return []
+            problems.append(f"data.conditions: {error}")
+        return problems
 
 
 def register_dataset(name: str) -> Callable[[Kind], Kind]:
@@ -78,7 +84,7 @@ def load_videos(data: DataConfig) -> list[VideoRecord]:
     if not (isinstance(records, list) and all(isinstance(record, VideoRecord) for record in records)):
         found = type(records[0] if isinstance(records, list) else records).__name__
         raise UserError(f"load() of the data set {data.kind!r} must return a list of VideoRecord, not of {found}")
-    records = _as_on_disk(records, data.root)
+    records = _as_on_disk(_of_splits(records, data), data.root)
     if not records:
         raise UserError(f"{data.index_file() or data.root} lists no usable video: check data.root and data.index")
     conditions = (RAW, *expand_conditions(data.conditions))
@@ -90,6 +96,18 @@ def load_videos(data: DataConfig) -> list[VideoRecord]:
     ]
     _check_keys(versions)
     return versions
+
+
+def _of_splits(records: list[VideoRecord], data: DataConfig) -> list[VideoRecord]:
+    """Return the videos of the splits that `data.splits` names."""
+    if not data.splits:
+        return records
+    if records and not any(record.split for record in records):
+        raise UserError(f"data.splits: {data.index_file() or data.root} names no splits; leave the option out")
+    chosen = [record for record in records if split_name(record.split, record.key) in data.splits]
+    if records and not chosen:
+        raise UserError(f"data.splits: {data.index_file() or data.root} has no video in {' or '.join(data.splits)}")
+    return chosen
 
 
 def _as_on_disk(records: list[VideoRecord], root: str) -> list[VideoRecord]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lipinc.config.registry import suggest
 from lipinc.datasets.dataset import Dataset, register_dataset
+from lipinc.datasets.layout import find_below
 from lipinc.datasets.records import PSEUDO, Label, VideoRecord, as_key, clean_texts
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table
@@ -60,7 +61,7 @@ class FakeAVCeleb(Dataset):
 
     def index_file(self) -> Path:
         """See `Dataset.index_file`. Found also if the data set was unpacked into a folder below the root."""
-        return Path(self.index or _find_below(self.root, INDEX) or Path(self.root, INDEX))
+        return Path(self.index or find_below(self.root, INDEX) or Path(self.root, INDEX))
 
     def load(self) -> list[VideoRecord]:
         """See `Dataset.load`. Records are in index order; the `pair` of a fake is the real video of its source."""
@@ -79,7 +80,7 @@ class FakeAVCeleb(Dataset):
         # Filter before de-duplicating: a file listed under two methods keeps the row with the selected method.
         rows = read_fakeavceleb_index(self.index_file())
         records = unique_files(record for record in rows if record.method in selected)
-        inner = os.path.relpath((_find_below(self.root, REAL_FOLDER) or Path(self.root, REAL_FOLDER)).parent, self.root)
+        inner = os.path.relpath((find_below(self.root, REAL_FOLDER) or Path(self.root, REAL_FOLDER)).parent, self.root)
         if inner != ".":
             records = [replace(record, path=f"{inner}/{record.path}") for record in records]
         reals = {record.identity: record.key for record in records if record.method == "real"}
@@ -87,15 +88,6 @@ class FakeAVCeleb(Dataset):
             replace(record, pair=reals.get(record.identity, "")) if record.label is Label.FAKE else record
             for record in records
         ]
-
-
-def _find_below(root: str, name: str) -> Path | None:
-    """Return a file or folder of this name in the root, or the only one up to two folders below it."""
-    for pattern in (name, f"*/{name}", f"*/*/{name}"):
-        found = list(Path(root).glob(pattern))
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
 
 
 def read_fakeavceleb_index(path: str | Path) -> list[VideoRecord]:

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.labels import given_labels, label_in_words, label_problems, label_value
+from lipinc.datasets.layout import list_folders, list_videos
 from lipinc.datasets.records import UNKNOWN_GENERATOR, Label, VideoRecord, as_key, nfc
 from lipinc.errors import UserError
-from lipinc.video.video_files import VIDEO_SUFFIXES, walk_video_files
+from lipinc.video.video_files import VIDEO_SUFFIXES
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Folder(Dataset):
         records: list[VideoRecord] = []
         visited: dict[tuple[int, int], str] = {}
         for folder, label in self._label_folders().items():
-            files = list(walk_video_files(folder, on_error=_raise_unreadable, follow_links=True, visited=visited))
+            files = list_videos(folder, visited)
             if folder in files:
                 raise UserError(
                     f"{folder} contains pictures itself: put the frames of each video into a folder of its own"
@@ -58,7 +59,7 @@ class Folder(Dataset):
         has any."""
         found = self._labelled(Path(self.root))
         if not found:
-            nested = [inner for folder in _folders(Path(self.root)) if (inner := self._labelled(folder))]
+            nested = [inner for folder in list_folders(Path(self.root)) if (inner := self._labelled(folder))]
             if len(nested) != 1:
                 raise UserError(
                     f"{self.root} contains no folder real or fake: move the videos into folders with these names, or "
@@ -69,7 +70,7 @@ class Folder(Dataset):
 
     def _labelled(self, parent: Path) -> dict[Path, Label]:
         """Return folder -> label: by `labels`, else by the names real and fake, else by the words in the names."""
-        given, folders = given_labels(self.labels), _folders(parent)
+        given, folders = given_labels(self.labels), list_folders(parent)
         others = [folder for folder in folders if label_value(folder.name) not in given]
         found: dict[Path, Label] = {}
         for label in Label:
@@ -85,9 +86,8 @@ class Folder(Dataset):
         key = as_key(file.relative_to(self.root).as_posix(), str(folder))
         if re.search(r"/(raw|c0|c23|c40)/videos/", key):
             raise UserError(
-                f"{Path(self.root, key)} is in FaceForensics++'s layout, whose folders do not name people: list the "
-                "videos in a CSV with the columns path, label and identity (the number before _ in the file name), and "
-                "give --data.kind csv --data.index FILE"
+                f"{Path(self.root, key)} is in FaceForensics++'s layout, whose folders do not name people: give "
+                "--data.kind faceforensics"
             )
         first, *deeper = file.relative_to(folder).parts
         return VideoRecord(
@@ -96,17 +96,6 @@ class Folder(Dataset):
             identity=nfc(first if deeper else _without_suffix(first)),
             generator="" if label is Label.REAL else UNKNOWN_GENERATOR,
         )
-
-
-def _folders(parent: Path) -> list[Path]:
-    try:
-        return sorted(folder for folder in parent.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"cannot list {parent} ({error.strerror}): check data.root") from None
-
-
-def _raise_unreadable(error: OSError) -> None:
-    raise UserError(f"cannot list {error.filename} ({error.strerror}): make it readable or remove it")
 
 
 def _without_suffix(name: str) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from lipinc.errors import UserError
 from lipinc.files.csv_table import Table, read_table, read_text
@@ -33,15 +34,24 @@ def read_index(path: Path, columns: Iterable[str]) -> tuple[Table, bool]:
     if not set(columns) & set(table.columns) and any(
         _is_video(word) for column in table.columns for word in re.split(r"[\s,;]+", column)
     ):
-        return _read_list(path), False
+        return read_list(path), False
     return table, True
 
 
-def _read_json(path: Path) -> Table:
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file cannot be read or is not JSON.
+    """
     try:
-        entries = json.loads(read_text(path))
+        return json.loads(read_text(path))
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not valid JSON: check the file, or give an index in CSV") from None
+
+
+def _read_json(path: Path) -> Table:
+    entries = read_json(path)
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise UserError(f"{path} must map file names to their label, as DFDC's metadata.json; or give an index in CSV")
     rows = [
@@ -51,7 +61,15 @@ def _read_json(path: Path) -> Table:
     return Table(path, ("path", "label", "pair"), rows)
 
 
-def _read_list(path: Path) -> Table:
+def read_list(path: Path) -> Table:
+    """Read a list without a header: lines of label and path, or of path and label.
+
+    Returns:
+        A table with the columns label and path.
+
+    Raises:
+        UserError: the file cannot be read, or a line has another form.
+    """
     rows = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = _label_and_path(line.strip())

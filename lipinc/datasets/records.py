@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import PurePosixPath
@@ -55,7 +55,7 @@ class VideoRecord:
     identity: str
     """The visible person; the unit of splits and of the bootstrap."""
     targets: tuple[str, ...] = ()
-    """Driving identities of a fake, for example ("id00166",)."""
+    """Other people in a fake, for example ("id00166",): who drives the face, or whose video was given another face."""
     method: str = column()
     generator: str = column(groups="fakes")
     """Generator of a fake; "" for reals, "unknown" if the index does not name it."""
@@ -72,6 +72,11 @@ class VideoRecord:
     audio: str = column(groups="fakes")
     """Kind of audio, as given in the index; in FakeAVCeleb RealAudio (categories A, C) or FakeAudio (B, D). A fake with
     the same speech as its real video is harder to detect."""
+    compression: str = column(groups="all")
+    """Compression of the file as the data set delivers it, for example c23; "" if it has one level only. Not to be
+    confused with `condition`, which is applied here."""
+    fake_periods: str = column()
+    """Forged periods of a fake in s, as in "2.500-3.224 7.000-8.100"; "": forged throughout. They label its windows."""
     forgery: int | None = None
     """Number of the pseudo-fake made from the file before extraction; None: the file itself."""
     condition: str = RAW
@@ -81,6 +86,15 @@ class VideoRecord:
     def key(self) -> str:
         """Unique key in a data set: the path and the version, as in "real/ann.mp4@forged0@crf28"."""
         return self.path + version_suffix(self.forgery, self.condition)
+
+    @property
+    def periods(self) -> tuple[tuple[float, float], ...]:
+        """Start and end of each forged period in s; empty if a fake is forged throughout.
+
+        Raises:
+            ValueError: `fake_periods` is malformed.
+        """
+        return parse_periods(self.fake_periods)
 
     def forged(self, number: int) -> "VideoRecord":
         """Return the record of a pseudo-fake made from this real video."""
@@ -125,6 +139,29 @@ def _to_cell(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(value)
     return "" if value is None else str(value)
+
+
+def parse_periods(text: str) -> tuple[tuple[float, float], ...]:
+    """Read periods such as "2.500-3.224 7.000-8.100".
+
+    Returns:
+        Start and end of each, in s.
+
+    Raises:
+        ValueError: the text has another form, or a period ends before it starts.
+    """
+    periods = []
+    for word in text.split():
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", word)
+        if match is None or float(match[1]) > float(match[2]):
+            raise ValueError(f"{word!r} is not a period in s, such as 2.5-3.224")
+        periods.append((float(match[1]), float(match[2])))
+    return tuple(periods)
+
+
+def format_periods(periods: Iterable[tuple[float, float]]) -> str:
+    """Write periods in s as `parse_periods` reads them, in ms precision."""
+    return " ".join(f"{start:.3f}-{end:.3f}" for start, end in periods)
 
 
 def version_suffix(forgery: int | None, condition: str) -> str:

@@ -34,10 +34,10 @@ def assign_splits(
 ) -> dict[str, str]:
     """Assign every record to a split.
 
-    The splits come from `config.file` if it is set, else from the split column of the index if any record has one. Else
-    they are drawn by identity, stratified by race, gender and the labels of an identity. A draw depends on the seed and
-    on the set of identities, not on their order. Versions of a file (re-encoded, pseudo-fakes) follow the file and do
-    not influence the draw.
+    The splits come from `config.file` if it is set, else from the split column of the index if any record has one (and
+    `config.official` is set). Else they are drawn by identity, stratified by race, gender and the labels of an
+    identity. A draw depends on the seed and on the set of identities, not on their order. Versions of a file
+    (re-encoded, pseudo-fakes) follow the file and do not influence the draw.
 
     Args:
         records: all videos and versions of the data set.
@@ -55,22 +55,26 @@ def assign_splits(
     records = [record for record in versions if record.key == record.path]
     if not records:
         raise UserError("there is no video to split: check the data set and the rejection reasons in the manifest")
-    if config.folds and (config.file or any(record.split for record in records)):
-        raise UserError("split.folds draws its own folds and cannot be combined with a split file or a split column")
+    has_column = config.official and any(record.split for record in records)
+    if config.folds and (config.file or has_column):
+        raise UserError(
+            "split.folds draws its own folds and cannot be combined with a split file or a split column"
+            + ("; give --split.official False" if has_column else "")
+        )
     if config.file:
         source = config.file
         splits = _read_split_file(records, config)
-    elif any(record.split for record in records):
+    elif has_column:
         source = "the index's split column"
         splits = _read_split_column(records)
     else:
         source = f"the random split with split.seed {config.seed}"
         splits = _draw_splits(records, config)
     log.info("splits come from %s", source)
-    _check_disjoint(records, splits, source)
+    _check_disjoint(records, splits, source, has_column=has_column and not config.file)
     if config.target_disjoint:
         if not any(record.targets for record in records):
-            raise UserError("split.target_disjoint needs driving identities, which only the FakeAVCeleb index contains")
+            raise UserError("split.target_disjoint needs driving identities, which this data set does not name")
         source += " with split.target_disjoint"
         splits = _exclude_shared_targets(records, splits)
     _check_classes(records, splits, source, needed, both_classes)
@@ -122,7 +126,7 @@ def _read_split_file(records: Sequence[VideoRecord], config: SplitConfig) -> dic
         where = table.where(number)
         cell = unguard_formula(row[column])
         name = nfc(cell.strip() if column == "identity" else as_key(cell, where))
-        split = _split_name(row[split_column], where)
+        split = split_name(row[split_column], where)
         if named.setdefault(name, split) != split:
             raise UserError(f"{where}: {name} is in {split} and in {named[name]}: remove one of the two rows")
 
@@ -146,10 +150,15 @@ def _split_file(file: str) -> Path:
 
 
 def _read_split_column(records: Sequence[VideoRecord]) -> dict[str, str]:
-    return {record.key: _split_name(record.split, record.key) for record in records}
+    return {record.key: split_name(record.split, record.key) for record in records}
 
 
-def _split_name(name: str, where: str) -> str:
+def split_name(name: str, where: str) -> str:
+    """Return the split that a name means: "val" is validation.
+
+    Raises:
+        UserError: the name means none; the message starts with `where`.
+    """
     lower = name.strip().lower()
     split = ALIASES.get(lower, lower)
     if split not in (*SPLITS, EXCLUDED):
@@ -317,14 +326,16 @@ def _fill_missing_labels(
 # Checks
 
 
-def _check_disjoint(records: Iterable[VideoRecord], splits: Mapping[str, str], source: str) -> None:
+def _check_disjoint(
+    records: Iterable[VideoRecord], splits: Mapping[str, str], source: str, *, has_column: bool
+) -> None:
     split_by_person: dict[str, str] = {}
     for record in records:
         split = splits[record.key]
         if split != EXCLUDED and split_by_person.setdefault(record.identity, split) != split:
             raise UserError(
                 f"{source} puts {record.identity} in {split_by_person[record.identity]} and in {split}: keep every "
-                "person in one split"
+                "person in one split" + (", or draw a split by person: --split.official False" if has_column else "")
             )
 
 

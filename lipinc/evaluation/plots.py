@@ -194,6 +194,38 @@ def plot_conditions(areas: dict[str, Interval], path: Path, title: str, note: st
     save_figure(figure, path, title, note)
 
 
+def plot_cross_dataset(rows: list[dict[str, Any]], path: Path, title: str, note: str = "") -> None:
+    """Plot AUC with its interval (left) and the share of real people accused (right) of each data set and checkpoint.
+
+    Args:
+        rows: those of `cross_dataset.summary_rows`, under one condition.
+        path: the PNG file.
+        title: title of the plot.
+        note: text below the plot.
+    """
+    names = list(dict.fromkeys(row["data_set"] for row in rows))
+    checkpoints = list(dict.fromkeys(row["checkpoint"] for row in rows))
+    figure, (areas, accused) = new_figure(9.6, 1.8 + 0.3 * len(rows), columns=2)
+    palette = itertools.cycle((CURVE, *TERM_CURVES))
+    for number, (checkpoint, colour) in enumerate(zip(checkpoints, palette, strict=False)):
+        own = [row for row in rows if row["checkpoint"] == checkpoint]
+        heights = [names.index(row["data_set"]) + 0.6 * ((number + 0.5) / len(checkpoints) - 0.5) for row in own]
+        style = {"color": colour, "lw": 0, "marker": "o", "ms": 5, "label": checkpoint}
+        areas.hlines(heights, [r["auc_low"] for r in own], [r["auc_high"] for r in own], color=colour, alpha=0.35, lw=4)
+        areas.plot([row["auc"] for row in own], heights, **style)
+        accused.plot([row["reals_accused"] for row in own], heights, **style)
+    areas.axvline(0.5, color=GUIDE, lw=1, ls="--")
+    areas.set(xlabel="AUC (videos), 95 % interval", xlim=(0.2, 1.02))
+    accused.set(xlabel="share of real people accused", xlim=(-0.02, 1.02))
+    for axes in (areas, accused):
+        axes.set_yticks(range(len(names)), names if axes is areas else [""] * len(names), parse_math=False)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.grid(color="#E5E5E5", lw=0.6, axis="x")
+    if len(checkpoints) > 1:
+        accused.legend(frameon=False, fontsize=8)
+    save_figure(figure, path, title, note)
+
+
 def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
     """Create a figure of width x height inches, and its axes (an array if there are several)."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")

@@ -74,6 +74,13 @@ class Predictions:
             records, np.append(self.score, [score] * len(refused)), np.append(self.windows, [0] * len(refused))
         )
 
+    @classmethod
+    def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """Join predictions that all have decisions and input quality."""
+        names = ("score", "windows", "decision", "quality")
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return cls([record for part in parts for record in part.records], **arrays)
+
     def decided_by(self, calibration: Calibration) -> "Predictions":
         """Return the same predictions with the decisions of a calibration."""
         return replace(self, decision=calibration.decide(self.score, self.quality))

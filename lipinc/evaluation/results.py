@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from lipinc.evaluation.metrics import (
     too_few,
 )
 from lipinc.evaluation.predictions import Predictions
-from lipinc.evaluation.scoring import predict
+from lipinc.evaluation.scoring import score_clips
 from lipinc.evaluation.tables import break_down_table, metrics_json, metrics_table
 from lipinc.files.atomic import write_atomically
 from lipinc.models.calibration import Calibration
@@ -36,6 +36,10 @@ from lipinc.synthesis.perturbations import COMPRESSION, ENCODINGS, RAW
 HEADLINE = {"auc": "AUC", "ap": "AP", "accuracy": "accuracy"}
 ONE_CLASS_HEADLINE = {Label.REAL: ("reals_accused", "real people accused"), Label.FAKE: ("accuracy", "fakes detected")}
 """Class -> the metric that is left if all videos are of this class, and its name."""
+
+
+WINDOWS = "window, of videos forged in part and of real ones"
+"""The break-down in which windows count like videos, with labels of their own (`VideoRecord.fake_periods`)."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,25 @@ def evaluate_checkpoint(
         rows: the videos, with those that were refused.
         device: device of the model.
     """
-    dataset = dataset_for(checkpoint.model, cache, [row for row in rows if row.status == OK], device)
-    predictions, _ = predict(checkpoint.model, dataset, config.train, device, description="test")
+    usable = [row for row in rows if row.status == OK]
+    dataset = dataset_for(checkpoint.model, cache, usable, device)
+    scores = score_clips(checkpoint.model, dataset, config.train, device, description="test")
     refused = [row.record for row in rows if row.refused]
-    return evaluate_predictions(predictions, checkpoint.calibration, config.evaluate, config.data.other_kinds, refused)
+    other_kinds = config.data.other_kinds
+    result = evaluate_predictions(
+        scores.by_video(usable), checkpoint.calibration, config.evaluate, other_kinds, refused
+    )
+    if not any(row.record.fake_periods for row in usable):
+        return result
+    windows = scores.by_window(usable).decided_by(checkpoint.calibration)
+    windows = windows.select(~_is_other(windows.records, other_kinds))
+    options = {"bootstrap": config.evaluate.bootstrap, "seed": config.evaluate.seed}
+    by_window = [
+        _row(condition, part, compute_metrics(part, checkpoint.calibration.threshold, **options), [])
+        for condition in result.conditions
+        if len(part := windows.select(windows.column("condition") == condition))
+    ]
+    return replace(result, break_downs={**result.break_downs, WINDOWS: by_window})
 
 
 def evaluate_predictions(

@@ -82,6 +82,26 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
     return "\n".join(filter(None, (_table(header, cells), left_out)))
 
 
+def cross_dataset_table(rows: list[dict[str, Any]]) -> str:
+    """Format the rows of `cross_dataset.summary_rows`, one line per data set and checkpoint. ASCII; nan is "-"."""
+    shares = ("refused", *DECISION_METRICS)
+    cells = [
+        [
+            ascii(row["data_set"])[1:-1] + (" *" if row["too_few_people"] else ""),
+            ascii(row["checkpoint"])[1:-1],
+            *(str(row["real"]), str(row["fake"])),
+            *(_number(row["auc"]), _interval(row["auc_low"], row["auc_high"]), _number(row["ap"])),
+            *(_number(row[name]) for name in shares),
+        ]
+        for row in rows
+    ]
+    header = ["data set", "checkpoint", "real", "fake", "AUC", "95 % interval", "AP"]
+    lines = [_table([*header, "refused", "reals accused", "fakes missed", "decided", "wrong"], cells)]
+    if any(row["too_few_people"] for row in rows):
+        lines.append(f"* fewer than {MIN_PEOPLE} people of a class: means nothing")
+    return "\n".join(lines)
+
+
 def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:
     """Format cross-validation results, one line per held-out group: for each condition the mean over seeds, and the
     standard deviation if there are several seeds.

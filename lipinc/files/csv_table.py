@@ -8,7 +8,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,12 +157,13 @@ def _cell(value: Any) -> str:
     return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] | None:
+def read_own_table(path: Path, columns: Sequence[str], optional: Collection[str] = ()) -> list[dict[str, str]] | None:
     """Read a table written by `write_table`, possibly extended with `table_line`. An incomplete last line is ignored.
 
     Args:
         path: the CSV file.
         columns: the expected column names.
+        optional: those that a file of an earlier version may lack; their cells are empty.
 
     Returns:
         The rows, column -> cell; None if the file has different columns.
@@ -174,7 +175,8 @@ def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] |
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""), strict=True)
     try:
-        if tuple(reader.fieldnames or columns) != tuple(columns):
+        found = tuple(reader.fieldnames or columns)
+        if found != tuple(column for column in columns if column in found or column not in optional):
             return None
         with _cells_of_any_size():
             rows = list(reader)
@@ -182,7 +184,7 @@ def read_own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]] |
         raise ValueError(str(error)) from error
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("the number of cells in a row differs from the number of columns")
-    return [{column: unguard_formula(cell) for column, cell in row.items()} for row in rows]
+    return [{column: unguard_formula(row.get(column, "")) for column in columns} for row in rows]
 
 
 @contextmanager

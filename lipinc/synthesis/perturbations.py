@@ -112,7 +112,7 @@ def expand_conditions(words: Iterable[str]) -> tuple[str, ...]:
 
     Args:
         words: Each a condition, a perturbation (all five levels), `compression` (CRF 23, 28 and 35), `platforms`
-            (half, up, social, twice and repeats), or `all`.
+            (half, up, social, twice and repeats), or `all`. `raw` stands for none: videos are used raw in any case.
 
     Raises:
         ValueError: for any other word; the message lists the valid ones.
@@ -121,6 +121,8 @@ def expand_conditions(words: Iterable[str]) -> tuple[str, ...]:
     groups["all"] = tuple(condition for group in groups.values() for condition in group)
     conditions: dict[str, None] = {}
     for word in words:
+        if word == RAW:
+            continue
         if word not in groups and not encodings_of(word) and _parse_perturbation(word) is None:
             raise ValueError(
                 f"{word!r} is not a condition: use crf0 to crf51, {', '.join(ENCODINGS)}, {', '.join(PERTURBATIONS)} "

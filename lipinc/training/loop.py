@@ -284,7 +284,8 @@ def _autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
 def _fingerprint(rows: dict[str, Sequence[ManifestRow]]) -> str:
     """Hash the training and validation videos, so that a run is not resumed on other videos."""
     lines = [
-        f"{split} {row.record.key} {row.record.label} {row.record.identity} {row.windows}\n"
+        f"{split} {row.record.key} {row.record.label} {row.record.identity} {row.windows}"
+        f"{row.record.fake_periods and ' ' + row.record.fake_periods}\n"
         for split in ("train", "validation")
         for row in rows[split]
     ]

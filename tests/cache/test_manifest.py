@@ -38,7 +38,7 @@ def test_a_journal_cut_off_in_the_middle_of_a_row_loses_that_row_alone(tmp_path)
 def test_every_field_of_a_row_comes_back(tmp_path):
     record = VideoRecord(
         "fake/a b.mp4", Label.FAKE, "id1", ("id2", "id3"), "wav2lip", "wav2lip", "C", "Asian (East)", "women", "test",
-        "real/a.mp4", "studio", "dubbed", forgery=2, condition="crf28",
+        "real/a.mp4", "studio", "dubbed", "c23", "0.500-1.250", forgery=2, condition="crf28",
     )  # fmt: skip
     rows = [
         ManifestRow(record, "ok", "", 5, 100, 90, 7, 12, 10, 210.5, -4.5, 0.0, 1e-05, 25.0, None, 4321, "0" * 64),
@@ -49,7 +49,21 @@ def test_every_field_of_a_row_comes_back(tmp_path):
     write_manifest(tmp_path / "m.csv", rows)
     assert read_manifest(tmp_path / "m.csv") == rows
     reals = (tmp_path / "m.csv").read_text().splitlines()[2]
-    assert reals.startswith("real/a.mp4,real,id1,,,,,,,,,,,,raw,no_face,0 faces,5,100,")  # unknown: an empty cell
+    assert reals.startswith("real/a.mp4,real,id1,,,,,,,,,,,,,,raw,no_face,0 faces,5,100,")  # unknown: an empty cell
+
+
+def test_a_manifest_without_an_index_column_that_is_new_is_read(tmp_path):
+    file = tmp_path / "m.csv"
+    rows = [row("a.mp4"), row("b.mp4")]
+    write_manifest(file, rows)
+    without = [(cells := line.split(","))[:13] + cells[14:] for line in file.read_text().splitlines()]
+    assert "compression" in file.read_text() and "compression" not in without[0]
+    file.write_text("".join(",".join(cells) + "\n" for cells in without))
+    assert read_manifest(file) == rows
+    without = [cells[1:] for cells in without]  # any other column is still needed
+    file.write_text("".join(",".join(cells) + "\n" for cells in without))
+    with pytest.raises(UserError, match="was not written by this version"):
+        read_manifest(file)
 
 
 def test_a_manifest_of_another_version_and_a_damaged_one_are_named(tmp_path):

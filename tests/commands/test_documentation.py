@@ -12,7 +12,7 @@ import pytest
 from lipinc.demo.corpus import render
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/guide.md"))
+PAGES = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/guide.md", "docs/datasets.md"))
 QUICK = {
     r"^python train_pipeline": "--train.epochs 1 --train.clips-per-epoch 16 --train.loader-workers 0",
     r"^python train_pipeline(?!.*mouth_noise)": "--model.hidden 16",
@@ -103,6 +103,8 @@ ELSEWHERE = (
     "torchrun --nproc_per_node=4 train_pipeline.py --config config.py --resume auto",  # tests/training/test_ddp.py
     "torchrun --nproc_per_node=2 train_pipeline.py --config config.py",
     "lipinc evaluate --config own_clips --data.conditions all",  # tests/evaluation/test_external.py
+    # tests/evaluation/test_external.py, on two data sets of its own
+    "lipinc evaluate --checkpoints mouth_noise lipinc_v2 --config avlips celebdf lavdf --data.conditions raw",
     "lipinc forge --root FOLDER --out data/forged",  # tests/commands/test_forge.py
     "lipinc convert WEIGHTS.hdf5 --out NAME.safetensors",  # tests/models/test_keras_weights.py
     "lipinc demo --out data/demo",  # tests/demo/test_corpus.py

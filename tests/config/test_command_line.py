@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lipinc.commands.detect import Arguments as DetectArguments
-from lipinc.config import Config, ModelConfig, load_config, parse_command_line
+from lipinc.config import Config, ModelConfig, load_config, one_per_config, parse_command_line
 from lipinc.config.command_line import parse_arguments
 from lipinc.datasets import Folder
 from lipinc.errors import UserError
@@ -187,3 +187,17 @@ def test_sections_that_a_command_does_not_read_are_accepted_and_not_shown(capsys
         parse_command_line(Config, ["--help"], sections=("data", "mouth"))
     shown = capsys.readouterr().out
     assert "--mouth.height" in shown and "--train.epochs" not in shown and "--model.name" not in shown
+
+
+def test_several_configs_give_one_command_line_each() -> None:
+    lines = one_per_config(["--checkpoints", "a", "b", "--config", "x.py", "y.py", "--data.conditions", "raw"])
+    rest = ["--data.conditions", "raw"]
+    assert lines == [["--checkpoints", "a", "b", "--config", name, *rest] for name in ("x.py", "y.py")]
+    for single in (
+        [],
+        ["--config", "x.py"],
+        ["--config=x.py", "--name", "n"],
+        ["--config"],
+        ["--config", "--name", "n"],
+    ):
+        assert one_per_config(single) == [single]

@@ -48,7 +48,7 @@ def test_a_bad_config_file_is_named(tmp_path, content, message):
 def test_a_shipped_config_is_found_by_its_name():
     assert [load_config(file.stem) for file in SHIPPED[1:]] == [load_config(file) for file in SHIPPED[1:]]
     assert load_config("fakeavceleb") == load_config(ROOT / "config.py")
-    with pytest.raises(UserError, match="no config file own_clip; the shipped experiments are fakeavceleb, demo, "):
+    with pytest.raises(UserError, match="no config file own_clip; the shipped experiments are fakeavceleb, avlips, "):
         load_config("own_clip")
 
 

@@ -12,7 +12,10 @@ from lipinc.errors import UserError
 
 def test_those_that_come_with_the_package():
     assert MODELS.names() == ["lipinc", "lipinc_v2", "noise_discriminant", "noise_features"]
-    assert DATASETS.names() == ["csv", "fakeavceleb", "folder"]
+    assert DATASETS.names() == [
+        *("avlips", "celebdf", "csv", "dfdc", "faceforensics", "fakeavceleb", "folder", "kodf", "lavdf"),
+        *("lipsynctimit", "polyglotfake"),
+    ]
     assert [DATASETS.get(name).kind for name in DATASETS.names()] == DATASETS.names()
 
 

@@ -212,3 +212,13 @@ def test_labels_that_make_no_sense_are_named(entry: str) -> None:
     (problem,) = CsvIndex(labels=(entry,)).validate()
     assert "real=VALUE" in problem and repr(entry) in problem
     assert CsvIndex(labels=("real=1", "fake=True")).validate() == ["data.labels says that 'True' is real and fake"]
+
+
+def test_forged_periods_of_an_index_are_checked(tmp_path: Path) -> None:
+    header = "path,label,identity,fake_periods"
+    (fake,) = csv_catalog(tmp_path, header, "a.mp4,fake,ann,2.5-3.224 7-8.1")
+    assert fake.periods == ((2.5, 3.224), (7.0, 8.1))
+    with pytest.raises(UserError, match="row 2: fake_periods: '3-2' is not a period in s"):
+        csv_catalog(tmp_path, header, "a.mp4,fake,ann,1-2 3-2")
+    with pytest.raises(UserError, match="row 2: the label is real, but fake_periods is '1-2'"):
+        csv_catalog(tmp_path, header, "a.mp4,real,ann,1-2")

@@ -127,3 +127,12 @@ class HashedKey(VideoRecord):
     @property
     def key(self) -> str:
         return HashedText(super().key)
+
+
+def test_videos_of_some_splits_alone_are_loaded(tmp_path: Path) -> None:
+    rows = ("path,label,identity,split", "a.mp4,real,ann,train", "b.mp4,real,bob,val", "c.mp4,fake,cid,test")
+    assert [r.path for r in csv_catalog(tmp_path, *rows, splits=("validation", "test"))] == ["b.mp4", "c.mp4"]
+    with pytest.raises(UserError, match="data.splits: .* has no video in validation"):
+        csv_catalog(tmp_path, *rows[:2], splits=("validation",))
+    with pytest.raises(UserError, match="c.mp4: unknown split 'x'"):
+        csv_catalog(tmp_path, *rows[:3], "c.mp4,fake,cid,x", splits=("test",))

@@ -64,7 +64,7 @@ def test_folders_linked_to_one_another_end_at_once(tmp_path: Path) -> None:
     [
         (["people/a.mp4"], "contains no folder real or fake: .*--data.labels real=FOLDER"),
         (["real/a.mp4", "fake/a.txt"], "fake contains no videos"),
-        (["original_sequences/youtube/c23/videos/000.mp4"], "FaceForensics.* list the videos in a CSV"),
+        (["original_sequences/youtube/c23/videos/000.mp4"], "FaceForensics.* give --data.kind faceforensics"),
     ],
 )
 def test_folder_without_classes_or_people_is_refused(tmp_path: Path, keys: list[str], message: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from lipinc.commands import evaluate
 from lipinc.config import Config, ModelConfig, SamplingConfig
 from lipinc.datasets import CsvIndex
 from lipinc.demo.videos import render_video
@@ -135,8 +137,38 @@ def test_a_checkpoint_that_knows_everybody_is_refused(config, videos, tmp_path) 
         run(config, videos, file, conditions=("crf40",))
 
 
-def test_checkpoints_of_other_clips_are_evaluated_apart(config, videos, tmp_path) -> None:
+@pytest.mark.slow
+def test_checkpoints_of_other_clips_have_caches_of_their_own(config, videos, tmp_path) -> None:
     first = checkpoint(config, tmp_path / "a.safetensors")
     second = checkpoint(replace(config, mouth=replace(config.mouth, margin=0.2)), tmp_path / "b.safetensors")
-    with pytest.raises(UserError, match="differ in mouth.margin"):
-        run(config, videos, first, second)
+    run(config, videos, first, second, conditions=("raw",))
+    folder = Path(config.output, config.name, "evaluate")
+    assert [len(saved_predictions(folder / name)) for name in "ab"] == [6, 6]
+    assert len(list(tmp_path.glob("cache_evaluate_*"))) == 2
+
+
+@pytest.mark.slow
+def test_data_sets_are_evaluated_in_one_table(config, videos, tmp_path) -> None:
+    """Refused videos and two data sets, by the command, on files."""
+    file = checkpoint(config, tmp_path / "a.safetensors")
+    names = ("one", "two")
+    for name in names:
+        shutil.copytree(videos, tmp_path / name)
+        (tmp_path / f"{name}.py").write_text(
+            "from lipinc.config import CacheConfig, Config\nfrom lipinc.datasets import CsvIndex\n"
+            f"config = Config(name={name!r}, output={config.output!r}, data=CsvIndex(root={str(tmp_path / name)!r}), "
+            f"cache=CacheConfig(path={str(tmp_path / 'cache' / name)!r}))\n"
+        )
+    (tmp_path / "two" / "real" / "ann.mp4").write_bytes(b"no video")
+    configs = [str(tmp_path / f"{name}.py") for name in names]
+    flags = ["--data.conditions", "raw", "--evaluate.bootstrap", "20", "--train.loader-workers", "0"]
+    assert evaluate.main(["--checkpoints", str(file), "--config", *configs, *flags], "lipinc evaluate") == 0
+    with Path(config.output, "one+two", "summary.csv").open(newline="") as stream:
+        rows = {row["data_set"]: row for row in csv.DictReader(stream)}
+    assert list(rows) == ["one", "two", "mean", "pooled"]
+    assert (rows["two"]["real"], rows["two"]["refused_real"], rows["pooled"]["refused"]) == (
+        "2",
+        repr(1 / 3),
+        repr(1 / 12),
+    )
+    assert [len(saved_predictions(Path(config.output, name, "evaluate", "a"))) for name in names] == [6, 5]

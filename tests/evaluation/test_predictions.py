@@ -64,7 +64,8 @@ def test_csv_is_safe_and_plain_for_a_spreadsheet(tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "key", "label", "fake_probability", "score", "prediction", "decision", "windows", "identity", "targets",
-        "method", "generator", "category", "race", "gender", "split", "pair", "family", "audio", "forgery", "condition",
+        "method", "generator", "category", "race", "gender", "split", "pair", "family", "audio", "compression",
+        "fake_periods", "forgery", "condition",
     ]  # fmt: skip
     assert rows[0]["key"] == "'=1+1"
     assert rows[0]["score"] == "-1.5"

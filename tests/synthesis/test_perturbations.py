@@ -27,7 +27,7 @@ def test_words_expand_to_conditions_without_duplicates():
     assert set(perturbation_series()) == {*PERTURBATIONS, "crf"}
 
 
-@pytest.mark.parametrize("word", ["crf52", "crf-1", "crf028", "blur0", "blur6", "blurry", "", "raw", "blur\n"])
+@pytest.mark.parametrize("word", ["crf52", "crf-1", "crf028", "blur0", "blur6", "blurry", "", "raws", "blur\n"])
 def test_other_words_are_refused_and_the_message_lists_the_valid_ones(word):
     with pytest.raises(ValueError, match="crf0 to crf51.*blur.*compression"):
         expand_conditions([word])
@@ -98,3 +98,7 @@ def test_a_perturbed_video_is_extracted_from_perturbed_frames(astronaut, write_v
         return float(np.mean([cv2.Laplacian(mouth, cv2.CV_32F).std() for mouth in clips.frames[0]]))
 
     assert sharpness(blurred) < 0.5 * sharpness(raw)
+
+
+def test_raw_adds_no_condition():
+    assert expand_conditions(["raw"]) == () and expand_conditions(["raw", "crf28"]) == ("crf28",)
