@@ -66,7 +66,7 @@ def alignment(points: np.ndarray, size: int, eye: tuple[float, float]) -> np.nda
     """
     left, right = points[36:48].reshape(2, 6, 2).mean(axis=1)
     between_eyes = right - left
-    distance = float(np.hypot(*between_eyes))
+    distance = float(_length(between_eyes))
     if distance < 1:
         return None
     scale = (1 - 2 * eye[0]) * size / distance
@@ -87,8 +87,13 @@ def pose_ratios(points: np.ndarray) -> np.ndarray:
         mouth corner to the jaw, each / face width.
     """
     face_width, face_height = points.max(axis=0) - points.min(axis=0)
-    across, down = (points[[62, 60, 48, 54]] - points[[66, 64, 4, 12]]).T
-    return np.hypot(across, down) / (face_height, face_width, face_width, face_width)
+    lengths = _length(points[[62, 60, 48, 54]] - points[[66, 64, 4, 12]])
+    return lengths / (face_height, face_width, face_width, face_width)
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    """Of vectors (..., 2). Not by hypot, whose last bit differs between C libraries."""
+    return np.sqrt(vectors[..., 0] ** 2 + vectors[..., 1] ** 2)
 
 
 def is_inside_image(lips: np.ndarray, image: np.ndarray) -> bool:

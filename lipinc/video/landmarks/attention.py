@@ -120,13 +120,12 @@ def _landmarks_to_transform_matrix(mesh: np.ndarray, region: _Region) -> _Affine
         mesh: (468, 2) float32 in px of the feature map.
     """
     across, down = mesh[region.right] - mesh[region.left]
-    angle = np.float32(0) - np.float32(atan2f(down, across))
-    cos, sin = cos_sin(angle)
+    cos, sin = cos_sin(np.float32(0) - atan2f(down, across))
     x, y = mesh[region.points].T
     upright_x, upright_y = cos * x + -sin * y, sin * x + cos * y
     left, right, top, bottom = upright_x.min(), upright_x.max(), upright_y.min(), upright_y.max()
     center_x, center_y = (left + right) / np.float32(2), (top + bottom) / np.float32(2)
-    cos, sin = cos_sin(-angle)
+    sin = -sin  # turned back
     x, y = cos * center_x + -sin * center_y, sin * center_x + cos * center_y
     scale_x = np.float32(1.5) * (right - left) / np.float32(_SQUARE)
     scale_y = np.float32(1.5) * (bottom - top) / np.float32(_SQUARE)

@@ -52,7 +52,7 @@ def square_around(
 def _rotation(start: np.ndarray, end: np.ndarray) -> np.float32:
     """Angle between the line from start to end, in px, and the horizontal, normalised to -pi..pi."""
     across, down = end - start
-    angle = float(np.float32(0) - np.float32(atan2f(-down, across)))
+    angle = float(np.float32(0) - atan2f(-down, across))
     return np.float32(angle - 2 * math.pi * math.floor((angle + math.pi) / (2 * math.pi)))
 
 
