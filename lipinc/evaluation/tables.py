@@ -27,7 +27,7 @@ def metrics_table(metrics: dict[str, Interval]) -> str:
         [METRIC_NAMES.get(name, name), _number(metric.value), _interval(metric.low, metric.high)]
         for name, metric in metrics.items()
     ]
-    return _table(["per video", "value", "95 % interval"], rows)
+    return text_table(["per video", "value", "95 % interval"], rows)
 
 
 MAX_NAMED = 8
@@ -73,7 +73,7 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
     ]
     if not any(np.isfinite(row["within_pairs"]) for row in rows):
         header, cells = header[:-1], [line[:-1] for line in cells]
-    return "\n".join(filter(None, (_table(header, cells), left_out)))
+    return "\n".join(filter(None, (text_table(header, cells), left_out)))
 
 
 def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:
@@ -88,7 +88,7 @@ def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:
         [ascii(group or "all videos")[1:-1], *(_spread(areas.get(condition, [])) for condition in conditions)]
         for group, areas in spread.items()
     ]
-    return _table(["held out" if len(spread) > 1 else "", *conditions], rows)
+    return text_table(["held out" if len(spread) > 1 else "", *conditions], rows)
 
 
 def metrics_json(
@@ -129,7 +129,7 @@ def _interval(low: float, high: float) -> str:
     return "-" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def text_table(header: list[str], rows: list[list[str]]) -> str:
     """Align columns two spaces apart, the first one left-aligned and the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [

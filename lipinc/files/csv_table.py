@@ -53,8 +53,8 @@ def read_table(
 ) -> Table:
     """Read a user's CSV: UTF-8 with a header, LF or CRLF, with or without a byte order mark, cells of any size.
 
-    The header decides between commas, semicolons, tabs and vertical bars. Empty rows are skipped. Cells missing at the end of a row
-    are read as empty.
+    The header decides between commas, semicolons, tabs and vertical bars. Empty rows are skipped. Cells missing at the
+    end of a row are read as empty.
 
     Args:
         path: the CSV file.
