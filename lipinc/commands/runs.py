@@ -65,7 +65,8 @@ def _table(rows: Sequence[Row], settings: Sequence[str]) -> str:
     header += [*shown, *(["problem"] if problems else [])]
     lines = []
     for row in rows:
-        interval = "" if row["auc_low"] == "" else f"[{row['auc_low']:.3f}, {row['auc_high']:.3f}]"
+        low, high = row["auc_low"], row["auc_high"]
+        interval = "" if "" in (low, high) else f"[{low:.3f}, {high:.3f}]"
         area = _number(row["auc"]) + ("*" if _too_few(row) else "")
         line = [row["run"], row["date"], str(row["epochs"]), _number(row["validation_auc"]), area, interval]
         line += [_number(row[name]) for name in ("accuracy", "eer", "reals_accused")]

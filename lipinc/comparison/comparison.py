@@ -119,8 +119,8 @@ class Disagreement:
 def disagreements(paired: Paired, first: int, second: int) -> list[Disagreement]:
     """Return the videos on which two detectors disagree, the most different ranks first.
 
-    At their thresholds one is right and the other one is wrong. Unless both have a threshold, their ranks differ by more
-    than `MAX_RANK_DISTANCE`.
+    At their thresholds one is right and the other one is wrong. Unless both have a threshold, their ranks differ by
+    more than `MAX_RANK_DISTANCE`.
     """
     from scipy.stats import rankdata  # slow to import
 

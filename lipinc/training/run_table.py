@@ -130,5 +130,5 @@ def _metrics(file: Path) -> Row:
     }
 
 
-def _known(value: Any) -> Any:
-    return "" if value is None else value
+def _known(value: Any) -> float | str:
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else ""
