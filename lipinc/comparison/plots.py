@@ -118,7 +118,7 @@ def _scatter(axes: Any, paired: Paired, second: int, found: list[Disagreement]) 
     axes.text(
         *(0, -0.16, "\n".join(names)), transform=axes.transAxes, va="top", fontsize=7, color="black", parse_math=False
     )
-    _plain_legend(axes, loc="upper left", fontsize=8)
+    _plain_legend(axes, loc="upper right", bbox_to_anchor=(1.02, -0.14), fontsize=8)  # beside the names
 
 
 def _grid(width: float, height: float, count: int, columns: int) -> tuple[Any, list[Any]]:

@@ -162,7 +162,8 @@ def read_score(cell: str) -> float | None:
 
 def _is_data(cells: Sequence[str]) -> bool:
     """Whether the first row of a file is no header: it has a number, and no cell is a usual name of a column."""
-    if any(column_names.rank(cell, column_names.PATH) is not None for cell in cells):
+    usual = (*column_names.PATH, *column_names.SCORE, *column_names.INDEX["label"])
+    if any(column_names.rank(cell, usual) is not None for cell in cells):
         return False  # pandas calls unnamed columns 0 and 1
     found = [read_score(cell) for cell in cells]
     if len(cells) == 1 and len(cells[0].split()) > 1:
@@ -184,7 +185,7 @@ def _split_at_spaces(table: Table) -> Table:
 
 def _path_column(table: Table, matches: Callable[[str], int]) -> str:
     """The column that names most videos; among equals, the one with the most usual name."""
-    count = {column: matches(column) for column in table.columns if column}
+    count = {column: matches(column) for column in table.columns}
     order = {column: column_names.rank(column, column_names.PATH) for column in count}
     known = [column for column in count if order[column] is not None and count[column]]
     best = max(known or count, key=lambda column: (count[column], -(order[column] or 0)))
@@ -210,7 +211,9 @@ def _score_column(table: Table, path_column: str) -> str:
             continue
         known, text = column_names.rank(column, column_names.SCORE), column_names.plain(column)
         part = any(part in text for part in column_names.SCORE_PARTS)
-        place = known if known is not None else 100 + (column_names.stated_class(column) is Label.REAL) if part else 200
+        place = 200 if known is None else known
+        if known is None and part:
+            place = 101 if column_names.stated_class(column) is Label.REAL else 100
         ranks[column] = place + 1000 * (set(numbers) <= {0.0, 1.0})
     best = [column for column in ranks if ranks[column] == min(ranks.values())]
     if len(best) != 1:
