@@ -28,6 +28,7 @@ from lipinc.config.command_line import parse_arguments
 from lipinc.datasets.labels import label_line
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError, printable
+from lipinc.progress import progress_bar
 
 Value = TypeVar("Value")
 DIRECTIONS = ("fake-high", "real-high")
@@ -101,6 +102,9 @@ def main(argv: Sequence[str], prog: str) -> None:
 
 
 def _show(comparison: Comparison, folder: Path, data: str) -> None:
+    every = [comparison.headline, *comparison.groups]
+    for group in progress_bar(every, desc="resampling people", unit="group", leave=False):
+        group.paired.metric(0, "auc")  # computes the resamples of all metrics, which are kept
     note = tables.caption(comparison, data)
     parts = [tables.coverage_table(comparison), tables.common_line(comparison)]
     parts += [tables.terminal_table(rows(comparison)) for rows in (tables.metric_rows, tables.difference_rows)]
@@ -122,7 +126,7 @@ def _load_records(arguments: Arguments, read: Sequence) -> tuple[list[VideoRecor
     if arguments.index:
         return load_index_file(arguments.index, pairs, arguments.labels), arguments.index.name, ()
     records, path = records_in_scores(read, pairs, arguments.labels)
-    return records, path.name, ()
+    return records, f"labels of {path.absolute().parent.name}/{path.name}", ()
 
 
 def _without_other_kinds(records: list[VideoRecord], other_kinds: tuple[str, ...]) -> list[VideoRecord]:

@@ -119,7 +119,8 @@ def _matched(
     file: ScoreFile, records: Sequence[VideoRecord], names: VideoNames
 ) -> tuple[dict[Key, list[ScoreRow]], dict[str, list[str]]]:
     """Return the rows of each video, and what became of the others."""
-    found = {name: names.find(name, _shared_folders(file)) for name in dict.fromkeys(row.name for row in file.rows)}
+    shared = _shared_folders(file)
+    found = {name: names.find(name, shared) for name in dict.fromkeys(row.name for row in file.rows)}
     by_path = {match.position for match in found.values() if match.how == "path"}
     fits = Counter((match.position, match.how) for match in found.values())
     groups: dict[Key, list[ScoreRow]] = {}

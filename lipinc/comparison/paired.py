@@ -61,22 +61,25 @@ class Paired:
     @cached_property
     def _results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Metrics (D, M), those of the resamples (B, D, M), and true positive rates of the resamples (B, D, G)."""
-        rankings = [Ranking(self.videos.label, score) for score in self.scores]
-        values, _ = self._measure(rankings, None)
-        resampled = [self._measure(rankings, w) for w in resamples(self.videos, self.bootstrap, self.seed)]
+        label = self.videos.label
+        rankings = [Ranking(label, score) for score in self.scores]
+        values, _ = self._measure(label, rankings, None)
+        resampled = [self._measure(label, rankings, w) for w in resamples(self.videos, self.bootstrap, self.seed)]
         count, shape = len(resampled), values.shape
         metrics = np.array([one for one, _ in resampled]).reshape(count, *shape)
         curves = np.array([one for _, one in resampled]).reshape(count, shape[0], len(FALSE_POSITIVE_RATES))
         return values, metrics, curves
 
-    def _measure(self, rankings: Sequence[Ranking], weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def _measure(
+        self, label: np.ndarray, rankings: Sequence[Ranking], weights: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Metrics (D, M) and true positive rates (D, G), with the weights (V,) of a resample."""
         rows, curves = [], []
         for ranking, decisions, threshold in zip(rankings, self.decisions, self.thresholds, strict=True):
             counts = ranking.counts(weights)
             row = [counts.auc(), counts.average_precision(), counts.eer(), counts.accuracy(threshold)]
             row += [counts.tpr_at_fpr(0.01), counts.tpr_at_fpr(0.05)]
-            row += [metric(self.videos.label, None, decisions, weights) for metric in (reals_accused, decided)]
+            row += [metric(label, None, decisions, weights) for metric in (reals_accused, decided)]
             if np.isnan(threshold):
                 row = [
                     np.nan if name in ("accuracy", "reals_accused", "decided") else value

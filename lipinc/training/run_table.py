@@ -112,7 +112,9 @@ def _text(value: Any) -> str:
 
 
 def _epochs(file: Path) -> Row:
-    rows = [row for _, row in read_table(file).rows]
+    table = read_table(file)
+    table.require(["epoch"])
+    rows = [row for _, row in table.rows]
     areas = [float(row["validation_auc"]) for row in rows if row.get("validation_auc")]
     areas = [area for area in areas if math.isfinite(area)]
     return {"epochs": len(rows), "validation_auc": max(areas, default="")}

@@ -1,4 +1,7 @@
-"""The commands of the README, of the guide and of the page on comparing, as they stand there, on a small demo corpus in place of the data."""
+"""The commands of the README, of the guide and of the page on comparing, as they stand there.
+
+They run on a small demo corpus in place of the data.
+"""
 
 import os
 import re

@@ -121,3 +121,18 @@ def test_two_names_for_one_video_are_not_averaged(tmp_path):
     file.write_text("path,score\nx/a.mp4,0.1\ny/a.mp4,0.9\nreal/b.mp4,0.5\nold/b.mp4,0.7\n")
     found = detector(file, [VideoRecord("real/a.mp4", Label.REAL, "ann"), VideoRecord("real/b.mp4", Label.REAL, "bob")])
     np.testing.assert_array_equal(found.conditions["raw"].score, [np.nan, 0.5])
+
+
+def test_the_csv_of_detect_is_a_score_file(tmp_path):
+    videos = [VideoRecord("a.mp4", Label.REAL, "ann"), VideoRecord("b.mp4", Label.FAKE, "bob")]
+    videos += [VideoRecord("c.mp4", Label.FAKE, "cyd")]
+    file = tmp_path / "verdicts.csv"
+    file.write_text(
+        "file,verdict,probability,threshold,windows,coverage,reason\n/v/a.mp4,uncertain,0.6,0.3,9,1.0,\n"
+        "/v/b.mp4,fake,0.9,0.3,9,1.0,\n/v/c.mp4,no_verdict,,,0,,no_face\n"
+    )
+    found = detector(file, videos)
+    np.testing.assert_array_equal(found.conditions["raw"].score, [0.6, 0.9, np.nan])
+    assert found.conditions["raw"].decision[:2].tolist() == [0, 1]
+    assert (found.direction, found.direction_reason, found.threshold) == ("fake-high", "a file of lipinc", 0.5)
+    assert found.counts == {"videos without a score": ["v/c.mp4 (row 4)"]}
