@@ -21,6 +21,7 @@ from lipinc.models.registry import build_model, check_shapes
 from lipinc.training.loop import best_epoch, drop_training_state, fit
 from lipinc.training.optimization import seed_torch, use_deterministic_kernels
 from lipinc.training.run_folder import Run, size_on_disk
+from lipinc.training.tensorboard import check_tensorboard
 
 
 def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None:
@@ -36,6 +37,8 @@ def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None
     Raises:
         UserError: the cache, the run folder or the settings do not permit the run, or training diverged.
     """
+    if config.train.tensorboard:
+        check_tensorboard()
     device = choose_device(config.train.device)
     if config.train.deterministic:
         use_deterministic_kernels(device)

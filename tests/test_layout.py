@@ -24,6 +24,7 @@ ROOMS = (
     ("models",),
     ("batches",),
     ("evaluation",),
+    ("comparison",),
     ("training",),
     ("experiment",),
     ("cross_validation",),

@@ -371,6 +371,10 @@ class TrainConfig:
     """Keep the training state (last.pt, two thirds of a run's size) at the end of the run. False: its weights and
     optimiser state are deleted after the evaluation; `--resume auto` still recognises the run as finished, but cannot
     train more epochs. An interrupted run always keeps it. Kept: many runs would fill the disk."""
+    tensorboard: bool = False
+    """Write losses, learning rate, validation metrics and mouth strips of some training videos for TensorBoard to
+    <output>/<name>/tensorboard; needs the extra `tensorboard`. results.csv has the same numbers. Kept: for watching
+    long runs."""
     loader_workers: Annotated[int, Range(0)] = 2
     """Data loader processes, which read and augment clips; 0: load in the training process."""
 

@@ -70,7 +70,18 @@ class CsvIndex(Dataset):
             _require(table, mapped)
         else:
             columns = {ours: ours for ours in COLUMNS}
-        present = {ours: theirs for ours, theirs in columns.items() if theirs in table.columns}
+        return self.records(table, {ours: theirs for ours, theirs in columns.items() if theirs in table.columns})
+
+    def records(self, table: Table, present: Mapping[str, str]) -> list[VideoRecord]:
+        """Return the records of a table, in its order.
+
+        Args:
+            table: the index.
+            present: our name of a column -> its name in the table; path and label are required.
+
+        Raises:
+            UserError: a cell is invalid, or two rows contradict each other.
+        """
         labels = label_by_name(self.labels, present["label"])
         if not self.labels:
             _check_numbers(table, present, labels)

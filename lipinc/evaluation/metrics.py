@@ -4,7 +4,7 @@ The positive class is fake. The score of a video is the mean of logit(fake) - lo
 classified as fake if score >= threshold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -41,28 +41,90 @@ class RocCounts(NamedTuple):
         """Total weight of the fakes."""
         return self.true_positives[-1]
 
+    @property
+    def has_both(self) -> bool:
+        """Whether there are reals and fakes, and no score is nan."""
+        return bool(self.reals * self.fakes > 0)
+
+    def auc(self) -> float:
+        """See the function `auc`."""
+        if not self.has_both:
+            return float("nan")
+        pairs = np.diff(self.false_positives) * (self.true_positives[1:] + self.true_positives[:-1]) / 2
+        return float(np.sum(pairs) / (self.reals * self.fakes))
+
+    def average_precision(self) -> float:
+        """See the function `average_precision`."""
+        if not self.has_both:
+            return float("nan")
+        flagged = self.false_positives + self.true_positives
+        precision = self.true_positives[1:] / np.where(flagged[1:] > 0, flagged[1:], 1.0)
+        return float(np.sum(np.diff(self.true_positives) * precision) / self.fakes)
+
+    def accuracy(self, threshold: float) -> float:
+        """See the function `accuracy`."""
+        flagged = np.count_nonzero(self.scores >= threshold)
+        correct = self.true_positives[flagged] + self.reals - self.false_positives[flagged]
+        videos = self.reals + self.fakes
+        return float(correct / videos) if videos > 0 else float("nan")
+
+    def eer(self) -> float:
+        """See the function `eer`."""
+        if not self.has_both:
+            return float("nan")
+        false_alarms = self.false_positives / self.reals
+        # Miss rate minus false positive rate decreases from 1 to -1, so it crosses 0 between two points.
+        excess = 1 - self.true_positives / self.fakes - false_alarms
+        after = int(np.argmax(excess <= 0))
+        fraction = excess[after - 1] / (excess[after - 1] - excess[after])
+        return float(false_alarms[after - 1] + fraction * (false_alarms[after] - false_alarms[after - 1]))
+
+    def tpr_at_fpr(self, limit: float) -> float:
+        """Highest true positive rate at a false positive rate of at most `limit`, without interpolation: a threshold
+        reaches it on these videos."""
+        if not self.has_both:
+            return float("nan")
+        allowed = self.false_positives <= limit * self.reals * (1 + 1e-9)
+        return float(self.true_positives[allowed].max() / self.fakes)
+
+
+class Ranking:
+    """The order of the scores of V videos: sorts once, and counts under many weights."""
+
+    def __init__(self, labels: np.ndarray, scores: np.ndarray):
+        """Sort the scores.
+
+        Args:
+            labels: (V,), 1 = fake.
+            scores: (V,).
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        self._order = np.argsort(-scores, kind="stable")
+        self._is_fake = (np.asarray(labels) == 1)[self._order]
+        ranked = scores[self._order]
+        last = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else np.zeros(0, dtype=bool)
+        self._last = np.flatnonzero(last)
+        self._scores = ranked[self._last]
+        self._unit = np.nan if np.isnan(scores).any() else 1.0
+
+    def counts(self, weights: np.ndarray | None = None) -> RocCounts:
+        """Return the counts for ROC and precision-recall curves.
+
+        Args:
+            weights: (V,); None: all 1.
+
+        Returns:
+            The counts; videos with equal scores share one point. All counts are nan if a score is nan.
+        """
+        ranked = np.ones(len(self._order)) if weights is None else np.asarray(weights, dtype=np.float64)[self._order]
+        fakes = np.cumsum(np.where(self._is_fake, ranked, 0.0))[self._last]
+        reals = np.cumsum(np.where(self._is_fake, 0.0, ranked))[self._last]
+        return RocCounts(self._scores, np.append(0.0, reals) * self._unit, np.append(0.0, fakes) * self._unit)
+
 
 def roc_counts(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> RocCounts:
-    """Compute the counts for ROC and precision-recall curves.
-
-    Args:
-        labels: (V,), 1 = fake.
-        scores: (V,).
-        weights: (V,); None: all 1.
-
-    Returns:
-        The counts; videos with equal scores share one point. All counts are nan if a score is nan.
-    """
-    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    weights = np.ones(len(scores)) if weights is None else np.asarray(weights, dtype=np.float64)
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.zeros(0, dtype=int)
-    fakes = np.where(labels == 1, weights, 0.0)[order]
-    reals = np.where(labels == 1, 0.0, weights)[order]
-    unit = np.nan if np.isnan(scores).any() else 1.0
-    false_positives = np.append(0.0, np.cumsum(reals)[last]) * unit
-    return RocCounts(ranked[last], false_positives, np.append(0.0, np.cumsum(fakes)[last]) * unit)
+    """Compute the counts for ROC and precision-recall curves: see `Ranking`."""
+    return Ranking(labels, scores).counts(weights)
 
 
 # Each metric below takes labels (V,) with 1 = fake, scores (V,) and optional weights (V,), the multiplicity of each
@@ -72,30 +134,17 @@ def roc_counts(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | Non
 def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Area under the ROC curve: the probability that a fake scores higher than a real, with ties counted as one
     half."""
-    counts = roc_counts(labels, scores, weights)
-    if not counts.reals * counts.fakes > 0:
-        return float("nan")
-    pairs = np.diff(counts.false_positives) * (counts.true_positives[1:] + counts.true_positives[:-1]) / 2
-    return float(np.sum(pairs) / (counts.reals * counts.fakes))
+    return roc_counts(labels, scores, weights).auc()
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Average precision without interpolation, as in scikit-learn; nan without reals."""
-    counts = roc_counts(labels, scores, weights)
-    if not counts.reals * counts.fakes > 0:
-        return float("nan")
-    flagged = counts.false_positives + counts.true_positives
-    precision = counts.true_positives[1:] / np.where(flagged[1:] > 0, flagged[1:], 1.0)
-    return float(np.sum(np.diff(counts.true_positives) * precision) / counts.fakes)
+    return roc_counts(labels, scores, weights).average_precision()
 
 
 def accuracy(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None) -> float:
     """Fraction of correctly classified videos. Defined for a single class, too."""
-    counts = roc_counts(labels, scores, weights)
-    flagged = np.count_nonzero(counts.scores >= threshold)
-    correct = counts.true_positives[flagged] + counts.reals - counts.false_positives[flagged]
-    videos = counts.reals + counts.fakes
-    return float(correct / videos) if videos > 0 else float("nan")
+    return roc_counts(labels, scores, weights).accuracy(threshold)
 
 
 def balanced_accuracy(
@@ -103,7 +152,7 @@ def balanced_accuracy(
 ) -> float:
     """Mean of the true positive rate and the true negative rate."""
     counts = roc_counts(labels, scores, weights)
-    if not counts.reals * counts.fakes > 0:
+    if not counts.has_both:
         return float("nan")
     flagged = np.count_nonzero(counts.scores >= threshold)
     false_positive_rate = counts.false_positives[flagged] / counts.reals
@@ -155,15 +204,7 @@ def _fraction(event: np.ndarray, among: np.ndarray, weights: np.ndarray | None) 
 
 def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Equal error rate: the false positive rate at which it equals the miss rate, on the linearly interpolated ROC."""
-    counts = roc_counts(labels, scores, weights)
-    if not counts.reals * counts.fakes > 0:
-        return float("nan")
-    false_alarms = counts.false_positives / counts.reals
-    # Miss rate minus false positive rate decreases from 1 to -1, so it crosses 0 between two points.
-    excess = 1 - counts.true_positives / counts.fakes - false_alarms
-    after = int(np.argmax(excess <= 0))
-    fraction = excess[after - 1] / (excess[after - 1] - excess[after])
-    return float(false_alarms[after - 1] + fraction * (false_alarms[after] - false_alarms[after - 1]))
+    return roc_counts(labels, scores, weights).eer()
 
 
 def within_pairs(labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -294,19 +335,10 @@ def break_down(
         One row per group, sorted by name: see `group_row`. Videos without a value form the group "unknown"; if no
         video has a value, there are no rows.
     """
-    refused = () if by == FACE_HEIGHT else refused
-    everything = predictions.with_refused(refused, threshold)
-    real = everything.label == 0
-    groups = _sizes(predictions) if by == FACE_HEIGHT else everything.column(by)
-    fakes_only = GROUPINGS[by] == "fakes"
-    grouped = groups[~real] if fakes_only else groups
-    if not (grouped != "").any():
-        return []
-    named = np.where(groups == "", "unknown", groups)
+    # The faces of refused videos were not measured.
+    everything = predictions if by == FACE_HEIGHT else predictions.with_refused(refused, threshold)
     rows = []
-    for group in sorted(set(np.where(grouped == "", "unknown", grouped).tolist())):
-        within = named == group
-        within = real | within if fakes_only else within
+    for group, within in group_masks(everything, by).items():
         chosen, chosen_refused = predictions.select(within[: len(predictions)]), everything.select(within)
         area = _intervals(chosen, {"auc": auc}, bootstrap, seed)["auc"]
         labels, scores = chosen.label, chosen.score
@@ -314,6 +346,19 @@ def break_down(
         values["auc_with_refused"] = auc(chosen_refused.label, chosen_refused.score)
         rows.append(group_row(group, chosen, values, area, refused=len(chosen_refused) - len(chosen)))
     return rows
+
+
+def group_masks(predictions: Predictions, by: str) -> dict[str, np.ndarray]:
+    """Return the videos of each group, as a mask (V,) bool, sorted by the name of the group: see `break_down`."""
+    real = predictions.label == 0
+    groups = _sizes(predictions) if by == FACE_HEIGHT else predictions.column(by)
+    fakes_only = GROUPINGS[by] == "fakes"
+    grouped = groups[~real] if fakes_only else groups
+    if not (grouped != "").any():
+        return {}
+    named = np.where(groups == "", "unknown", groups)
+    names = sorted(set(np.where(grouped == "", "unknown", grouped).tolist()))
+    return {name: real | (named == name) if fakes_only else named == name for name in names}
 
 
 def _sizes(predictions: Predictions) -> np.ndarray:
@@ -383,20 +428,28 @@ def _people(predictions: Predictions) -> list[tuple[str, str]]:
     return [("identity", one.identity) if one.identity else ("video", one.key) for one in predictions.records]
 
 
+def resamples(predictions: Predictions, bootstrap: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the weights (V,) int of the videos in each bootstrap resample of people: see `compute_metrics`."""
+    labels, people = predictions.label, _people(predictions)
+    numbers = {person: number for number, person in enumerate(sorted(set(people)))}
+    person_index = np.array([numbers[person] for person in people], dtype=int)
+    classes = [labels == label for label in np.unique(labels)]
+    rng = np.random.default_rng(seed)
+    for _ in range(bootstrap if len(numbers) >= 2 else 0):
+        multiplicity = np.bincount(rng.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
+        weights = multiplicity[person_index]
+        if all(weights[within].any() for within in classes):
+            yield weights
+
+
 def _intervals(
     predictions: Predictions, metrics: dict[str, Callable[..., float]], bootstrap: int, seed: int
 ) -> dict[str, Interval]:
     labels, scores = predictions.label, predictions.score
-    people = _people(predictions)
-    numbers = {person: number for number, person in enumerate(sorted(set(people)))}
-    person_index = np.array([numbers[person] for person in people], dtype=int)
-    rng = np.random.default_rng(seed)
-    resampled = []
-    for _ in range(bootstrap if len(numbers) >= 2 else 0):
-        multiplicity = np.bincount(rng.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
-        weights = multiplicity[person_index]
-        if all(weights[labels == label].any() for label in np.unique(labels)):
-            resampled.append([metric(labels, scores, weights=weights) for metric in metrics.values()])
+    resampled = [
+        [metric(labels, scores, weights=weights) for metric in metrics.values()]
+        for weights in resamples(predictions, bootstrap, seed)
+    ]
     low_high = np.percentile(resampled, (2.5, 97.5), axis=0) if resampled else np.full((2, len(metrics)), np.nan)
     return {
         name: Interval(metric(labels, scores), float(low), float(high))

@@ -29,7 +29,7 @@ def metrics_table(metrics: dict[str, Interval]) -> str:
         [METRIC_NAMES.get(name, name), _number(metric.value), _interval(metric.low, metric.high)]
         for name, metric in metrics.items()
     ]
-    return _table(["per video", "value", "95 % interval"], rows)
+    return text_table(["per video", "value", "95 % interval"], rows)
 
 
 MAX_NAMED = 8
@@ -79,7 +79,7 @@ def break_down_table(rows: list[dict[str, Any]], by: str = "group") -> str:
         *(["pairs"] if has_pairs else []),
         *(["refused", "AUC of all"] if has_refused else []),
     ]
-    return "\n".join(filter(None, (_table(header, cells), left_out)))
+    return "\n".join(filter(None, (text_table(header, cells), left_out)))
 
 
 def cross_dataset_table(rows: list[dict[str, Any]]) -> str:
@@ -96,7 +96,7 @@ def cross_dataset_table(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     header = ["data set", "checkpoint", "real", "fake", "AUC", "95 % interval", "AP"]
-    lines = [_table([*header, "refused", "reals accused", "fakes missed", "decided", "wrong"], cells)]
+    lines = [text_table([*header, "refused", "reals accused", "fakes missed", "decided", "wrong"], cells)]
     if any(row["too_few_people"] for row in rows):
         lines.append(f"* fewer than {MIN_PEOPLE} people of a class: means nothing")
     return "\n".join(lines)
@@ -114,7 +114,7 @@ def spread_table(spread: dict[str, dict[str, list[float]]]) -> str:
         [ascii(group or "all videos")[1:-1], *(_spread(areas.get(condition, [])) for condition in conditions)]
         for group, areas in spread.items()
     ]
-    return _table(["held out" if len(spread) > 1 else "", *conditions], rows)
+    return text_table(["held out" if len(spread) > 1 else "", *conditions], rows)
 
 
 def metrics_json(
@@ -155,7 +155,7 @@ def _interval(low: float, high: float) -> str:
     return "-" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def text_table(header: list[str], rows: list[list[str]]) -> str:
     """Align columns two spaces apart, the first one left-aligned and the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [

@@ -8,7 +8,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """Delimiters that spreadsheets write, and what they are called in an error message."""
 MAX_NAMED = 20
 """Maximum number of column names in an error message."""
@@ -48,15 +48,19 @@ class Table:
         return f"{self.path}, row {number}"
 
 
-def read_table(path: str | Path, names: Iterable[str] = ()) -> Table:
+def read_table(
+    path: str | Path, names: Iterable[str] = (), *, is_data: Callable[[Sequence[str]], bool] = lambda cells: False
+) -> Table:
     """Read a user's CSV: UTF-8 with a header, LF or CRLF, with or without a byte order mark, cells of any size.
 
-    The header decides between commas, semicolons and tabs. Empty rows are skipped. Cells missing at the end of a row
-    are read as empty.
+    The header decides between commas, semicolons, tabs and vertical bars. Empty rows are skipped. Cells missing at the
+    end of a row are read as empty.
 
     Args:
         path: the CSV file.
         names: columns that are recognised in any case: "Label" is read as "label".
+        is_data: whether the cells of the first row are data, for files that may lack a header. Their columns are called
+            "column 1", "column 2", ..., and their first row has the number 1.
 
     Raises:
         UserError: the file cannot be read or is malformed.
@@ -70,7 +74,9 @@ def read_table(path: str | Path, names: Iterable[str] = ()) -> Table:
     except csv.Error as error:
         raise UserError(f"{path} is not valid CSV ({error}): look for an unmatched quote") from None
 
-    columns = _recognised([name.strip() for name in lines[0]] if lines else [], names)
+    first = [name.strip() for name in lines[0]] if lines else []
+    has_header = not is_data(first)
+    columns = _recognised(first if has_header else [f"column {n}" for n in range(1, len(first) + 1)], names)
     if not any(columns):
         raise UserError(f"{path} has no header: its first row must name the columns")
     repeated = sorted(name for name, count in Counter(columns).items() if name and count > 1)
@@ -78,7 +84,7 @@ def read_table(path: str | Path, names: Iterable[str] = ()) -> Table:
         raise UserError(f"{path} has the column {', '.join(repeated)} more than once: rename one")
 
     rows = []
-    for number, cells in enumerate(lines[1:], start=2):
+    for number, cells in enumerate(lines[has_header:], start=1 + has_header):
         if any(cells[len(columns) :]):
             raise UserError(
                 f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote cells with "
@@ -110,8 +116,12 @@ def read_text(path: Path) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """Return the delimiter that is most frequent in the header, outside of quotes; a comma if there is none."""
+    """Return the delimiter that is most frequent in the first row; a comma if there is none.
+
+    Quoted text and the decimal commas of a file without a header do not count.
+    """
     header = re.sub(r'"[^"]*"', "", text.partition("\n")[0])
+    header = re.sub(r"(?<=\d),(?=\d)", "", header)
     return max(DELIMITERS, key=header.count)
 
 

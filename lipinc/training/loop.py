@@ -31,6 +31,7 @@ from lipinc.models.registry import MouthModel
 from lipinc.progress import progress_bar
 from lipinc.training.optimization import learning_rate, make_optimizer, seed_torch
 from lipinc.training.run_folder import Run
+from lipinc.training.tensorboard import EventLog
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,9 @@ def fit(
         model.compile(backend=_compile_or_fall_back)
     parallel = wrap_ddp(model)
     earlier, begin = len(history), time.perf_counter()
+    events = EventLog(run.folder, history) if config.train.tensorboard and is_main() else None
+    if events:
+        events.write_strips(cache, rows["train"])
 
     while not _is_finished(history, config.train):
         started = time.perf_counter()
@@ -129,8 +133,12 @@ def fit(
                 save_checkpoint(run.best, model, config, epoch=epoch, calibration=calibration, trained_on=trained_on)
             _save(run, model, optimizer, history, fingerprint)
             run.write_results(history)
+            if events:
+                events.write(history[-1])
         seconds_left = (time.perf_counter() - begin) / (epoch - earlier) * (config.train.epochs - epoch)
         log.info(_progress_line(history, kept, 0.0 if _is_finished(history, config.train) else seconds_left))
+    if events:
+        events.close()
     return history
 
 

@@ -7,6 +7,7 @@
                 checkpoints/     best.safetensors (weights, config, calibration), last.pt (training state; see
                                  train.keep_last)
                 metrics.json, predictions.csv, plots/   results on the test split
+                tensorboard/     event files, with train.tensorboard
 """
 
 import json
@@ -30,7 +31,7 @@ from lipinc.versions import library_versions
 
 MAY_CHANGE = (
     *("output", "train.epochs", "train.patience", "train.device", "train.loader_workers", "train.compile"),
-    "train.keep_last",
+    *("train.keep_last", "train.tensorboard"),
     *("data.root", "data.max_missing", "data.note", "cache.path", "cache.residues", "cache.workers"),
     *("cache.scheduler", "cache.retry", "cache.time_limit", "split.file"),
     *("evaluate.bootstrap", "evaluate.seed", "evaluate.frame_level"),

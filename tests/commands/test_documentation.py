@@ -1,4 +1,7 @@
-"""The commands of the README and of the guide, as they stand there, on a small demo corpus in place of the data."""
+"""The commands of the README, of the guide and of the page on comparing, as they stand there.
+
+They run on a small demo corpus in place of the data.
+"""
 
 import os
 import re
@@ -12,7 +15,9 @@ import pytest
 from lipinc.demo.corpus import render
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/guide.md", "docs/datasets.md"))
+PAGES = "\n".join(
+    (ROOT / name).read_text() for name in ("README.md", "docs/guide.md", "docs/datasets.md", "docs/compare.md")
+)
 QUICK = {
     r"^python train_pipeline": "--train.epochs 1 --train.clips-per-epoch 16 --train.loader-workers 0",
     r"^python train_pipeline(?!.*mouth_noise)": "--model.hidden 16",
@@ -76,7 +81,7 @@ def checkout(tmp_path_factory) -> Path:
 
 
 def test_the_pages_print_the_commands_that_are_tested_here():
-    """A command that is added to the README or to the guide must be given a place in one of the tests below."""
+    """A command that is added to one of the pages must be given a place in one of the tests below."""
     assert set(documented_commands()) == set(IN_ORDER) | set(ELSEWHERE)
 
 
@@ -86,6 +91,10 @@ ELSEWHERE = (
     "python -m pip install '.[serve]'",
     "lipinc serve",  # tests/serve/test_serve_command.py
     "python -m benchmarks.segments --clips data/clips --folds outputs/mouth_noise_folds",  # tests/benchmarks
+    "lipinc compare outputs/mouth_noise Other=other_detector.csv --index data/clips/clips.csv --out outputs/compare",
+    "python -m pip install '.[tensorboard]'",
+    "python train_pipeline.py --config config.py --train.tensorboard True",  # tests/training/test_tensorboard.py
+    "lipinc compare",  # tests/comparison
     "lipinc extract",  # names of commands, without their words
     "lipinc train",
     "lipinc detect",
@@ -124,6 +133,9 @@ REENCODE = "lipinc reencode --root data/clips --out data/clips_crf28 --crf 28"
 RELEASE = "lipinc release outputs/mouth_noise/checkpoints/best.safetensors --out NAME.safetensors"
 SHORTCUTS = "python -m benchmarks.shortcuts --config configs/own_clips.py"
 VERIFY = f"{EXTRACT} --verify"
+COMPARE = "lipinc compare outputs/fakeavceleb_lipinc outputs/fakeavceleb_lipinc_v2"
+RUNS = "lipinc runs outputs"
+RUNS_CSV = "lipinc runs outputs --sort auc --descending True --csv runs.csv"
 DETECT = (
     "lipinc detect VIDEO",
     "python detect.py VIDEO --checkpoint outputs/fakeavceleb_lipinc/checkpoints/best.safetensors",
@@ -151,6 +163,9 @@ IN_ORDER = (
     REENCODE,
     SHORTCUTS,
     VERIFY,
+    COMPARE,
+    RUNS,
+    RUNS_CSV,
 )
 
 
@@ -174,6 +189,9 @@ def test_the_documented_commands_run_in_order(checkout):
     assert re.fullmatch(r"NAME.safetensors: [\d,]+ kB", last_line[RELEASE])
     assert last_line[REENCODE].endswith("videos at CRF 28 in data/clips_crf28")
     assert re.match(r"logistic +[\d.]+ +[\d.]+$", last_line[SHORTCUTS])
+    assert re.match(r"\(means nothing: .+fakeavceleb_lipinc AUC .+; written to outputs/compare", last_line[COMPARE])
+    assert re.match(r"\d+ runs, \d+ settings that differ", last_line[RUNS])
+    assert last_line[RUNS_CSV].endswith("; written to runs.csv")
     assert re.match(r"verified \d+ clip files: all checksums match", last_line[VERIFY])
 
 
