@@ -73,7 +73,7 @@ def evaluate_externally(files: Sequence[str | Path], config: Config) -> list[Ext
         about = {"checkpoints_sha256": [checkpoint.sha256 for checkpoint in checkpoints], "people": all_people}
         subtitle = f"{len(results)} folds pooled, scores relative to the threshold of each fold"
         # Whoever has refused videos only was trained on by no checkpoint, and is refused by all.
-        refused = list({record.key: record for one in results for record in one.refused}.values())
+        refused = list({record.key: record for one in results for record in one.evaluation.refused}.values())
         result = evaluate_predictions(pooled, Calibration(), config.evaluate, config.data.other_kinds, refused)
         _report(result, config, "pooled", about, subtitle)
     return results
