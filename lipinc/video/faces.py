@@ -51,6 +51,7 @@ def track_faces(
 
     Raises:
         reader.Unreadable: no frame of the file can be decoded.
+        ModuleNotFoundError: config.landmarks is dlib, which is not installed.
     """
     with tempfile.SpooledTemporaryFile(MAX_MOUTH_BYTES_IN_MEMORY) as mouth_file:
         with quiet_native_logs():

@@ -164,7 +164,7 @@ def test_the_official_configs_take_what_is_installed_and_extraction_says_so(tmp_
     config = folder_config(tmp_path, load_config("official_v1").mouth)
     with caplog.at_level(logging.WARNING):
         build_cache(config, load_videos(config.data), lambda *_: None)
-    assert "official_v1: mouths are found by mediapipe, not by dlib" in caplog.text
+    assert f"official_v1: mouths are found by {MouthConfig.landmarks}, not by dlib" in caplog.text
     assert "pip install dlib-bin face_recognition_models" in caplog.text
 
 
