@@ -9,7 +9,8 @@ The second command stores these settings in the checkpoint. Some equal the defau
 depend on them.
 
 With dlib, clips are those of the authors' code, which the tests compare to the bit. Without it, the default landmarks
-are used, and every command says so: TODO.
+(MediaPipe's) are used, and every command says so: on ten real clips, boxes of the mouth differed by up to 32 px of 256
+and 73 % in height (medians of the clips: 1 to 7 px, 4 to 25 %), and the mean of the residues by a factor of up to 1.6.
 """
 
 from importlib.util import find_spec
