@@ -1,5 +1,6 @@
 """Experiment recipe: select videos, build the model, train it, load the best weights, evaluate, write results."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from lipinc.training.loop import best_epoch, drop_training_state, fit
 from lipinc.training.optimization import seed_torch, use_deterministic_kernels
 from lipinc.training.run_folder import Run, size_on_disk
 from lipinc.training.tensorboard import check_tensorboard
+from lipinc.video.published_faces import landmarks_caveat
+
+log = logging.getLogger(__name__)
 
 
 def run_experiment(config: Config, *, resume: bool = False) -> Evaluation | None:
@@ -95,6 +99,8 @@ def evaluate_on_test_split(file: str | Path, config: Config) -> Evaluation:
 
 
 def _select(config: Config, needed: Sequence[str], *, both_classes: bool = True) -> Selection:
+    if caveat := landmarks_caveat(config.mouth, config.sampling):
+        log.warning("%s: %s", config.name, caveat)
     selection = select(Cache.of(config), config.data, config.split, needed, both_classes=both_classes)
     records = [row.record for split in SPLITS for row in selection.rows[split]]
     print(label_line(records))

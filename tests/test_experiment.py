@@ -11,7 +11,7 @@ import torch
 
 from lipinc.cache.manifest import write_manifest
 from lipinc.cache.store import Cache
-from lipinc.config import AugmentConfig, ModelConfig
+from lipinc.config import AugmentConfig, ModelConfig, SamplingConfig
 from lipinc.datasets import Label
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
@@ -174,3 +174,10 @@ def test_fakes_of_another_kind_stand_apart(config):
     [row] = result.break_downs["other kinds of forgery"]
     assert row["fake"] == np.sum(tested == "beta") and row["real"] == np.sum(result.predictions.label == 0)
     assert "beta" not in {row["group"] for row in result.break_downs["generator"]}
+
+
+def test_published_sampling_without_dlib_is_mentioned(tmp_path, caplog):
+    config = tiny_config(tmp_path, sampling=SamplingConfig(published_quirks=True))
+    with pytest.raises(UserError, match="no cache"):
+        run_experiment(config)
+    assert f"tiny: mouths are found by {config.mouth.landmarks}, not by dlib" in caplog.text

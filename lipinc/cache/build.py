@@ -16,7 +16,9 @@ from lipinc.datasets.dataset import check_present, is_present
 from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
 from lipinc.progress import progress_bar
-from lipinc.versions import MOUTH_LIBRARIES, library_versions
+from lipinc.versions import mouth_versions
+from lipinc.video.landmarks.dlib_runtime import require_dlib
+from lipinc.video.published_faces import landmarks_caveat
 from lipinc.video.rejection import Reason
 from lipinc.video.video_files import video_size
 
@@ -37,12 +39,16 @@ def build_cache(
         The manifest: one row per record, in the order of `records`.
 
     Raises:
-        UserError: the cache has other settings or is in use, the disk is full, the cluster is unreachable, or videos
-            have disappeared.
+        UserError: the cache has other settings or is in use, the disk is full, the cluster is unreachable, videos have
+            disappeared, or dlib is needed and not installed.
     """
+    if config.mouth.landmarks == "dlib" and not config.cache.scheduler:  # the workers of a cluster may have it
+        require_dlib()
+    if caveat := landmarks_caveat(config.mouth, config.sampling):
+        log.warning("%s: %s", config.name, caveat)
     cache = Cache.of(config)
     with cache.locked():
-        before, now = cache.versions(), library_versions(MOUTH_LIBRARIES)
+        before, now = cache.versions(), mouth_versions(cache.settings["mouth"])
         if before != now:
             log.warning("the cache was created with %s, but %s are installed: mouths may differ slightly", before, now)
         missing = check_present(records, config.data)

@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from lipinc.cache.manifest import QUALITY_COLUMNS, ManifestRow
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
-from lipinc.versions import MOUTH_LIBRARIES, library_versions
+from lipinc.versions import mouth_versions
 from lipinc.video.clips import Clips
 from lipinc.video.mouth import residues
 from lipinc.video.quality import Quality
@@ -48,7 +48,7 @@ def write_clips(
     """
     names = [name for name in CLIP_ARRAYS if with_residues or name != "residues"]
     arrays = {name: np.ascontiguousarray(getattr(clips, name)) for name in names}
-    summary, versions = clips_summary(clips, size), library_versions(MOUTH_LIBRARIES)
+    summary, versions = clips_summary(clips, size), mouth_versions(settings.get("mouth", {}))
     # A single metadata entry: safetensors does not keep the order of entries, and equal clips must give equal bytes.
     metadata = json.dumps({**settings, "versions": versions, "source": source, "summary": summary}, sort_keys=True)
     content = save(arrays, {"lipinc": metadata})

@@ -25,7 +25,7 @@ from lipinc.cache.manifest import ManifestRow, write_manifest
 from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
-from lipinc.versions import MOUTH_LIBRARIES, library_versions
+from lipinc.versions import mouth_versions
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Cache:
             self.check()
             return
         self._reject_foreign_folder()
-        settings = {**self.settings, "versions": library_versions(MOUTH_LIBRARIES)}
+        settings = {**self.settings, "versions": mouth_versions(self.settings["mouth"])}
         write_atomically(self.settings_file, json.dumps(settings, indent=2).encode() + b"\n")
 
     @contextmanager

@@ -5,6 +5,7 @@ Usage:
     lipinc convert WEIGHTS.hdf5 --out NAME.safetensors
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import save_checkpoint
 from lipinc.models.keras_weights import convert
+from lipinc.video.published_faces import landmarks_caveat
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,4 +40,6 @@ def main(argv: Sequence[str], prog: str) -> None:
         save_checkpoint(arguments.out, model, config, epoch=0, calibration=Calibration(), trained_on=())
     except OSError as error:
         raise UserError(f"{arguments.out} cannot be written: {error.strerror}; give another --out") from error
+    if caveat := landmarks_caveat(config.mouth, config.sampling):
+        log.warning("%s: %s", arguments.out, caveat)
     print(f"{arguments.out}: {config.name}; extract clips for it with --config {config.name}")

@@ -62,19 +62,21 @@ class MouthConfig:
     """Face tracking and mouth crops."""
 
     working_width: Annotated[int, Range(16)] = 800
-    """Frames at least twice this width, in px, are downscaled by the largest integer factor that keeps this width. The
-    published code scales every frame to 800 px. Upscaling a small frame takes time and adds no information, and
-    rescaling to an exact width takes longer than decoding (docs/performance.md). Kept: small faces in large frames need
-    a larger value."""
+    """Frames at least twice this width, in px, are downscaled by the largest integer factor that keeps this width. With
+    dlib, every frame is scaled to this width, as in the published code. Upscaling a small frame takes time and adds no
+    information, and rescaling to an exact width takes longer than decoding (docs/performance.md). Kept: small faces in
+    large frames need a larger value."""
     face: str = "largest"
     """`largest` (by area summed over the video), `all`, or the rank of one face by this area: 0, 1, ... Kept: data sets
     with several speakers need `all`; detection sets it from --face."""
     max_faces: Annotated[int, Range(1)] = 4
     """Maximum number of faces to track. Kept: the time per frame grows with it."""
-    landmarks: Literal["litert", "mediapipe"] = "litert"
-    """What runs MediaPipe's face models. litert: LiteRT by MediaPipe's rules (lipinc/video/landmarks/): the same
-    landmarks to the bit where both exist, 1.5 times as fast. mediapipe: MediaPipe's own runtime, on Python 3.10 to 3.12
-    only. Kept: the reference that litert is tested against."""
+    landmarks: Literal["litert", "mediapipe", "dlib"] = "litert"
+    """What finds the landmarks. litert: MediaPipe's face models on LiteRT (lipinc/video/landmarks/).
+    mediapipe: the same by MediaPipe's own runtime, on Python 3.10 to 3.12 only: the same landmarks to the bit, more
+    slowly. Kept: the reference that litert is tested against. dlib (published): the extraction of the authors' code,
+    which their weights expect (lipinc/video/published_faces.py): the first face of each frame, with landmarks in whole
+    px that are found again on the aligned face. Slower; needs the packages dlib-bin and face_recognition_models."""
     refine_landmarks: bool = True
     """Use MediaPipe's attention mesh: more accurate lips for 10 to 40 % more time per frame. Kept: the plain mesh is
     faster on very large data sets."""
@@ -108,9 +110,15 @@ class MouthConfig:
 
     def validate(self) -> list[str]:
         """See `DataConfig.validate`."""
-        if self.face in ("largest", "all") or (self.face.isdecimal() and int(self.face) < self.max_faces):
-            return []
-        return [f"mouth.face must be largest, all or a rank below mouth.max_faces, not {self.face!r}"]
+        problems = []
+        if not (self.face in ("largest", "all") or (self.face.isdecimal() and int(self.face) < self.max_faces)):
+            problems.append(f"mouth.face must be largest, all or a rank below mouth.max_faces, not {self.face!r}")
+        if self.landmarks == "dlib" and (self.repeats, self.cut) != ("keep", "aligned"):
+            problems.append(
+                "mouth.landmarks dlib is the published extraction, which knows neither repeats nor native mouths; "
+                "use --mouth.repeats keep --mouth.cut aligned"
+            )
+        return problems
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,16 @@ from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkp
 from lipinc.models.device import choose_device
 from lipinc.versions import program_versions
 from lipinc.video.clips import SampledFace, sample_faces
-from lipinc.video.faces import Face, TrackedVideo, track_faces
+from lipinc.video.faces import track_faces
+from lipinc.video.landmarks.dlib_runtime import require_dlib
 from lipinc.video.mouth import residues
+from lipinc.video.published_faces import landmarks_caveat
 from lipinc.video.quality import Quality
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.sampling import Window
 from lipinc.video.streams import StreamInfo
+from lipinc.video.tracked_video import Face, TrackedVideo
 from lipinc.video.video_files import video_sha256
 
 CLIPS_AT_ONCE = 16
@@ -72,7 +75,8 @@ class Detector:
             face: all (up to four faces), largest, or the rank of one face by area: 0, 1, ...
 
         Raises:
-            UserError: the checkpoint, the device or the face is invalid.
+            UserError: the checkpoint, the device or the face is invalid, or the checkpoint needs dlib, which is not
+                installed.
         """
         self._device = choose_device(str(device))
         self.checkpoint = load_checkpoint(str(checkpoint), self._device)
@@ -83,6 +87,8 @@ class Detector:
             sampling=replace(config.sampling, windows=sys.maxsize),  # all windows of the video
         )
         config.check()
+        if config.mouth.landmarks == "dlib":
+            require_dlib()
         self._mouth, self._sampling = config.mouth, config.sampling
         self._source = _source(self.checkpoint, config.mouth)
         self._lock = threading.Lock()
@@ -130,10 +136,10 @@ class Detector:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)))
         try:
             with track_faces(path, self._mouth, on_frame=on_frame) as video:
-                sampled = sample_faces(video, self._mouth, self._sampling)
+                sampled, stream = sample_faces(video, self._mouth, self._sampling), self._with_caveat(video.stream)
                 seen = len(video.faces)
                 if isinstance(sampled, Rejection):
-                    rejected = self._reject(path, sampled, digest, video.duration, video.stream)
+                    rejected = self._reject(path, sampled, digest, video.duration, stream)
                     return replace(rejected, faces_seen=seen)
                 faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
                 if track:
@@ -145,7 +151,11 @@ class Detector:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
         assessment = max((face.assessment for face in faces), key=suspicion)
         read = (str(path), digest, video.frames, video.duration)
-        return Verdict(*read, assessment, faces, self._source, video.stream, video.repeats, seen, _now())
+        return Verdict(*read, assessment, faces, self._source, stream, video.repeats, seen, _now())
+
+    def _with_caveat(self, stream: StreamInfo) -> StreamInfo:
+        caveat = landmarks_caveat(self._mouth, self._sampling)
+        return replace(stream, notes=(*stream.notes, caveat)) if caveat else stream
 
     def reject(self, path: str | Path, rejection: Rejection) -> Verdict:
         """Return the verdict on a file that was rejected by the caller, for example after a time limit."""

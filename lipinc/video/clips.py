@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lipinc.config import MouthConfig, SamplingConfig
-from lipinc.video.faces import Face, TrackedVideo, track_faces
+from lipinc.video.faces import track_faces
 from lipinc.video.mouth import residues
 from lipinc.video.reader import Unreadable
 from lipinc.video.rejection import Reason, Rejection
 from lipinc.video.sampling import Window, lip_movement, sample_windows
+from lipinc.video.tracked_video import Face, TrackedVideo
 
 STILL = 0.1
 """A video of which at most this fraction of the frames show a new picture is a still picture."""

@@ -7,28 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 
 from lipinc.config import MouthConfig
 from lipinc.video.face_finding import FaceFinder
 from lipinc.video.face_tracking import FaceTracks
 from lipinc.video.landmarks import lip_outline, to_68
-from lipinc.video.mouth import (
-    POSE_RATIOS,
-    crop_mouth,
-    crop_native,
-    crop_to_common_size,
-    estimate_pose,
-    is_inside_image,
-    lip_box,
-    resize_mouth,
-)
+from lipinc.video.mouth import crop_mouth, crop_native, estimate_pose, is_inside_image, lip_box
 from lipinc.video.native_logs import quiet_native_logs
-from lipinc.video.quality import Quality, QualityMeter
+from lipinc.video.published_faces import track_first_face
+from lipinc.video.quality import QualityMeter
 from lipinc.video.reader import VideoReader, downscale
 from lipinc.video.repeats import RepeatFilter
-from lipinc.video.streams import StreamInfo
+from lipinc.video.tracked_video import OBSERVATION, Face, TrackedVideo, make_thumbnail, measure_quality
 from lipinc.video.upright import TurnVote, turn
 
 CHECK_INTERVAL = 12
@@ -39,106 +30,6 @@ NOTED_REPEATS = 0.1
 moves."""
 MAX_MOUTH_BYTES_IN_MEMORY = 16 << 20
 """Above this, the mouths of a video go to a temporary file."""
-THUMBNAIL_SIDE = 96
-"""Longer side of a thumbnail, in px."""
-
-_OBSERVATION = np.dtype(
-    [
-        ("frame", "i8"),
-        ("picture", "i8"),
-        ("time", "f8"),
-        ("ratios", "f8", len(POSE_RATIOS)),
-        ("face_height", "f4"),
-        ("offset", "i8"),  # of the mouth's pixels in the temporary file
-        ("height", "i4"),
-        ("width", "i4"),
-        ("box", "i4", 4),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Face:
-    """One person's face over the whole video. `mouths` works only inside the `track_faces` block."""
-
-    thumbnail: np.ndarray
-    """(H, W, 3) uint8 BGR: the face in the first frame with a usable mouth."""
-    repeats: int
-    """Number of frames that show its mouth as in the frame before, although something else moves."""
-    quality: Quality
-    """Input quality: sharpness, noise and compression are measured outside all faces, and are those of the video."""
-    _observations: np.ndarray
-    _mouth_file: BinaryIO
-
-    @property
-    def frame_ids(self) -> np.ndarray:
-        """(F,) int64: indices in the file of the frames that show its mouth, from 0."""
-        return self._observations["frame"]
-
-    @property
-    def pictures(self) -> np.ndarray:
-        """(F,) int64, increasing: numbers of the pictures that these frames show, from 0. Two frames show adjacent
-        pictures if their numbers are adjacent, although repeats of the first one may lie between them."""
-        return self._observations["picture"]
-
-    @property
-    def times(self) -> np.ndarray:
-        """(F,) float64: presentation times of these frames, in s."""
-        return self._observations["time"]
-
-    @property
-    def ratios(self) -> np.ndarray:
-        """(F, 4) float64, in the order of mouth.POSE_RATIOS."""
-        return self._observations["ratios"]
-
-    @property
-    def boxes(self) -> np.ndarray:
-        """(F, 4) int32: left, top, right, bottom of the mouth with its margin, in px of the turned frame at full size;
-        right and bottom are exclusive. May extend beyond the frame."""
-        return self._observations["box"]
-
-    def mouths(self, positions: np.ndarray, config: MouthConfig) -> np.ndarray:
-        """Read the mouths of one window.
-
-        Args:
-            positions: (N,) int: indices into the arrays above.
-
-        Returns:
-            (N, H, W, 3) uint8 BGR: config.height x config.width, or for native crops the smallest height and width of
-            the N mouths.
-        """
-        mouths = [self._read_mouth(self._observations[position]) for position in positions]
-        if config.cut == "native":
-            return crop_to_common_size(mouths)
-        return np.stack([resize_mouth(mouth, config) for mouth in mouths])
-
-    def _read_mouth(self, observation: np.void) -> np.ndarray:
-        shape = (int(observation["height"]), int(observation["width"]), 3)
-        self._mouth_file.seek(int(observation["offset"]))
-        return np.frombuffer(self._mouth_file.read(int(np.prod(shape))), dtype=np.uint8).reshape(shape)
-
-
-@dataclass(frozen=True)
-class TrackedVideo:
-    """A decoded video with its tracked faces."""
-
-    frames: int
-    """Number of decoded frames."""
-    repeats: int
-    """Number of these frames that repeat the picture before them (video/repeats.py). No face is searched in them."""
-    turned: int
-    """Degrees by which the pictures were turned counter-clockwise to stand faces upright: 0, 90, 180 or 270."""
-    duration: float
-    """Presentation time of the last frame, in s."""
-    faces: list[Face]
-    """Sorted by area summed over the video, largest first."""
-    stream: StreamInfo
-    """What was read, and how, with notes on turned and repeated pictures."""
-
-    @property
-    def pictures(self) -> int:
-        """Number of frames that show a new picture."""
-        return self.frames - self.repeats
 
 
 @contextmanager
@@ -161,12 +52,16 @@ def track_faces(
 
     Raises:
         reader.Unreadable: no frame of the file can be decoded.
+        ModuleNotFoundError: config.landmarks is dlib, which is not installed.
     """
     with tempfile.SpooledTemporaryFile(MAX_MOUTH_BYTES_IN_MEMORY) as mouth_file:
         with quiet_native_logs():
-            result = _Plan(several=config.face != "largest")
-            while isinstance(result, _Plan):
-                result = _track(path, config, mouth_file, perturb, on_frame, result)
+            if config.landmarks == "dlib":
+                result = track_first_face(path, config, mouth_file, perturb, on_frame)
+            else:
+                result = _Plan(several=config.face != "largest")
+                while isinstance(result, _Plan):
+                    result = _track(path, config, mouth_file, perturb, on_frame, result)
         yield result
 
 
@@ -230,7 +125,7 @@ def _track(
                 if mouth is None:
                     continue
                 if track.thumbnail is None:
-                    track.thumbnail = _thumbnail(image, box)
+                    track.thumbnail = make_thumbnail(image, box)
                 picture = number
                 if config.repeats == "skip":
                     picture = track.mouth_pictures.number(number, frame.time, image, lips)
@@ -239,50 +134,17 @@ def _track(
                 observed = (frame.index, picture, frame.time, pose.ratios, scale * (box[3] - box[1]))
                 mouth_box = lip_box(lips * scale, config.margin)
                 place = (mouth_file.tell(), *mouth.shape[:2], mouth_box)
-                track.observations += np.array((*observed, *place), dtype=_OBSERVATION).tobytes()
+                track.observations += np.array((*observed, *place), dtype=OBSERVATION).tobytes()
                 mouth_file.write(mouth.tobytes())
     turned, left_out, notes = 90 * quarter_turns, frames - pictures, list(video.stream.notes)
     found = []
     for track in tracks.sorted_by_area():
         if track.observations:
-            observations = np.frombuffer(track.observations, dtype=_OBSERVATION)
-            sharpness, noise, blockiness = meter.medians
-            quality = Quality(
-                face_height=float(np.median(observations["face_height"])),
-                sharpness=sharpness,
-                noise=noise,
-                blockiness=blockiness,
-                frame_rate=_picture_rate(observations["picture"], observations["time"]),
-                bits_per_pixel=_bits_per_pixel(video, frames),
-                repeats=left_out / frames,
-            )
+            observations = np.frombuffer(track.observations, dtype=OBSERVATION)
+            quality = measure_quality(observations, meter, video, frames, left_out)
             found.append(Face(track.thumbnail, track.mouth_pictures.repeats, quality, observations, mouth_file))
     if turned:
         notes.append(f"the pictures were turned by {turned} degrees to stand the faces upright")
     if left_out > NOTED_REPEATS * frames:
         notes.append(f"{left_out} of {frames} frames repeat the picture before them and were left out")
     return TrackedVideo(frames, left_out, turned, duration, found, replace(video.stream, notes=tuple(notes)))
-
-
-def _bits_per_pixel(video: VideoReader, frames: int) -> float:
-    # Not by the bit rate in the header, which may include sound or be a maximum (MPEG-1).
-    pixels = frames * video.stream.width * video.stream.height
-    return 8 * video.coded_bytes / pixels if video.coded_bytes and pixels else np.nan
-
-
-def _picture_rate(pictures: np.ndarray, times: np.ndarray) -> float:
-    """Adjacent pictures per second, from their numbers (F,) and times (F,) in s; nan if there are none."""
-    steps = np.diff(times)[np.diff(pictures) == 1]
-    steps = steps[steps > 0]
-    # Twice the usual step and more is a pause, in which nothing moved.
-    return 1 / float(steps[steps < 1.75 * np.median(steps)].mean()) if len(steps) else np.nan
-
-
-def _thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    left, top = np.clip(np.floor(box[:2]).astype(int), 0, (width - 1, height - 1))
-    right, bottom = np.clip(np.ceil(box[2:]).astype(int), (left + 1, top + 1), (width, height))
-    face = image[top:bottom, left:right]
-    scale = THUMBNAIL_SIDE / max(face.shape[:2])
-    size = (max(1, round(face.shape[1] * scale)), max(1, round(face.shape[0] * scale)))
-    return cv2.resize(face, size, interpolation=cv2.INTER_AREA)

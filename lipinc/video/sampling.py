@@ -1,21 +1,18 @@
 """Samples the frames of the windows of a video (pure functions on arrays of pose ratios).
 
-By default as the paper describes it: local frames are truly adjacent; global frames are other frames with a similar
-pose, at a minimum distance from the local frames and from each other.
-
-With `published_quirks` as the published code does it, for use with the published weights:
-- a frame without a face does not interrupt a run of adjacent frames;
-- only the last local frame is excluded from the global frames, so other local frames can be global frames too;
-- percentages are truncated instead of rounded, and the tolerance is asymmetric: -3 to +2;
-- the first matching frames are taken, not the nearest poses.
+As the paper describes it: local frames are truly adjacent; global frames are other frames with a similar pose, at a
+minimum distance from the local frames and from each other. With `published_quirks` as the published code does it
+(published_sampling.py).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from lipinc.config import SamplingConfig
 from lipinc.video.mouth import OPENNESS
+from lipinc.video.published_sampling import published_runs
 from lipinc.video.rejection import Reason, Rejection
 
 
@@ -38,7 +35,7 @@ def sample_windows(pictures: np.ndarray, ratios: np.ndarray, config: SamplingCon
 
     Args:
         pictures: (F,) int, increasing: numbers of the pictures that show the face.
-        ratios: (F, 4) in the order of mouth.POSE_RATIOS.
+        ratios: (F, 4) in the order of mouth.POSE_RATIOS; nan where a frame has no pose.
 
     Returns:
         At least one window, or the reason why there is none.
@@ -46,13 +43,17 @@ def sample_windows(pictures: np.ndarray, ratios: np.ndarray, config: SamplingCon
     if len(pictures) < config.min_frames:
         detail = f"the face is in {len(pictures)} frames, {config.min_frames} are needed"
         return Rejection(Reason.NO_FACE, detail)
-    runs = find_local_runs(pictures, ratios, config)
+    if config.published_quirks:
+        runs, first_window = published_runs(ratios, config), _first_published_window
+    else:
+        runs = find_local_runs(pictures, ratios, config)
+        first_window = partial(_first_window, pictures=pictures, ratios=ratios, config=config)
     if not runs:
         detail = f"no {config.local_frames} adjacent frames with the mouth open by {config.min_openness:.1%}"
         return Rejection(Reason.MOUTH_CLOSED, detail)
     windows = []
-    for segment in np.array_split(np.array(runs), min(config.windows, len(runs))):
-        window = _first_window(segment, pictures, ratios, config)
+    for segment in np.array_split(np.arange(len(runs)), min(config.windows, len(runs))):
+        window = first_window([runs[number] for number in segment])
         if window is not None:
             windows.append(window)
     if not windows:
@@ -63,7 +64,7 @@ def sample_windows(pictures: np.ndarray, ratios: np.ndarray, config: SamplingCon
 
 def lip_movement(ratios: np.ndarray) -> float:
     """The range of the lip opening, without its lowest and highest 5 %, of pose ratios (F, 4): see min_movement."""
-    low, high = np.quantile(ratios[:, OPENNESS], (0.05, 0.95))
+    low, high = np.nanquantile(ratios[:, OPENNESS], (0.05, 0.95))
     return float(high - low)
 
 
@@ -79,8 +80,7 @@ def find_local_runs(pictures: np.ndarray, ratios: np.ndarray, config: SamplingCo
         if not is_open[position]:
             start = position + 1
             continue
-        gap = position > start and pictures[position] != pictures[position - 1] + 1
-        if gap and not config.published_quirks:
+        if position > start and pictures[position] != pictures[position - 1] + 1:
             start = position
         if position - start + 1 == config.local_frames:
             runs.append(np.arange(start, position + 1))
@@ -105,10 +105,9 @@ def find_global_frames(
     Returns:
         (G,) indices in increasing order; None if there are fewer frames.
     """
-    if config.published_quirks:
-        return _published_global_frames(local, ratios, config)
     percent = np.rint(100 * ratios)
-    candidate = (pictures <= pictures[local[0]] - config.min_gap) | (pictures >= pictures[local[-1]] + config.min_gap)
+    candidate = ~np.isnan(ratios).any(axis=1)
+    candidate &= (pictures <= pictures[local[0]] - config.min_gap) | (pictures >= pictures[local[-1]] + config.min_gap)
     if not any_distance:
         candidate &= (np.abs(percent - percent[local[-1]]) <= config.tolerance).all(axis=1)
     earliest_first = np.flatnonzero(candidate)
@@ -121,13 +120,20 @@ def find_global_frames(
     return None
 
 
-def _first_window(runs: np.ndarray, pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> Window | None:
+def _first_window(
+    runs: list[np.ndarray], pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig
+) -> Window | None:
     for nearest in (False, True) if config.fallback == "nearest" else (False,):
         for local in runs:
             found = find_global_frames(local, pictures, ratios, config, any_distance=nearest)
             if found is not None:
                 return Window(np.concatenate([local, found]), nearest)
     return None
+
+
+def _first_published_window(runs: list[tuple[np.ndarray, np.ndarray | None]]) -> Window | None:
+    found = (np.concatenate([local, others]) for local, others in runs if others is not None)
+    return next((Window(positions, nearest=False) for positions in found), None)
 
 
 def _choose_spaced(order: np.ndarray, pictures: np.ndarray, gap: int, count: int) -> list[int]:
@@ -138,18 +144,3 @@ def _choose_spaced(order: np.ndarray, pictures: np.ndarray, gap: int, count: int
         if all(abs(pictures[position] - pictures[other]) >= gap for other in chosen):
             chosen.append(int(position))
     return chosen
-
-
-def _published_global_frames(local: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> np.ndarray | None:
-    percent = np.trunc(100 * ratios)
-    above = percent[local[-1]] - percent
-    similar = ((above >= -config.tolerance) & (above < config.tolerance)).all(axis=1)
-    similar[local[-1]] = False
-    chosen, position = [], 0
-    while position < len(ratios) and len(chosen) < config.global_frames:
-        if similar[position]:
-            chosen.append(position)
-            position += config.min_gap
-        else:
-            position += 1
-    return np.array(chosen) if len(chosen) == config.global_frames else None

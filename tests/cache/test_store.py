@@ -62,6 +62,12 @@ def test_settings_name_every_field_of_extraction(config):
     assert saved["versions"].keys() == {"ai-edge-litert", "opencv-python", "av", "numpy"}
 
 
+def test_versions_are_those_of_the_libraries_that_were_used(config):
+    cache = Cache.of(replace(config, mouth=replace(config.mouth, landmarks="dlib", repeats="keep")))
+    with cache.locked():
+        assert cache.versions().keys() == {"dlib-bin", "face_recognition_models", "opencv-python", "av", "numpy"}
+
+
 def test_a_manifest_of_other_labels_is_refused(config):
     make_cache(config, people=1)
     Cache.of(config).check_catalogue(replace(config.data, root="elsewhere"))

@@ -89,6 +89,7 @@ ELSEWHERE = (
     "python3 -m venv .venv",
     "python -m pip install .",
     "python -m pip install '.[serve]'",
+    "python -m pip install '.[official]'",
     "lipinc serve",  # tests/serve/test_serve_command.py
     "python -m benchmarks.segments --clips data/clips --folds outputs/mouth_noise_folds",  # tests/benchmarks
     "lipinc compare outputs/mouth_noise Other=other_detector.csv --index data/clips/clips.csv --out outputs/compare",

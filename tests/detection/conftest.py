@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
+from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, SamplingConfig, TrainConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import save_checkpoint
@@ -34,7 +34,8 @@ def talk(tmp_path_factory, write_video, talking) -> Path:
 
 @pytest.fixture(scope="session")
 def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
-    """make_checkpoint(calibration=None, score=None, half=False, name="lipinc_v2", mouth=None): its file.
+    """make_checkpoint(calibration=None, score=None, half=False, name="lipinc_v2", mouth=None, sampling=None): its
+    file.
 
     score: what it says of every clip; None: random weights, whose scores differ from clip to clip.
     """
@@ -45,11 +46,13 @@ def make_checkpoint(tmp_path_factory) -> Callable[..., Path]:
         half: bool = False,
         name: str = "lipinc_v2",
         mouth: MouthConfig | None = None,
+        sampling: SamplingConfig | None = None,
     ) -> Path:
         file = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
         network = ModelConfig(name, hidden=16, **OPTIONS[name])
         config = Config(
             mouth=mouth or MouthConfig(),
+            sampling=sampling or SamplingConfig(),
             model=network,
             loss=LossConfig(inconsistency=0.0),
             augment=AugmentConfig(flip=0.0),

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import lipinc
-from lipinc.config import MouthConfig
+from lipinc.config import MouthConfig, SamplingConfig
 from lipinc.demo.videos import talking_frames
 from lipinc.detection import detector as detection
 from lipinc.detection.batch import Settings, find_videos
@@ -83,6 +83,19 @@ def test_probability_is_that_of_the_mean_score_of_all_windows(talk, checkpoint) 
     assert (verdict.windows, verdict.coverage, verdict.reason) == (len(scores), 1.0, None)
     assert (verdict.frames, verdict.duration) == (40, pytest.approx(39 / 25, abs=1e-3))
     assert verdict.threshold == pytest.approx(0.5)
+
+
+def test_verdicts_by_the_published_weights_say_by_whom_mouths_were_found(make_checkpoint, talk, followed) -> None:
+    published = make_checkpoint(score=1.0, sampling=SamplingConfig(published_quirks=True))
+    notes = Detector(published)(talk).to_json()["stream"]["notes"]
+    assert [note for note in notes if note.startswith("mouths are found by MediaPipe's models, not by dlib")]
+    assert not Detector(make_checkpoint(score=1.0))(talk).stream.notes
+
+
+def test_a_checkpoint_that_needs_dlib_says_what_to_install(make_checkpoint, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(UserError, match="python -m pip install dlib-bin"):
+        Detector(make_checkpoint(score=1.0, mouth=MouthConfig(landmarks="dlib", repeats="keep")))
 
 
 def test_windows_are_spread_over_the_whole_video(talk, judge, followed) -> None:

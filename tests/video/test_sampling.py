@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipinc.config import SamplingConfig
+from lipinc.video.published_sampling import published_runs
 from lipinc.video.rejection import Reason, Rejection
-from lipinc.video.sampling import Window, find_global_frames, find_local_runs, sample_windows
+from lipinc.video.sampling import Window, find_global_frames, find_local_runs, lip_movement, sample_windows
 
 DEFAULT = SamplingConfig()
 QUIRKS = replace(DEFAULT, published_quirks=True)
@@ -207,40 +208,77 @@ def test_a_short_video_yields_fewer_windows() -> None:
 
 
 def published_choice(ratios: np.ndarray) -> tuple[list[int], list[int]] | None:
-    """The choice of the published code, in its own style: a frame counter, `range` and `int`."""
-    percent = [[int(100 * value) for value in frame] for frame in ratios.tolist()]
+    """The choice of the published code, in its own style: a frame counter, `range`, `int`, and an exception for a frame
+    without a pose (nan)."""
+    percent = [None if np.isnan(frame[0]) else [int(100 * value) for value in frame] for frame in ratios.tolist()]
     run: list[int] = []
     for last, frame in enumerate(ratios.tolist()):
-        if 100 * frame[0] < 1:
+        try:
+            if percent[last] is None:
+                raise IndexError
+            if 100 * frame[0] < 1:
+                run = []
+                continue
+            run.append(last)
+            if len(run) != 5:
+                continue
+            hits, other = [], 0
+            while other < len(ratios) and len(hits) < 3:
+                if other == last:
+                    other += 1
+                    continue
+                if percent[other] is None:
+                    raise IndexError
+                if all(mine in range(x - 3, x + 3) for mine, x in zip(percent[last], percent[other], strict=True)):
+                    hits.append(other)
+                    other += 3
+                other += 1
+            if len(hits) == 3:
+                return run, hits
             run = []
-            continue
-        run.append(last)
-        if len(run) < 5:
-            continue
-        hits, other = [], 0
-        while other < len(ratios) and len(hits) < 3:
-            alike = all(mine in range(x - 3, x + 3) for mine, x in zip(percent[last], percent[other], strict=True))
-            if other != last and alike:
-                hits.append(other)
-                other += 3
-            other += 1
-        if len(hits) == 3:
-            return run, hits
-        run = []
+        except IndexError:
+            pass
     return None
 
 
-@given(videos())
-def test_quirks_reproduce_the_published_code(video) -> None:
+@given(videos(), st.sets(st.integers(0, 60), max_size=4))
+def test_quirks_reproduce_the_published_code(video, lost) -> None:
     frame_ids, ratios = video
     # Keep ratios away from whole percents, where floating-point rounding would decide.
     ratios = np.round(ratios, 4) + 3e-5
+    ratios[[frame for frame in lost if frame < len(ratios)]] = np.nan
     windows = sample_windows(frame_ids, ratios, QUIRKS)
     expected = published_choice(ratios) if len(frame_ids) >= 31 else None
     if expected is None:
         assert isinstance(windows, Rejection)
     else:
         assert windows[0].positions.tolist() == expected[0] + expected[1]
+
+
+def test_quirk_a_frame_without_a_pose_ends_the_search_until_the_mouth_closes() -> None:
+    openness = np.full(40, 20.5)
+    openness[4], openness[31] = 9.5, 0
+    ratios, one = poses(openness), replace(QUIRKS, global_frames=1)
+    assert sample_frame_ids(range(40), ratios, one)[0] == [5, 6, 7, 8, 9, 0]  # nothing is like frame 4
+    ratios[5] = np.nan
+    assert sample_frame_ids(range(40), ratios, one)[0] == [32, 33, 34, 35, 36, 0]
+
+
+def test_quirk_a_frame_without_a_pose_interrupts_no_run_and_is_not_seen_next_to_a_hit() -> None:
+    ratios = poses(np.full(40, 5.5))
+    ratios[[2, 6]] = np.nan
+    assert sample_frame_ids(range(40), ratios, QUIRKS)[0] == [0, 1, 3, 4, 5, 0, 4, 8]
+    ratios[8] = np.nan
+    assert rejection_reason(range(40), ratios, QUIRKS) is Reason.NO_SIMILAR_POSE
+
+
+def test_frames_without_a_pose_are_in_no_window_of_the_papers_rule() -> None:
+    ratios = poses(np.full(60, 5.5))
+    ratios[[2, 20, 30]] = np.nan
+    for config in (DEFAULT, replace(DEFAULT, tolerance=0, fallback="nearest")):
+        (window,) = sample_frame_ids(range(60), ratios, config)
+        assert window[:5] == [3, 4, 5, 6, 7] and not {2, 20, 30} & set(window)
+    assert np.isfinite(lip_movement(ratios))
 
 
 def test_quirk_local_frames_can_be_global_frames() -> None:
@@ -259,7 +297,7 @@ def test_quirk_the_tolerance_is_asymmetric(difference, expected) -> None:
     """The last local frame may lie 3 percent below another frame, but only 2 above it."""
     openness = np.full(40, 10.5 + difference)
     openness[:5] = 10.5
-    found = find_global_frames(np.arange(5), np.arange(40), poses(openness), replace(QUIRKS, min_gap=5))
+    found = published_runs(poses(openness), replace(QUIRKS, min_gap=5))[0][1]
     # Local frame 0 matches in any case; the other two must come from the frames after 4.
     assert (found is not None) == expected
 
