@@ -14,6 +14,7 @@ import pytest
 import skimage.data
 
 from lipinc.cores import available_cores
+from lipinc.evaluation import plots
 from tests.serve.browser import Browser
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -56,6 +57,12 @@ def chromium_program() -> str:
             pytest.fail("LIPINC_REQUIRE_CHROMIUM is set and no Chromium is on the PATH")
         pytest.skip("no Chromium on the PATH")
     return program
+
+
+@pytest.fixture
+def without_plots(monkeypatch) -> None:
+    """Plots, which take most of the time of a small run, are not written. tests/evaluation/test_plots.py draws all."""
+    monkeypatch.setattr(plots, "write_png", lambda *_: None)
 
 
 @pytest.fixture(scope="session")
