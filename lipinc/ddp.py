@@ -133,16 +133,16 @@ def wrap_ddp(model: nn.Module) -> nn.Module:
     """
     if not dist.is_initialized():
         return model
+    synchronised = torch.compiler.disable(_sync_batch_norm)  # as a decorator, it would import the compiler (2 s) always
     for layer in model.modules():
         if isinstance(layer, _BatchNorm):
-            layer.forward = partial(_sync_batch_norm, layer)
+            layer.forward = partial(synchronised, layer)
     # Buffers need no broadcast: running statistics are the same in every process.
     known = inspect.signature(DistributedDataParallel).parameters
     sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.13
     return DistributedDataParallel(model, **{sync: False})
 
 
-@torch.compiler.disable
 def _sync_batch_norm(layer: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
     """Batch normalisation of x (B, C, ...) with statistics over the clips of all processes."""
     if not layer.training:

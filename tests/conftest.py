@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import pytest
 import skimage.data
 
 from lipinc.cores import available_cores
+from lipinc.evaluation import plots
+from tests.serve.browser import Browser
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -55,6 +57,28 @@ def chromium_program() -> str:
             pytest.fail("LIPINC_REQUIRE_CHROMIUM is set and no Chromium is on the PATH")
         pytest.skip("no Chromium on the PATH")
     return program
+
+
+@pytest.fixture
+def without_plots(monkeypatch) -> None:
+    """Plots, which take most of the time of a small run, are not written. tests/evaluation/test_plots.py draws all."""
+    monkeypatch.setattr(plots, "write_png", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def _chromium(chromium_program, tmp_path_factory) -> Iterator[Browser]:
+    browser = Browser(chromium_program, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(_chromium) -> Iterator[Browser]:
+    """A browser with an empty page, 1280 px wide, whose console must stay empty."""
+    _chromium.renew()
+    _chromium.resize(1280)
+    yield _chromium
+    assert _chromium.console == []
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def test_cross_validation_tests_every_video_once(config, capsys):
 
 
 @pytest.mark.slow
-def test_generators_are_left_out_one_by_one_for_each_seed(config, capsys):
+def test_generators_are_left_out_one_by_one_for_each_seed(config, capsys, without_plots):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
     cross_validate(config, "each", seeds=(0, 1))
     folder = Path(config.output, "tiny_folds")
@@ -64,7 +64,7 @@ def test_generators_are_left_out_one_by_one_for_each_seed(config, capsys):
 
 
 @pytest.mark.slow
-def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog):
+def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog, without_plots):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
     manifest = Cache.of(config).manifest_file
     rows = read_manifest(manifest)  # one person alone was met by gamma
@@ -82,7 +82,7 @@ def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog):
 
 
 @pytest.mark.slow
-def test_folds_are_decided_by_the_scores_of_the_others(config, capsys):
+def test_folds_are_decided_by_the_scores_of_the_others(config, capsys, without_plots):
     config = replace(config, split=replace(config.split, folds=3), train=replace(config.train, epochs=1))
     cross_validate(config, "nothing", seeds=(), calibration="out-of-fold")
     folder = Path(config.output, "tiny_folds")
@@ -116,7 +116,7 @@ def test_a_generator_whose_name_is_a_path_leads_nowhere(config, name):
 
 
 @pytest.mark.slow
-def test_generators_are_left_out_without_a_validation_split(config):
+def test_generators_are_left_out_without_a_validation_split(config, without_plots):
     """As in configs/mouth_noise.py."""
     split = replace(config.split, folds=3, validation=0.0)
     cross_validate(replace(config, split=split, train=replace(config.train, epochs=1, select="last")), "each", seeds=())

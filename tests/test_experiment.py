@@ -11,22 +11,34 @@ import torch
 
 from lipinc.cache.manifest import write_manifest
 from lipinc.cache.store import Cache
-from lipinc.config import AugmentConfig, ModelConfig, SamplingConfig
+from lipinc.config import AugmentConfig, Config, ModelConfig, SamplingConfig
 from lipinc.datasets import Label
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
+from lipinc.evaluation.results import Evaluation
 from lipinc.experiment import evaluate_on_test_split, run_experiment
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint
 from tests.tiny import tiny_config
 
 
-@pytest.fixture
-def config(tmp_path):
-    config = tiny_config(tmp_path)
+def prepare(folder: Path) -> Config:
+    config = tiny_config(folder)
     config = replace(config, data=replace(config.data, note="made-up clips"))
     make_cache(config, people=10)
     return config
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    return prepare(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Config, Evaluation]:
+    """A run that has ended, and its result, for tests that leave them alone."""
+    config = prepare(tmp_path_factory.mktemp("finished"))
+    return config, run_experiment(config)
 
 
 def saved_predictions(folder: Path) -> list[dict[str, str]]:
@@ -59,8 +71,8 @@ def test_the_run_folder_holds_everything(config, capsys):
     assert last.endswith(f"({folder}, {megabytes:.1f}MB)")
 
 
-def test_predictions_are_those_of_the_test_people_alone(config):
-    result = run_experiment(config)
+def test_predictions_are_those_of_the_test_people_alone(finished):
+    config, result = finished
     folder = Path(config.output, "tiny")
     with (folder / "splits.csv").open(newline="") as file:
         splits = {row["path"]: row["split"] for row in csv.DictReader(file)}
@@ -69,8 +81,8 @@ def test_predictions_are_those_of_the_test_people_alone(config):
     np.testing.assert_array_equal([float(row["score"]) for row in predictions], result.predictions.score)
 
 
-def test_evaluation_on_the_test_split_repeats_the_numbers_of_the_run_and_leaves_it_alone(config):
-    first = run_experiment(config)
+def test_evaluation_on_the_test_split_repeats_the_numbers_of_the_run_and_leaves_it_alone(finished):
+    config, first = finished
     folder = Path(config.output, "tiny")
     before = (folder / "metrics.json").read_bytes()
     again = evaluate_on_test_split(folder / "checkpoints" / "best.safetensors", config)
@@ -80,8 +92,8 @@ def test_evaluation_on_the_test_split_repeats_the_numbers_of_the_run_and_leaves_
     assert (folder / "test_only" / "metrics.json").exists()
 
 
-def test_real_videos_alone_are_evaluated_and_not_trained_on(config, capsys):
-    run_experiment(config)
+def test_real_videos_alone_are_evaluated_and_not_trained_on(finished, capsys):
+    config, _ = finished
     file = Path(config.output, "tiny", "checkpoints", "best.safetensors")
     reals = replace(
         config,
@@ -106,15 +118,15 @@ def test_real_videos_alone_are_evaluated_and_not_trained_on(config, capsys):
         run_experiment(replace(reals, split=config.split))
 
 
-def test_evaluation_on_the_test_split_with_another_split_is_refused(config):
-    run_experiment(config)
+def test_evaluation_on_the_test_split_with_another_split_is_refused(finished):
+    config, _ = finished
     other = replace(config, split=replace(config.split, seed=3))
     with pytest.raises(UserError, match="people in the test split"):
         evaluate_on_test_split(Path(config.output, "tiny", "checkpoints", "best.safetensors"), other)
 
 
-def test_a_saved_split_is_the_same_run(config):
-    first = run_experiment(config)
+def test_a_saved_split_is_the_same_run(finished, without_plots):
+    config, first = finished
     given = replace(config.split, file=str(Path(config.output, "tiny", "splits.csv")), seed=99)
     second = run_experiment(replace(config, name="again", split=given))
     np.testing.assert_array_equal(first.predictions.score, second.predictions.score)
@@ -143,7 +155,7 @@ def closed_form(config):
     )
 
 
-def test_a_model_with_a_closed_form_is_solved_at_once_and_needs_no_validation(config, capsys):
+def test_a_model_with_a_closed_form_is_solved_at_once_and_needs_no_validation(config, capsys, without_plots):
     config = closed_form(config)
     make_cache(config, people=30)
     result = run_experiment(config)
@@ -165,7 +177,7 @@ def test_without_validation_no_epoch_can_be_selected(config):
         replace(config, split=replace(config.split, train=0.8, validation=0.0)).check()
 
 
-def test_fakes_of_another_kind_stand_apart(config):
+def test_fakes_of_another_kind_stand_apart(config, without_plots):
     config = replace(config, data=replace(config.data, other_kinds=("beta",)))
     result = run_experiment(config)
     tested = result.predictions.column("generator")

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -179,6 +180,18 @@ def _from_arrays(kind: type[Batch], arrays: dict[str, np.ndarray]) -> Batch:
 
 def _ignore_signals(_: int) -> None:
     """Leave Ctrl-C and SIGTERM, which a cluster sends to all processes of a job, to the training process: a loader
-    process that exits first would be reported as crashed."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    process that exits first would be reported as crashed.
+
+    The SIGTERM of the training process itself is obeyed. It is how torch and multiprocessing end a loader process whose
+    loader was lost, for example with the traceback of an error; then they wait for its end, without a time limit.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a handler would not know the sender
+    threading.Thread(target=_obey_training_process, daemon=True).start()
+
+
+def _obey_training_process() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

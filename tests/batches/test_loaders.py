@@ -2,8 +2,10 @@
 
 import errno
 import os
+import subprocess
 import time
 from dataclasses import replace
+from multiprocessing import active_children
 from types import SimpleNamespace
 
 import numpy as np
@@ -95,6 +97,19 @@ def test_a_loader_process_that_hangs_is_an_error_that_says_what_to_do(config, ro
     assert caught.value.code == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: DataLoader timed out after 1 seconds") and "--train.loader-workers 0" in last
+
+
+def test_a_loader_process_obeys_the_sigterm_of_the_training_process_alone(config, rows):
+    train = replace(config.train, loader_workers=1, batch_size=2)
+    batches = iter(training_loader(ClipDataset(Cache.of(config), rows), train, pin=False))
+    next(batches)
+    [process] = active_children()
+    subprocess.run(["kill", str(process.pid)], check=True)
+    assert len(list(batches)) > 1
+    assert process.is_alive()
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == 0
 
 
 def test_no_room_for_a_lock_is_one_line(config, rows, monkeypatch):

@@ -283,11 +283,11 @@ def _hang_on_bob(record, video, file, mouth, sampling, settings, **options):
 @pytest.mark.slow
 def test_a_video_that_never_ends_costs_itself_alone(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "extract_to_cache", _hang_on_bob)
-    config = config_of(videos, tmp_path / "cache", time_limit=30)  # the others take seconds, on a busy machine more
+    config = config_of(videos, tmp_path / "cache", time_limit=15)  # the others take seconds, on a busy machine more
     status, _ = run(config)
     assert status.pop("fake/bob's [1].mp4") == "time_limit"
     assert set(status.values()) == {"no_face"}
-    assert "not finished after 30 s" in Cache.of(config).manifest_file.read_text()
+    assert "not finished after 15 s" in Cache.of(config).manifest_file.read_text()
 
 
 def test_a_journal_that_takes_no_more_is_named(videos, tmp_path):
@@ -437,7 +437,7 @@ def test_a_cluster_makes_the_same_bytes(videos, built, cluster, tmp_path):
 @pytest.mark.slow
 def test_a_video_that_kills_or_hangs_costs_itself_alone_on_a_foreign_cluster(videos, cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "extract_to_cache", _die_on_bob_and_hang_on_ann)
-    status, _ = run(config_of(videos, tmp_path / "cache", scheduler=cluster, time_limit=30))
+    status, _ = run(config_of(videos, tmp_path / "cache", scheduler=cluster, time_limit=15))
     assert status.pop("fake/bob's [1].mp4") == "crashed"
     assert status.pop("fake/ann.mp4") == "time_limit"
     assert set(status.values()) == {"no_face"}

@@ -3,16 +3,17 @@
 import hashlib
 import os
 import random
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
 import pytest
 
+from lipinc import commands
 from lipinc.demo.videos import render_video
 from tests.cache.test_build import content
+from tests.processes import start
 from tests.video.test_subprocesses import wait_until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +30,9 @@ def test_killed_at_twenty_moments_it_ends_with_the_bytes_of_an_undisturbed_run(t
             os.link(first, first.with_name(f"{copy}.mp4"))
     (root / "real" / "text.mp4").write_text("not a video")
 
+    start(os.getpid).join()  # the first one waits for all that is imported
     started = time.monotonic()
-    assert extract(root, tmp_path / "undisturbed").wait() == 0
+    assert status(start(extract, root, tmp_path / "undisturbed")) == 0
     duration = time.monotonic() - started
     expected = content(tmp_path / "undisturbed")
 
@@ -38,35 +40,38 @@ def test_killed_at_twenty_moments_it_ends_with_the_bytes_of_an_undisturbed_run(t
     kills = rounds = 0
     while kills < KILLS:
         cache = tmp_path / f"cache {rounds}"
-        script = extract(root, cache)
-        while kills < KILLS and script.returncode is None:
-            try:
-                script.wait(timeout=moments.uniform(0, duration / 2))
-            except subprocess.TimeoutExpired:
-                workers = psutil.Process(script.pid).children()
+        process = start(extract, root, cache)
+        while kills < KILLS and process.exitcode is None:
+            process.join(moments.uniform(0, duration / 2))
+            if process.exitcode is None:
+                workers = psutil.Process(process.pid).children()
                 if workers and moments.random() < 0.5:
                     moments.choice(workers).kill()
                 else:
-                    script.kill()
-                    script.wait()
+                    process.kill()
+                    process.join()
                     for worker in workers:
                         wait_until_gone(worker.pid)
                 kills += 1
                 assert whole_files(cache).items() <= expected.items()
-        if script.wait() == 0:
+        if status(process) == 0:
             rounds += 1  # it came to its end before the next kill: another round, from the beginning
     for number in range(rounds + 1):
         # A video whose process was killed twice cannot be told from one that kills: its row can be tried again.
-        assert extract(root, tmp_path / f"cache {number}", "--cache.retry", "crashed").wait() == 0
+        assert status(start(extract, root, tmp_path / f"cache {number}", "--cache.retry", "crashed")) == 0
         assert content(tmp_path / f"cache {number}") == expected
 
 
-def extract(root: Path, cache: Path, *words: str) -> subprocess.Popen:
-    command = [
-        *(sys.executable, "preprocess_extract_lips.py", "--config", "config.py", "--cache.workers", "2"),
-        *("--data.kind", "folder", "--data.root", str(root), "--cache.path", str(cache), *words),
-    ]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def extract(root: Path, cache: Path, *words: str) -> None:
+    """The command, in this process."""
+    words = ("--config", str(ROOT / "config.py"), "--cache.workers", "2", "--data.kind", "folder", *words)
+    commands.run("extract", [*words, "--data.root", str(root), "--cache.path", str(cache)], prog="lipinc extract")
+
+
+def status(process: BaseProcess) -> int:
+    """The exit status of a process, when it has ended."""
+    process.join()
+    return process.exitcode
 
 
 def whole_files(cache: Path) -> dict[str, str]:

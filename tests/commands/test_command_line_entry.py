@@ -11,6 +11,7 @@ import pytest
 
 import lipinc
 from lipinc import commands
+from tests.processes import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {"extract": "preprocess_extract_lips.py", "train": "train_pipeline.py", "detect": "detect.py"}
@@ -61,7 +62,7 @@ def test_an_unknown_command_is_one_line_and_status_2(words, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", commands.COMMANDS)
 def test_the_help_of_every_command_names_the_command(command):
-    done = run("-m", "lipinc", command, "--help")
+    done = run_python(["-m", "lipinc", command, "--help"], ROOT, COLUMNS="120")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: lipinc {command}")
 

@@ -2,7 +2,6 @@ import base64
 import dataclasses
 import hashlib
 import re
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -43,7 +42,6 @@ from lipinc.video.error_rates import ErrorRates
 from lipinc.video.quality import Quality
 from lipinc.video.rejection import Reason
 from lipinc.video.streams import StreamInfo
-from tests.serve.browser import Browser
 
 HOSTILE = "clips/<script>alert(1)<x> \"quotes\" 'x' \n ünï.mp4"
 NAMES = (
@@ -491,37 +489,25 @@ def test_more_heat_is_lighter_whatever_the_mouth():
 
 
 @pytest.fixture
-def browser(chromium_program, tmp_path):
-    """One page of Chromium, of any width."""
-    browser = Browser(chromium_program, tmp_path / "browser")
-    yield browser
-    assert not browser.console
-    browser.close()
-
-
-@pytest.fixture
-def chromium(chromium_program, tmp_path):
-    """Opens an address in headless Chromium: its DOM when all has run, and its screenshot."""
-    screenshot = tmp_path / "screenshot.png"
+def show(browser, tmp_path):
+    """show(path, fragment=""): what a browser makes of a page, and its screenshot. It must log nothing."""
+    browser.resize(1280, 2600)
 
     def show(path: Path, fragment: str = "") -> tuple[Page, np.ndarray]:
-        common = [chromium_program, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
-        common += ["--virtual-time-budget=3000", "--window-size=1280,2600", f"--user-data-dir={tmp_path / 'profile'}"]
-        address = path.as_uri() + fragment
-        results = [
-            subprocess.run([*common, what, address], capture_output=True, encoding="utf-8", timeout=120, check=True)
-            for what in ("--dump-dom", f"--screenshot={screenshot}")
-        ]
-        console = [line for result in results for line in result.stderr.splitlines() if "CONSOLE" in line]
+        browser.call("Page.navigate", url="about:blank")  # another fragment alone would not load the page again
+        browser.open(path.as_uri() + fragment)
+        browser.screenshot(tmp_path / "screenshot.png")
+        console, browser.console = browser.console, []
         assert not console, console
-        return Page(results[0].stdout), cv2.imread(str(screenshot))
+        html = browser.evaluate("document.documentElement.outerHTML")
+        return Page(html), cv2.imread(str(tmp_path / "screenshot.png"))
 
     return show
 
 
 @pytest.mark.slow
-def test_a_browser_shows_the_page_of_a_video(chromium, tmp_path):
-    page, screenshot = chromium(write_page(fake(), tmp_path / "report"))
+def test_a_browser_shows_the_page_of_a_video(show, tmp_path):
+    page, screenshot = show(write_page(fake(), tmp_path / "report"))
     assert "probability of lip-sync" in page.text and "A: most suspicious window" in page.text
     assert len(page.all("svg", **{"class": "wide"})) == 3 and len(page.all("rect", **{"class": "bar"})) == 2 * 7
     assert len(page.all("table", **{"class": "strip"})) == 2
@@ -555,12 +541,12 @@ def test_pages_fit_wide_and_narrow_screens_and_paper(browser, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_browser_runs_nothing_of_any_name(chromium, tmp_path):
+def test_a_browser_runs_nothing_of_any_name(show, tmp_path):
     """In the index and in a page that has all of them where a verdict has texts. Its console stays empty: no alert, no
     error, nothing that the policy had to stop."""
     report = tmp_path / "report"
     rows = [index_row(refused(name, detail=name), write_page(refused(name, detail=name), report)) for name in NAMES]
-    index, _ = chromium(write_index(rows, report))
+    index, _ = show(write_index(rows, report))
     links = [link["href"] for link in index.all("a") if link["href"][0] != "#"]
     assert links == [page_name(name) for name in NAMES] and all((report / link).is_file() for link in links)
 
@@ -568,7 +554,7 @@ def test_a_browser_runs_nothing_of_any_name(chromium, tmp_path):
     source = dataclasses.replace(SOURCE, checkpoint=everywhere, trained_on=everywhere, settings={
         **SOURCE.settings, "mouth": {everywhere: everywhere}}, versions={everywhere: everywhere})  # fmt: skip
     verdict = dataclasses.replace(refused(everywhere, detail=everywhere), source=source)
-    video, _ = chromium(write_page(verdict, report))
+    video, _ = show(write_page(verdict, report))
     for shown, scripts in ((index, 1), (video, 0)):
         assert len(shown.all("script")) == scripts and "49" not in shown.text
         assert not [name for name in ("svg", "img", "b") if shown.all(name)]
@@ -577,17 +563,17 @@ def test_a_browser_runs_nothing_of_any_name(chromium, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_policy_stops_a_script_that_was_slipped_in(chromium, tmp_path):
+def test_the_policy_stops_a_script_that_was_slipped_in(show, tmp_path):
     """Were a name ever printed as it is, the browser would refuse to run it."""
     path = write_page(refused(), tmp_path / "report")
     slip = "<script>document.body.textContent = 'hacked'</script><img src=x onerror=\"document.title = 'hacked'\">"
     path.write_text(path.read_text(encoding="utf-8").replace("<header>", slip + "<header>", 1), encoding="utf-8")
     with pytest.raises(AssertionError, match="inline script violates"):
-        chromium(path)
+        show(path)
 
 
 @pytest.mark.slow
-def test_a_browser_sorts_the_index(chromium, tmp_path):
+def test_a_browser_sorts_the_index(show, tmp_path):
     files = {"b.mp4": 0.2, "a10.mp4": 0.9, "a2.mp4": None, HOSTILE: 0.55}
     rows = []
     for file, probability in files.items():
@@ -596,7 +582,7 @@ def test_a_browser_sorts_the_index(chromium, tmp_path):
     path = write_index(rows, tmp_path / "report")
 
     def order(fragment):
-        page, screenshot = chromium(path, fragment)
+        page, screenshot = show(path, fragment)
         assert screenshot.std() > 5
         links = [link["href"] for link in page.all("a")]
         shown = [file for link in links for file in files if link == page_name(file)]

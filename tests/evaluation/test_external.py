@@ -112,7 +112,7 @@ def test_real_videos_alone_give_the_rate_of_people_accused(config, videos, tmp_p
 
 
 @pytest.mark.slow
-def test_folds_are_pooled(config, videos, tmp_path, capsys) -> None:
+def test_folds_are_pooled(config, videos, tmp_path, capsys, without_plots) -> None:
     people = ("ann", "bob", "cid")
     folds = [
         checkpoint(

@@ -13,7 +13,7 @@ PATIENCE = 120
 
 
 class Browser:
-    """One page. `console` has what it logged: errors, blocked resources, failed requests."""
+    """One page at a time. `console` has what it logged: errors, blocked resources, failed requests."""
 
     def __init__(self, program: str, profile: Path) -> None:
         commands, self._commands = os.pipe()
@@ -29,11 +29,20 @@ class Browser:
         os.close(sent)
         self._answers = os.fdopen(answers, "rb")
         self._number, self._rest, self._session = 0, b"", None
+        self._context = ""
         self.console: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+
+    def renew(self) -> None:
+        """Replace the page by an empty one, which knows no cookies, emulation or messages of the one before."""
+        self._session = None
+        if self._context:
+            self.call("Target.disposeBrowserContext", browserContextId=self._context)
+        self._context = self.call("Target.createBrowserContext")["browserContextId"]
+        target = self.call("Target.createTarget", url="about:blank", browserContextId=self._context)["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self.call(f"{domain}.enable")
+        self.console = []
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol and return its result."""
@@ -47,6 +56,9 @@ class Browser:
             if answer.get("id") == self._number:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
+            assert answer.get("method") != "Page.javascriptDialogOpening", answer["params"]["message"]
+            if answer.get("sessionId") != self._session:  # of a page that is gone
+                continue
             if answer.get("method") == "Log.entryAdded":
                 self.console.append(answer["params"]["entry"]["text"])
             elif answer.get("method") == "Runtime.exceptionThrown":

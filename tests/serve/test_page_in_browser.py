@@ -22,16 +22,6 @@ OVERFLOW = "document.documentElement.scrollWidth > innerWidth"
 TAB, ENTER = ("Tab", 9), ("Enter", 13, "\r")
 
 
-@pytest.fixture
-def browser(chromium_program, tmp_path) -> Iterator[Browser]:
-    """A browser whose console must stay empty."""
-    browser = Browser(chromium_program, tmp_path / "profile")
-    browser.resize(1280)
-    yield browser
-    browser.close()
-    assert browser.console == []
-
-
 @pytest.fixture(scope="module")
 def detecting() -> Iterator[Server]:
     """A server that reads videos."""

@@ -21,7 +21,7 @@ from lipinc.batches.loaders import training_loader
 from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, MouthConfig, TrainConfig
-from lipinc.ddp import is_main, process_group, shard, world_size, wrap_ddp
+from lipinc.ddp import is_main, shard, world_size, wrap_ddp
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
@@ -33,6 +33,7 @@ from lipinc.training.run_folder import Run
 from lipinc.video.subprocesses import IsolatedProcess
 from tests.processes import in_processes
 from tests.tiny import config_source, tiny_config
+from tests.training.termination import fail_and_be_terminated
 from tests.training.test_loop import numbers, rows_of, run_training, with_train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,16 +251,6 @@ def test_a_killed_process_ends_the_run_and_what_is_done_is_kept(config, rank):
     epochs = len(results.read_text().splitlines()) - 1
     history = run_training(with_train(config, "killed", epochs=epochs + 2, patience=100000), resume=True)
     assert len(history) == epochs + 2
-
-
-def fail_and_be_terminated() -> str:
-    """As if torchrun sent its SIGTERM while the error is on its way to the terminal."""
-    try:
-        with process_group(single=True):
-            raise UserError("x")
-    except UserError:
-        os.kill(os.getpid(), signal.SIGTERM)
-    return "printed"
 
 
 def test_sigterm_does_not_stop_the_message_of_an_error(monkeypatch):
