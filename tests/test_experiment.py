@@ -192,4 +192,4 @@ def test_published_sampling_without_dlib_is_mentioned(tmp_path, caplog):
     config = tiny_config(tmp_path, sampling=SamplingConfig(published_quirks=True))
     with pytest.raises(UserError, match="no cache"):
         run_experiment(config)
-    assert f"tiny: mouths are found by {config.mouth.landmarks}, not by dlib" in caplog.text
+    assert "tiny: mouths are found by MediaPipe's models, not by dlib" in caplog.text
