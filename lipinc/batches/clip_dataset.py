@@ -9,11 +9,11 @@ from torch.utils.data import Dataset
 
 from lipinc.batches.augment import augment
 from lipinc.batches.batch import ClipBatch
-from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_window
+from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_native_window, read_window
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
-from lipinc.video.mouth import residues
+from lipinc.video.mouth import fit_mouths, residues
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class ClipDataset(Dataset):
     """The cached clips of a list of videos, indexed by `Draw`.
 
     The seed is part of the index, so augmentation depends neither on the number of loader processes nor on their order.
+    Native mouths are brought to the size of the config (`fit_mouths`).
     """
 
     def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
@@ -38,8 +39,9 @@ class ClipDataset(Dataset):
         """(clips,) int: 0 real, 1 fake, 2 pseudo-fake."""
         mouth, sampling = cache.settings["mouth"], cache.settings["sampling"]
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
-        self._residue_mode = mouth["residue"]
+        self._residue_mode, self._native = mouth["residue"], mouth["cut"] == "native"
         self._files = [cache.clips_file(row.record.key) for row in self.rows]
+        self._checked: set[int] = set()
         self._offsets: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
 
@@ -83,13 +85,19 @@ class ClipDataset(Dataset):
     def _load(self, draw: Draw, frames: np.ndarray, residue: np.ndarray) -> None:
         """Load one clip into its slices of a batch."""
         video, window = self.clips[draw.clip]
-        file, known = self._files[video], self._offsets.get(video)
-        if known is None:
+        file = self._files[video]
+        if video not in self._checked:
             check_clips(file, self.rows[video])  # only once per file, because it reads the whole file
-        stored = residue if self._augmentation is None else None
-        offsets = self._offsets[video] = read_window(file, window, frames, stored, known)
+            self._checked.add(video)
+        has_residues = False
+        if self._native:
+            frames[:] = fit_mouths(read_native_window(file, window), *frames.shape[1:3])
+        else:
+            stored = residue if self._augmentation is None else None
+            offsets = self._offsets[video] = read_window(file, window, frames, stored, self._offsets.get(video))
+            has_residues = stored is not None and offsets.residues is not None
         if self._augmentation is not None:
             random = np.random.default_rng(draw.seed)
             frames[:] = augment(torch.from_numpy(frames), self._augmentation, random).numpy()
-        if stored is None or offsets.residues is None:
+        if not has_residues:
             residues(frames, self._residue_mode, out=residue)

@@ -77,8 +77,9 @@ class MouthConfig:
     cut: Literal["aligned", "native"] = "aligned"
     """aligned (published): the face is rotated upright by the eyes, and the mouth is scaled to height x width. native:
     the original pixels in a box around the lips, never resampled; the box has one size per window. Interpolation blurs
-    camera noise, which generated mouths lack (docs/results.md). Native mouths vary in size, so only models with feature
-    input accept them."""
+    camera noise, which generated mouths lack (docs/results.md). Native mouths vary in size; models with clip input get
+    their middle, height x width px: larger mouths lose their margins, smaller ones are extended by their mirror image.
+    """
     aligned_size: Annotated[int, Range(16)] = 256
     """Side of the aligned face, in px (published)."""
     eye: Annotated[tuple[float, float], Range(0, 0.5, open=True)] = (0.40, 0.40)
@@ -87,9 +88,9 @@ class MouthConfig:
     margin: UnitInterval = 0.0
     """Margin on each side of the tight lip box, as a fraction of its width or height. Published: 0."""
     height: Annotated[int, Range(8)] = 64
-    """Height of a mouth in px (published)."""
+    """Height of a mouth in px (published). For native mouths, of what models with clip input see of them."""
     width: Annotated[int, Range(8)] = 144
-    """Width of a mouth in px (published)."""
+    """Width of a mouth in px (published). For native mouths, as the height."""
     residue: Literal["wrapped", "absolute"] = "wrapped"
     """wrapped: difference of adjacent mouths modulo 256, as in the published uint8 code. absolute: its absolute value.
     Wrapped residues show the sign of tiny changes at full contrast. They detect better, but compression destroys them
