@@ -1,5 +1,6 @@
 """Dataset of cached clips, read one batch at a time as uint8."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_n
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
+from lipinc.datasets.records import paired_reals
 from lipinc.video.mouth import fit_mouths, residues
 
 
@@ -37,6 +39,8 @@ class ClipDataset(Dataset):
         self.labels = np.array([self.rows[video].record.label for video, _ in self.clips], dtype=np.int64)
         self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
         """(clips,) int: 0 real, 1 fake, 2 pseudo-fake."""
+        self.real_of = paired_reals([row.record for row in self.rows])
+        """(V,) int64: index of the real video that each fake was made from; -1: none in this dataset."""
         mouth, sampling = cache.settings["mouth"], cache.settings["sampling"]
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
         self._residue_mode, self._native = mouth["residue"], mouth["cut"] == "native"
@@ -65,6 +69,27 @@ class ClipDataset(Dataset):
             frames=torch.from_numpy(frames),
             residues=torch.from_numpy(residue),
         )
+
+    def partners(self) -> dict[int, list[int]]:
+        """Return fake clip -> the clips of the real video that it was made from."""
+        by_video: dict[int, list[int]] = defaultdict(list)
+        for clip, (video, _) in enumerate(self.clips):
+            by_video[video].append(clip)
+        real_of = self.real_of.tolist()
+        return {
+            clip: by_video[real_of[video]] for clip, (video, _) in enumerate(self.clips) if real_of[video] in by_video
+        }
+
+    def pairs_in(self, videos: torch.Tensor) -> torch.Tensor:
+        """Return the pairs in a batch.
+
+        Args:
+            videos: (B,) int64: index of each clip's video.
+
+        Returns:
+            (P, 2) int64: positions in the batch of a fake, and of a clip of the real video that it was made from.
+        """
+        return (torch.from_numpy(self.real_of)[videos][:, None] == videos[None]).nonzero()
 
     def read_windows(self, video: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Read all windows of a video.

@@ -260,6 +260,8 @@ class LossConfig:
     """Weight of the cross-entropy (published). Kept: 0 trains on the other terms only, for ablations."""
     inconsistency: Annotated[float, Range(0)] = 5.0
     """Weight of the inconsistency loss (published); at 0 it is not computed."""
+    ranking: Annotated[float, Range(0)] = 0.0
+    """Weight of the ranking loss: a fake should score above its own real video. Needs `train.pairs`."""
     label_smoothing: UnitInterval = 0.0
     """Label smoothing of the cross-entropy."""
     other: tuple[tuple[str, float], ...] = ()
@@ -268,8 +270,8 @@ class LossConfig:
 
     def weights(self) -> dict[str, float]:
         """Return term name -> weight for all terms with a nonzero weight."""
-        weights = {"classification": self.classification, "inconsistency": self.inconsistency, **dict(self.other)}
-        return {name: weight for name, weight in weights.items() if weight}
+        own = {name: getattr(self, name) for name in ("classification", "inconsistency", "ranking")}
+        return {name: weight for name, weight in {**own, **dict(self.other)}.items() if weight}
 
 
 @dataclass(frozen=True)
@@ -339,6 +341,10 @@ class TrainConfig:
     balanced: bool = True
     """Draw reals and fakes equally often (FakeAVCeleb has 500 and 9 602), and among the fakes, pseudo-fakes and others
     equally often. Kept: False trains on the class frequencies of the data set."""
+    pairs: UnitInterval = 0.0
+    """Probability that a fake is drawn together with the real video that it was made from, into the same batch. Person,
+    camera and codec then say nothing about the label (docs/results.md). Other fakes are drawn with any real video.
+    Needs `balanced`, an even batch size, and pairs in the index."""
     amp: bool = True
     """bf16 autocast on CUDA; never used on the CPU. Kept: float32 runs show whether a difference is due to rounding."""
     compile: bool = False
@@ -405,6 +411,12 @@ class Config:
             problems.append(f"name must be a valid folder name, not {self.name!r}")
         if not (self.split.validation or self.split.file or self.train.select == "last"):
             problems.append("without a validation split no epoch can be selected; use --train.select last")
+        if self.train.pairs and (self.train.batch_size % 2 or not self.train.balanced):
+            problems.append(
+                "train.pairs draws a real for each fake: use an even train.batch_size and train.balanced True"
+            )
+        if self.loss.ranking and not self.train.pairs:
+            problems.append("loss.ranking compares fakes with their own real videos: use --train.pairs 0.7")
         if with_model:
             problems += range_problems(self.model.options, "model.")
             problems += MODELS.get(self.model.name).validate(self)
