@@ -10,5 +10,5 @@ config = replace(
     own_clips,
     name="own_clips_v2",
     model=ModelConfig("lipinc_v2", batch_norm_momentum=0.1, pixels="detail"),
-    train=replace(own_clips.train, epochs=3, clips_per_epoch=640, learning_rate=2e-4),
+    train=replace(own_clips.train, epochs=3, clips_per_epoch=1280, learning_rate=2e-4),
 )

@@ -83,7 +83,7 @@ class Pairs:
     probability: float
     """Probability that a fake that has partners is drawn with one of them."""
     batch_size: int
-    """An even number."""
+    """An odd one separates some pairs."""
 
     def order(self, drawn: Sequence[np.ndarray], random: np.random.Generator) -> np.ndarray:
         """Order the clips of an epoch: in each batch first the fakes, then as many reals.

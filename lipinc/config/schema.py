@@ -344,7 +344,7 @@ class TrainConfig:
     pairs: UnitInterval = 0.0
     """Probability that a fake is drawn together with the real video that it was made from, into the same batch. Person,
     camera and codec then say nothing about the label (docs/results.md). Other fakes are drawn with any real video.
-    Needs `balanced`, an even batch size, and pairs in the index."""
+    Needs `balanced`, and pairs in the index."""
     amp: bool = True
     """bf16 autocast on CUDA; never used on the CPU. Kept: float32 runs show whether a difference is due to rounding."""
     compile: bool = False
@@ -411,10 +411,8 @@ class Config:
             problems.append(f"name must be a valid folder name, not {self.name!r}")
         if not (self.split.validation or self.split.file or self.train.select == "last"):
             problems.append("without a validation split no epoch can be selected; use --train.select last")
-        if self.train.pairs and (self.train.batch_size % 2 or not self.train.balanced):
-            problems.append(
-                "train.pairs draws a real for each fake: use an even train.batch_size and train.balanced True"
-            )
+        if self.train.pairs and not self.train.balanced:
+            problems.append("train.pairs draws a real video for each fake: use --train.balanced True")
         if self.loss.ranking and not self.train.pairs:
             problems.append("loss.ranking compares fakes with their own real videos: use --train.pairs 0.7")
         if with_model:

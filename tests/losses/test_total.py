@@ -61,8 +61,8 @@ def test_ranking_needs_pairs():
     with pytest.raises(UserError, match="--train.pairs 0.7"):
         config.check()
     replace(config, train=replace(config.train, pairs=0.7)).check()
-    with pytest.raises(UserError, match="even train.batch_size"):
-        replace(config, train=replace(config.train, pairs=0.7, batch_size=7)).check()
+    with pytest.raises(UserError, match="--train.balanced True"):
+        replace(config, train=replace(config.train, pairs=0.7, balanced=False)).check()
 
 
 def test_label_smoothing():
