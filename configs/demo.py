@@ -1,4 +1,4 @@
-"""Demo experiment: the recipe of config.py on the demo corpus, in about a minute of training on a laptop (`make demo`)."""
+"""Demo experiment: the recipe of config.py on the demo corpus, in about a minute of training (`make demo`)."""
 
 from dataclasses import replace
 

@@ -172,4 +172,4 @@ def test_without_any_weight_there_is_nothing_to_train():
 
 def test_other_terms_are_given_on_the_command_line():
     config = parse_command_line(Config, ["--loss.other", "logit_size", "0.5", "smoothness", "2"])
-    assert config.loss.weights() == {"classification": 1.0, "inconsistency": 5.0, "logit_size": 0.5, "smoothness": 2.0}
+    assert config.loss.weights() == {"classification": 1.0, "ranking": 1.0, "logit_size": 0.5, "smoothness": 2.0}
