@@ -116,8 +116,9 @@ class SamplingConfig:
     global_frames: Annotated[int, Range(1)] = 3
     """G: frames with a similar pose from elsewhere in the video (published)."""
     windows: Annotated[int, Range(1)] = 1
-    """K: maximum number of windows per video, spread over its length. Published: 1. With one window per FakeAVCeleb
-    lip-sync video the cache takes about 4 GB. More windows give more training data and a more stable video score."""
+    """K: maximum number of windows per video, spread over its length. Published: 1. With one window of aligned
+    mouths per FakeAVCeleb lip-sync video the cache takes about 4 GB. More windows give more training data and a more
+    stable video score."""
     min_frames: int = 31
     """Minimum number of frames with a face; shorter videos are rejected (published). Kept: short clips need a smaller
     value."""
