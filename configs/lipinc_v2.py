@@ -4,4 +4,6 @@ from dataclasses import replace
 
 from lipinc.config import ModelConfig, load_config
 
-config = replace(load_config("fakeavceleb"), name="fakeavceleb_lipinc_v2", model=ModelConfig("lipinc_v2"))
+config = replace(
+    load_config("fakeavceleb"), name="fakeavceleb_lipinc_v2", model=ModelConfig("lipinc_v2", pixels="detail")
+)

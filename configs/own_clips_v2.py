@@ -9,7 +9,6 @@ own_clips = load_config("own_clips")
 config = replace(
     own_clips,
     name="own_clips_v2",
-    # 1 / 16: at 1 / 255, the position embeddings (standard normal) dominate the pixels.
-    model=ModelConfig("lipinc_v2", batch_norm_momentum=0.1, input_scale=1 / 16),
-    train=replace(own_clips.train, epochs=2, clips_per_epoch=576, batch_size=16),
+    model=ModelConfig("lipinc_v2", batch_norm_momentum=0.1, pixels="detail"),
+    train=replace(own_clips.train, epochs=3, clips_per_epoch=1280, learning_rate=2e-4),
 )

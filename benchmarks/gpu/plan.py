@@ -91,6 +91,6 @@ def sections(device: torch.device, config_file: Path, folder: Path, missing: lis
 
 def second_network(config: Config) -> Config:
     """The same experiment with LIPINC-V2, and the options that it shares with V1."""
-    shared = ("hidden", "batch_norm_momentum", "input_scale")
+    shared = ("hidden", "batch_norm_momentum", "input_scale", "pixels")
     options = {name: value for name, value in config.model.given.items() if name in shared}
     return replace(config, model=ModelConfig("lipinc_v2", **options))

@@ -183,15 +183,15 @@ def detection_rates(
 ) -> Iterator[Measurement]:
     """Speed of scoring windows, for each shipped checkpoint and batch size.
 
-    The detector scores one window at a time if mouths are cut natively, otherwise CLIPS_AT_ONCE. The other batch sizes
-    show what more at once would gain.
+    The detector scores one window at a time if a model takes features of native mouths, otherwise CLIPS_AT_ONCE. The
+    other batch sizes show what more at once would gain.
     """
     random = np.random.default_rng(0)
     for file in sorted(DEFAULT_CHECKPOINT.parent.glob("*.safetensors")):
         checkpoint = load_checkpoint(file, device)
         model, mouth, sampling = checkpoint.model.eval(), checkpoint.config.mouth, checkpoint.config.sampling
         shape = (sampling.local_frames + sampling.global_frames, mouth.height, mouth.width, 3)
-        used = 1 if mouth.cut == "native" else CLIPS_AT_ONCE
+        used = 1 if mouth.cut == "native" and model.input_kind == "features" else CLIPS_AT_ONCE
         for batch in batches:
             frames = random.integers(256, size=(batch, *shape), dtype=np.uint8)
             clips = [torch.from_numpy(array) for array in (frames, residues(frames, mouth.residue))]

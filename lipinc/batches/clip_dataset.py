@@ -1,5 +1,6 @@
 """Dataset of cached clips, read one batch at a time as uint8."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,12 +10,19 @@ from torch.utils.data import Dataset
 
 from lipinc.batches.augment import augment
 from lipinc.batches.batch import ClipBatch
-from lipinc.cache.clip_file import ArrayOffsets, check_clips, read_clips, read_times, read_window
+from lipinc.cache.clip_file import (
+    ArrayOffsets,
+    check_clips,
+    read_clips,
+    read_native_window,
+    read_times,
+    read_window,
+)
 from lipinc.cache.manifest import ManifestRow
 from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
-from lipinc.datasets.records import VideoRecord
-from lipinc.video.mouth import residues
+from lipinc.datasets.records import VideoRecord, paired_reals
+from lipinc.video.mouth import fit_mouths, residues
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,14 @@ class ClipDataset(Dataset):
     """The cached clips of a list of videos, indexed by `Draw`.
 
     The seed is part of the index, so augmentation depends neither on the number of loader processes nor on their order.
+    Native mouths are brought to the size of the config (`fit_mouths`).
     """
 
     def __init__(self, cache: Cache, rows: Sequence[ManifestRow], augmentation: AugmentConfig | None = None):
         self.rows = list(rows)
         self.clips = [(video, window) for video, row in enumerate(self.rows) for window in range(row.windows)]
+        self.real_of = paired_reals([row.record for row in self.rows])
+        """(V,) int64: index of the real video that each fake was made from; -1: none in this dataset."""
         mouth, sampling = cache.settings["mouth"], cache.settings["sampling"]
         self._files = [cache.clips_file(row.record.key) for row in self.rows]
         self.labels = self._label_windows(sampling["local_frames"])
@@ -64,7 +75,8 @@ class ClipDataset(Dataset):
         self.groups = self.labels + np.array([self.rows[video].record.forgery is not None for video, _ in self.clips])
         """(clips,) int: 0 real, 1 fake, 2 pseudo-fake, MIXED."""
         self._shape = (sampling["local_frames"] + sampling["global_frames"], mouth["height"], mouth["width"], 3)
-        self._residue_mode = mouth["residue"]
+        self._residue_mode, self._native = mouth["residue"], mouth["cut"] == "native"
+        self._checked: set[int] = set()
         self._offsets: dict[int, ArrayOffsets] = {}
         self._augmentation = augmentation if augmentation is not None and augmentation.active() else None
 
@@ -98,6 +110,29 @@ class ClipDataset(Dataset):
             residues=torch.from_numpy(residue),
         )
 
+    def partners(self) -> dict[int, list[int]]:
+        """Return fake clip -> the clips of the real video that it was made from."""
+        by_video: dict[int, list[int]] = defaultdict(list)
+        for clip, (video, _) in enumerate(self.clips):
+            by_video[video].append(clip)
+        real_of = self.real_of.tolist()
+        return {
+            clip: by_video[real_of[video]] for clip, (video, _) in enumerate(self.clips) if real_of[video] in by_video
+        }
+
+    def pairs_in(self, videos: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the pairs in a batch.
+
+        Args:
+            videos: (B,) int64: index of each clip's video.
+            labels: (B,) int64, 1 = fake. Real windows of a video that is forged in part are in no pair.
+
+        Returns:
+            (P, 2) int64: positions in the batch of a fake, and of a clip of the real video that it was made from.
+        """
+        pairs = (torch.from_numpy(self.real_of)[videos][:, None] == videos[None]).nonzero()
+        return pairs[labels[pairs[:, 0]] == 1]
+
     def read_windows(self, video: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Read all windows of a video.
 
@@ -117,13 +152,19 @@ class ClipDataset(Dataset):
     def _load(self, draw: Draw, frames: np.ndarray, residue: np.ndarray) -> None:
         """Load one clip into its slices of a batch."""
         video, window = self.clips[draw.clip]
-        file, known = self._files[video], self._offsets.get(video)
-        if known is None:
+        file = self._files[video]
+        if video not in self._checked:
             check_clips(file, self.rows[video])  # only once per file, because it reads the whole file
-        stored = residue if self._augmentation is None else None
-        offsets = self._offsets[video] = read_window(file, window, frames, stored, known)
+            self._checked.add(video)
+        has_residues = False
+        if self._native:
+            frames[:] = fit_mouths(read_native_window(file, window), *frames.shape[1:3])
+        else:
+            stored = residue if self._augmentation is None else None
+            offsets = self._offsets[video] = read_window(file, window, frames, stored, self._offsets.get(video))
+            has_residues = stored is not None and offsets.residues is not None
         if self._augmentation is not None:
             random = np.random.default_rng(draw.seed)
             frames[:] = augment(torch.from_numpy(frames), self._augmentation, random).numpy()
-        if stored is None or offsets.residues is None:
+        if not has_residues:
             residues(frames, self._residue_mode, out=residue)

@@ -37,6 +37,7 @@ class FeatureDataset(Dataset):
                 Averaging reduces the influence of single windows. Draws without a seed are not averaged.
         """
         self.rows, self.clips, self.labels, self.groups = clips.rows, clips.clips, clips.labels, clips.groups
+        self.partners, self.pairs_in = clips.partners, clips.pairs_in
         self._bag, self._clips = bag, clips
         self._videos = np.array([video for video, _ in self.clips])
         part = (

@@ -1,12 +1,13 @@
 """Data loaders and samplers: the clips drawn in an epoch, and their distribution over processes."""
 
 import dataclasses
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from lipinc.batches.feature_dataset import FeatureDataset
 from lipinc.config import TrainConfig
 from lipinc.ddp import shard, world_size
 from lipinc.errors import UserError
+
+log = logging.getLogger(__name__)
 
 TIMEOUT = 300
 """Maximum time to wait for a batch of a loader process, in s. Less than the timeout of lipinc/ddp.py, so that the
@@ -32,7 +35,7 @@ class TrainingSampler(Sampler):
     Each group is sampled in shuffled passes, so that no clip is drawn twice before all clips have been drawn once.
     """
 
-    def __init__(self, groups: np.ndarray, *, clips: int, balanced: bool, seed: int):
+    def __init__(self, groups: np.ndarray, *, clips: int, balanced: bool, seed: int, pairs: "Pairs | None" = None):
         """Create the sampler.
 
         Args:
@@ -40,8 +43,9 @@ class TrainingSampler(Sampler):
             clips: number of clips per epoch.
             balanced: draw reals and fakes equally often, and among the fakes, pseudo-fakes and others equally often.
             seed: random seed.
+            pairs: which reals are drawn with which fakes; needs `balanced`.
         """
-        self.groups, self.clips, self.balanced, self.seed = groups, clips, balanced, seed
+        self.groups, self.clips, self.balanced, self.seed, self.pairs = groups, clips, balanced, seed, pairs
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -52,14 +56,13 @@ class TrainingSampler(Sampler):
 
     def __iter__(self) -> Iterator[Draw]:
         random = np.random.default_rng((self.seed, self.epoch))
-        order = np.concatenate(
-            [
-                np.concatenate([random.permutation(group) for _ in range(-(-count // len(group)))])[:count]
-                for group, count in self._group_counts()
-                if count
-            ]
-        )
-        for place, clip in enumerate(random.permutation(order)):
+        drawn = [
+            np.concatenate([random.permutation(group) for _ in range(-(-count // len(group)))])[:count]
+            for group, count in self._group_counts()
+            if count
+        ]
+        order = random.permutation(np.concatenate(drawn)) if self.pairs is None else self.pairs.order(drawn, random)
+        for place, clip in enumerate(order):
             yield Draw(int(clip), (self.seed, self.epoch, place))
 
     def _group_counts(self) -> list[tuple[np.ndarray, int]]:
@@ -70,6 +73,37 @@ class TrainingSampler(Sampler):
         fake_count = self.clips // 2
         pseudo_count = 0 if not len(pseudo) else fake_count if not len(fakes) else fake_count // 2
         return [(reals, self.clips - fake_count), (fakes, fake_count - pseudo_count), (pseudo, pseudo_count)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Reals that are drawn in the same batch as the fakes made from them."""
+
+    partners: Mapping[int, Sequence[int]]
+    """Fake clip -> the clips of its own real video."""
+    probability: float
+    """Probability that a fake that has partners is drawn with one of them."""
+    batch_size: int
+    """An odd one separates some pairs."""
+
+    def order(self, drawn: Sequence[np.ndarray], random: np.random.Generator) -> np.ndarray:
+        """Order the clips of an epoch: in each batch first the fakes, then as many reals.
+
+        Both halves have the same order, so that the shards of several processes have whole pairs, too.
+
+        Args:
+            drawn: the reals, then the groups of fakes.
+            random: draws the order and the partners, which take the places of some reals.
+        """
+        reals, fakes = random.permutation(drawn[0]), random.permutation(np.concatenate(drawn[1:]))
+        for place, fake in enumerate(fakes):
+            partners = self.partners.get(int(fake), ())
+            if len(partners) and random.random() < self.probability:
+                reals[place] = partners[random.integers(len(partners))]
+        half = self.batch_size // 2
+        return np.concatenate(
+            [part[start : start + half] for start in range(0, len(reals), half) for part in (fakes, reals)]
+        )
 
 
 class ShardedBatchSampler(BatchSampler):
@@ -96,6 +130,12 @@ def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, 
     Raises:
         UserError: the batch size is smaller than the number of processes.
     """
+    partners = dataset.partners() if config.pairs else {}
+    if config.pairs and not partners:
+        log.warning(
+            "train.pairs: no training fake is known to be made from a training video, so all are drawn with any real "
+            "one; detectors of other sources need such pairs: name them in the column pair of the index"
+        )
     if config.batch_size < world_size():
         raise UserError(
             f"train.batch_size {config.batch_size} is smaller than the number of processes, {world_size()}: increase it"
@@ -103,7 +143,8 @@ def training_loader(dataset: ClipDataset | FeatureDataset, config: TrainConfig, 
     clips = config.clips_per_epoch or int(np.sum(dataset.groups != MIXED))
     remainder = clips % config.batch_size
     clips -= remainder if remainder < max(2, world_size()) else 0
-    sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed)
+    pairs = Pairs(partners, config.pairs, config.batch_size) if config.pairs else None
+    sampler = TrainingSampler(dataset.groups, clips=clips, balanced=config.balanced, seed=config.seed, pairs=pairs)
     batches = ShardedBatchSampler(sampler, config.batch_size, drop_last=False)
     return _loader(dataset, config, pin, batch_sampler=batches, persistent_workers=config.loader_workers > 0)
 

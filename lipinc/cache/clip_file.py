@@ -206,6 +206,20 @@ def read_window(
     return known
 
 
+def read_native_window(file: Path, window: int) -> np.ndarray:
+    """Read the frames of one window of native mouths, (N, h, w, 3) uint8, at its own size.
+
+    Raises:
+        UserError: the file is damaged or missing; the message names it.
+    """
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            height, width = (int(side) for side in stored.get_tensor("sizes")[window])
+            return stored.get_slice("frames")[window, :, :height, :width]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise _damaged_error(file, error) from error
+
+
 def _read(descriptor: int, array: np.ndarray, start: int, window: int) -> None:
     if os.preadv(descriptor, [array], start + window * array.nbytes) != array.nbytes:
         raise ValueError("truncated")

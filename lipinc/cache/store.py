@@ -192,6 +192,9 @@ def catalogue_settings(data: DataConfig) -> dict:
     return _plain({name: value for name, value in values.items() if name not in LOCATION})
 
 
+FITTED = ("mouth.height", "mouth.width")
+"""Clip settings that do not shape native mouths: they are stored at their own size, and fitted when they are read."""
+
 LOCATION = ("root", "index", "max_missing", "other_kinds", "note")
 """Data set options that neither select nor label videos."""
 
@@ -212,5 +215,7 @@ def _differences(found: dict, wanted: dict) -> Iterator[str]:
                 {f"{section}.{k}": v for k, v in {**default, **x.get(section, {})}.items()} for x in (found, wanted)
             )
         for name in sorted(cached.keys() | requested.keys()):
+            if name in FITTED and found.get("mouth", {}).get("cut") == "native":
+                continue
             if cached.get(name) != requested.get(name):
                 yield f"{name} is {cached.get(name)!r} in the cache and {requested.get(name)!r} in the config"

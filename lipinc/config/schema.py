@@ -86,8 +86,9 @@ class MouthConfig:
     cut: Literal["aligned", "native"] = "aligned"
     """aligned (published): the face is rotated upright by the eyes, and the mouth is scaled to height x width. native:
     the original pixels in a box around the lips, never resampled; the box has one size per window. Interpolation blurs
-    camera noise, which generated mouths lack (docs/results.md). Native mouths vary in size, so only models with feature
-    input accept them."""
+    camera noise, which generated mouths lack (docs/results.md). Native mouths vary in size; models with clip input get
+    their middle, height x width px: larger mouths lose their margins, smaller ones are extended by their mirror image.
+    """
     aligned_size: Annotated[int, Range(16)] = 256
     """Side of the aligned face, in px (published)."""
     eye: Annotated[tuple[float, float], Range(0, 0.5, open=True)] = (0.40, 0.40)
@@ -96,9 +97,9 @@ class MouthConfig:
     margin: UnitInterval = 0.0
     """Margin on each side of the tight lip box, as a fraction of its width or height. Published: 0."""
     height: Annotated[int, Range(8)] = 64
-    """Height of a mouth in px (published)."""
+    """Height of a mouth in px (published). For native mouths, of what models with clip input see of them."""
     width: Annotated[int, Range(8)] = 144
-    """Width of a mouth in px (published)."""
+    """Width of a mouth in px (published). For native mouths, as the height."""
     residue: Literal["wrapped", "absolute"] = "wrapped"
     """wrapped: difference of adjacent mouths modulo 256, as in the published uint8 code. absolute: its absolute value.
     Wrapped residues show the sign of tiny changes at full contrast. They detect better, but compression destroys them
@@ -130,8 +131,9 @@ class SamplingConfig:
     global_frames: Annotated[int, Range(1)] = 3
     """G: frames with a similar pose from elsewhere in the video (published)."""
     windows: Annotated[int, Range(1)] = 1
-    """K: maximum number of windows per video, spread over its length. Published: 1. With one window per FakeAVCeleb
-    lip-sync video the cache takes about 4 GB. More windows give more training data and a more stable video score."""
+    """K: maximum number of windows per video, spread over its length. Published: 1. With one window of aligned
+    mouths per FakeAVCeleb lip-sync video the cache takes about 4 GB. More windows give more training data and a more
+    stable video score."""
     min_frames: int = 31
     """Minimum number of frames with a face; shorter videos are rejected (published). Kept: short clips need a smaller
     value."""
@@ -282,6 +284,8 @@ class LossConfig:
     """Weight of the cross-entropy (published). Kept: 0 trains on the other terms only, for ablations."""
     inconsistency: Annotated[float, Range(0)] = 5.0
     """Weight of the inconsistency loss (published); at 0 it is not computed."""
+    ranking: Annotated[float, Range(0)] = 0.0
+    """Weight of the ranking loss: a fake should score above its own real video. Needs `train.pairs`."""
     label_smoothing: UnitInterval = 0.0
     """Label smoothing of the cross-entropy."""
     other: tuple[tuple[str, float], ...] = ()
@@ -290,8 +294,8 @@ class LossConfig:
 
     def weights(self) -> dict[str, float]:
         """Return term name -> weight for all terms with a nonzero weight."""
-        weights = {"classification": self.classification, "inconsistency": self.inconsistency, **dict(self.other)}
-        return {name: weight for name, weight in weights.items() if weight}
+        own = {name: getattr(self, name) for name in ("classification", "inconsistency", "ranking")}
+        return {name: weight for name, weight in {**own, **dict(self.other)}.items() if weight}
 
 
 @dataclass(frozen=True)
@@ -363,6 +367,10 @@ class TrainConfig:
     balanced: bool = True
     """Draw reals and fakes equally often (FakeAVCeleb has 500 and 9 602), and among the fakes, pseudo-fakes and others
     equally often. Kept: False trains on the class frequencies of the data set."""
+    pairs: UnitInterval = 0.0
+    """Probability that a fake is drawn together with the real video that it was made from, into the same batch. Person,
+    camera and codec then say nothing about the label (docs/results.md). Other fakes are drawn with any real video.
+    Needs `balanced`, and pairs in the index."""
     amp: bool = True
     """bf16 autocast on CUDA; never used on the CPU. Kept: float32 runs show whether a difference is due to rounding."""
     compile: bool = False
@@ -436,6 +444,10 @@ class Config:
             problems.append(f"name must be a valid folder name, not {self.name!r}")
         if not (self.split.validation or self.split.file or self.train.select == "last"):
             problems.append("without a validation split no epoch can be selected; use --train.select last")
+        if self.train.pairs and not self.train.balanced:
+            problems.append("train.pairs draws a real video for each fake: use --train.balanced True")
+        if self.loss.ranking and not self.train.pairs:
+            problems.append("loss.ranking compares fakes with their own real videos: use --train.pairs 0.7")
         if with_model:
             problems += range_problems(self.model.options, "model.")
             problems += MODELS.get(self.model.name).validate(self)

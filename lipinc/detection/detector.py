@@ -38,7 +38,7 @@ from lipinc.versions import program_versions
 from lipinc.video.clips import SampledFace, sample_faces
 from lipinc.video.faces import track_faces
 from lipinc.video.landmarks.dlib_runtime import require_dlib
-from lipinc.video.mouth import residues
+from lipinc.video.mouth import fit_mouths, residues
 from lipinc.video.published_faces import landmarks_caveat
 from lipinc.video.quality import Quality
 from lipinc.video.reader import Unreadable
@@ -90,6 +90,9 @@ class Detector:
         if config.mouth.landmarks == "dlib":
             require_dlib()
         self._mouth, self._sampling = config.mouth, config.sampling
+        native = config.mouth.cut == "native"
+        self._fitted = native and self.checkpoint.model.input_kind == "clips"
+        self._clips_at_once = 1 if native and not self._fitted else CLIPS_AT_ONCE  # features take any size, but one
         self._source = _source(self.checkpoint, config.mouth)
         self._lock = threading.Lock()
 
@@ -215,8 +218,11 @@ class Detector:
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames and residues of the windows in batches; one window at a time if their sizes differ."""
         remaining = iter(windows)
-        while batch := list(islice(remaining, 1 if self._mouth.cut == "native" else CLIPS_AT_ONCE)):
-            frames = np.stack([sampled.face.mouths(window.positions, self._mouth) for window in batch])
+        while batch := list(islice(remaining, self._clips_at_once)):
+            mouths = [sampled.face.mouths(window.positions, self._mouth) for window in batch]
+            if self._fitted:
+                mouths = [fit_mouths(one, self._mouth.height, self._mouth.width) for one in mouths]
+            frames = np.stack(mouths)
             yield frames, residues(frames, self._mouth.residue)
 
     def _evidence(self, sampled: SampledFace, windows: list[Window], position: int) -> Evidence:

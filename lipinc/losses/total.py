@@ -29,6 +29,8 @@ class LossInputs:
     labels: torch.Tensor
     """(B,) int64, 1 = fake."""
     config: LossConfig
+    pairs: torch.Tensor | None = None
+    """(P, 2) int64: positions in the batch of a fake and of a clip of its own real video; None without ranking loss."""
 
 
 LossTerm = Callable[[LossInputs], torch.Tensor]
@@ -63,6 +65,20 @@ def classification_term(inputs: LossInputs) -> torch.Tensor:
 def inconsistency_term(inputs: LossInputs) -> torch.Tensor:
     """The inconsistency loss of the papers."""
     return inconsistency_loss(inputs.features, inputs.labels)
+
+
+@register_loss_term("ranking")
+def ranking_term(inputs: LossInputs) -> torch.Tensor:
+    """Logistic loss of the score of each fake minus that of its own real video; 0 without pairs.
+
+    Source: RankNet (Burges et al., Learning to Rank using Gradient Descent, ICML 2005).
+    """
+    logits = to_float(inputs.logits)
+    scores = logits[:, 1] - logits[:, 0]
+    if not len(inputs.pairs):
+        return 0 * scores.sum()  # with a gradient
+    fake, real = inputs.pairs.T
+    return functional.softplus(scores[real] - scores[fake]).mean()
 
 
 def loss_terms(config: LossConfig) -> list[str]:

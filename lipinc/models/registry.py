@@ -33,7 +33,7 @@ class ClipShape:
     local_frames: int
     global_frames: int
     height: int
-    """Mouth height in px. For native mouths, which vary in size, the minimum."""
+    """Mouth height in px. For features of native mouths, which vary in size, the minimum."""
     width: int
     """Mouth width in px, likewise."""
 
@@ -45,8 +45,8 @@ class ClipShape:
     @classmethod
     def of(cls, config: Config) -> "ClipShape":
         """Return the shape of the clips that a config produces."""
-        native = config.mouth.cut == "native"
-        height, width = (MIN_NATIVE_SIDE, MIN_NATIVE_SIDE) if native else (config.mouth.height, config.mouth.width)
+        varying = config.mouth.cut == "native" and MODELS.get(config.model.name).input_kind == "features"
+        height, width = (MIN_NATIVE_SIDE, MIN_NATIVE_SIDE) if varying else (config.mouth.height, config.mouth.width)
         return cls(config.sampling.local_frames, config.sampling.global_frames, height, width)
 
 
@@ -101,11 +101,8 @@ class MouthModel(nn.Module):
                 problems.append(
                     f"{name} computes its features once, without augmentation; use --augment.{augmented[0]} 0"
                 )
-        else:
-            if config.mouth.cut == "native":
-                problems.append(f"{name} does not support mouths of varying size (mouth.cut native)")
-            if config.train.bag > 1:
-                problems.append(f"train.bag averages features, but {name} takes clips; use --train.bag 1")
+        elif config.train.bag > 1:
+            problems.append(f"train.bag averages features, but {name} takes clips; use --train.bag 1")
         return problems
 
     def extract_features(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:

@@ -185,7 +185,8 @@ def train_one_epoch(
         videos, batch = batch.videos, batch.to(device)
         with _autocast(config, device):
             logits, features = _forward(model, batch.inputs, loss_config)
-        losses = total_loss(LossInputs(logits, features, batch.labels, loss_config))
+        pairs = loader.dataset.pairs_in(videos).to(device) if loss_config.ranking else None
+        losses = total_loss(LossInputs(logits, features, batch.labels, loss_config, pairs))
         optimizer.zero_grad(set_to_none=True)
         batch_clips = min(config.batch_size, clips - position * config.batch_size)  # over all processes
         # DDP averages gradients over processes. The weight makes this the mean over clips if shards differ in size.

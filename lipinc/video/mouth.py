@@ -163,6 +163,19 @@ def crop_to_common_size(mouths: list[np.ndarray]) -> np.ndarray:
     )
 
 
+def fit_mouths(mouths: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bring native mouths (N, h, w, 3) to one size without resampling: (N, height, width, 3).
+
+    What is too large is cropped around the centre; what is too small is extended by its mirror image, which has the
+    same noise.
+    """
+    for axis, size in ((1, height), (2, width)):
+        start = max(0, mouths.shape[axis] - size) // 2
+        mouths = mouths.take(range(start, start + min(size, mouths.shape[axis])), axis)
+    missing = [size - mouths.shape[axis] for axis, size in ((1, height), (2, width))]
+    return np.pad(mouths, ((0, 0), *((gap // 2, gap - gap // 2) for gap in missing), (0, 0)), mode="symmetric")
+
+
 def residues(frames: np.ndarray, mode: str, out: np.ndarray | None = None) -> np.ndarray:
     """Differences of consecutive mouths: (..., N, H, W, 3) uint8 -> (..., N - 1, H, W, 3) uint8.
 

@@ -13,7 +13,7 @@ from lipinc.cache.store import Cache
 from lipinc.config import AugmentConfig
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
-from lipinc.video.mouth import residues
+from lipinc.video.mouth import fit_mouths, residues
 from tests.tiny import tiny_config
 
 
@@ -27,6 +27,40 @@ def test_without_augmentation_clips_are_the_cached_ones(config, rows):
     assert frames.dtype == residue.dtype == torch.uint8
     assert torch.cat([batch.labels for batch in batches]).tolist() == [0, 0, 0, 1, 1, 1] * 4
     assert torch.cat([batch.videos for batch in batches]).tolist() == [video for video in range(8) for _ in range(3)]
+
+
+def native_cache(config, sizes=((20, 40), (12, 30), (16, 24))):
+    """The cache of native mouths of one person, whose windows have these sizes; and its rows."""
+    config = replace(config, mouth=replace(config.mouth, cut="native"))
+    rows = make_cache(config, people=1)
+    cache, random = Cache.of(config), np.random.default_rng(0)
+    for number, row in enumerate(rows):
+        file = cache.clips_file(row.record.key)
+        frames = np.zeros((3, 8, 20, 40, 3), np.uint8)
+        for window, (height, width) in zip(frames, sizes, strict=True):
+            window[:, :height, :width] = random.integers(256, size=(8, height, width, 3))
+        clips = replace(read_clips(file), frames=frames, residues=residues(frames, "wrapped"), sizes=np.int32(sizes))
+        about = write_clips(file, clips, cache.settings, row.record.key, size=1)
+        rows[number] = replace(row, **about)
+    return cache, rows
+
+
+def test_native_mouths_are_brought_to_the_size_of_the_config(config):
+    cache, rows = native_cache(config)
+    batch = ClipDataset(cache, rows).__getitems__([Draw(clip, ()) for clip in range(6)])
+    assert batch.frames.shape == (6, 8, 16, 24, 3)
+    for clip, (frames, residue) in enumerate(zip(batch.frames.numpy(), batch.residues.numpy(), strict=True)):
+        own, _ = read_clips(cache.clips_file(rows[clip // 3].record.key)).window(clip % 3)
+        assert np.array_equal(frames, fit_mouths(own, 16, 24)) and np.array_equal(residue, residues(frames, "wrapped"))
+
+
+def test_damaged_native_mouths_are_named(config):
+    cache, rows = native_cache(config)
+    dataset, file = ClipDataset(cache, rows), cache.clips_file(rows[0].record.key)
+    dataset.__getitems__([Draw(0, ())])
+    file.write_bytes(file.read_bytes()[:100])  # after its checksum was verified
+    with pytest.raises(UserError, match="person 0/video.mp4.safetensors is damaged or missing"):
+        dataset.__getitems__([Draw(1, ())])
 
 
 @pytest.mark.parametrize("mode", ["wrapped", "absolute"])

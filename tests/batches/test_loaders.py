@@ -14,7 +14,7 @@ import torch
 
 from lipinc.batches import loaders
 from lipinc.batches.clip_dataset import ClipDataset, Draw
-from lipinc.batches.loaders import TrainingSampler, training_loader
+from lipinc.batches.loaders import Pairs, TrainingSampler, training_loader
 from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
 from lipinc.errors import UserError
@@ -54,6 +54,42 @@ def test_pseudo_fakes_are_drawn_as_often_as_other_fakes():
 def test_unbalanced_draws_are_a_permutation():
     sampler = TrainingSampler(np.array([0, 1, 1, 1]), clips=4, balanced=False, seed=0)
     assert sorted(draw.clip for draw in sampler) == [0, 1, 2, 3]
+
+
+def test_fakes_are_drawn_with_their_own_reals_into_one_batch():
+    groups = np.array([0] * 30 + [1] * 20)
+    partners = {fake: [fake - 30, fake - 29] for fake in range(30, 48)}  # the last two fakes have none
+
+    def halves(probability: float, clips: int = 40) -> list[tuple[np.ndarray, np.ndarray]]:
+        pairs = Pairs(partners, probability, batch_size=8)
+        sampler = TrainingSampler(groups, clips=clips, balanced=True, seed=0, pairs=pairs)
+        assert len(list(sampler)) == clips and list(sampler) == list(sampler)
+        drawn = np.array([draw.clip for draw in sampler])
+        return [np.split(batch, [len(batch) // 2]) for batch in np.split(drawn, range(8, clips, 8))]
+
+    for fakes, reals in halves(1.0):
+        assert (groups[fakes] == 1).all() and (groups[reals] == 0).all()
+        assert all(fake >= 48 or real in partners[fake] for fake, real in zip(fakes, reals, strict=True))
+    drawn = [pair for fakes, reals in halves(0.5) for pair in zip(fakes, reals, strict=True)]
+    matches = [real in partners.get(fake, ()) for fake, real in drawn]
+    assert 4 <= sum(matches) <= 15
+    every_fake = np.concatenate([fakes for fakes, _ in halves(1.0)])
+    assert sorted(every_fake) == list(range(30, 50))
+    assert len(halves(1.0, clips=21)[-1][1]) == 3  # an odd number, and a shorter last batch
+
+
+def test_pairs_that_do_not_exist_are_asked_for(config, rows, caplog):
+    dataset = ClipDataset(Cache.of(config), rows)
+    assert dataset.partners() == {}
+    assert len(list(training_loader(dataset, replace(config.train, pairs=0.7), pin=False))) == 3
+    assert "name them in the column pair of the index" in caplog.text
+    real = rows[0].record.key
+    paired = [replace(row, record=replace(row.record, pair=real if row.record.label else "")) for row in rows[:2]]
+    dataset = ClipDataset(Cache.of(config), paired)
+    assert dataset.partners() == {3: [0, 1, 2], 4: [0, 1, 2], 5: [0, 1, 2]}
+    batch = next(iter(training_loader(dataset, replace(config.train, pairs=1.0), pin=False)))
+    assert batch.labels.tolist() == [1, 1, 1, 0, 0, 0]
+    assert dataset.pairs_in(batch.videos).tolist() == [[fake, real] for fake in range(3) for real in (3, 4, 5)]
 
 
 def test_draws_depend_on_seed_and_epoch_alone():

@@ -41,6 +41,14 @@ def test_a_cache_from_before_a_setting_was_there_has_its_default(config):
         Cache.of(native).check()
 
 
+def test_native_mouths_are_fitted_to_another_size_without_a_new_cache(config):
+    native = replace(config, mouth=replace(config.mouth, cut="native"))
+    make_cache(native, people=1)
+    Cache.of(replace(native, mouth=replace(native.mouth, height=32, width=40))).check()
+    with pytest.raises(UserError, match="mouth.margin"):
+        Cache.of(replace(native, mouth=replace(native.mouth, height=32, margin=0.3))).check()
+
+
 def test_a_folder_that_is_no_cache_is_not_written_to(config, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "thesis.txt").write_text("mine")

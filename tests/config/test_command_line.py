@@ -90,7 +90,10 @@ def test_all_senseless_values_are_reported_at_once():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--model.name", "noise_features"), "use --loss.inconsistency 0.*use --augment.flip 0"),
+        (
+            ("--model.name", "noise_features", "--loss.inconsistency", "1"),
+            "use --loss.inconsistency 0.*use --augment.flip 0",
+        ),
         (("--train.bag", "4"), "train.bag averages features, but lipinc takes clips; use --train.bag 1"),
         (("--data.conditions", "crf28", "crf99"), "'crf99' is not a condition"),
     ],
@@ -160,7 +163,7 @@ def test_another_model_or_data_set_keeps_the_options_that_it_has_too():
     config = parse_command_line(
         Config, ["--config", "own_clips", "--model.name", "lipinc_v2", "--data.kind", "folder", "--data.note", "n"]
     )
-    assert config.model == ModelConfig("lipinc_v2", batch_norm_momentum=0.1, input_scale=1 / 255)
+    assert config.model == ModelConfig("lipinc_v2", batch_norm_momentum=0.1, pixels="detail")
     assert config.data == Folder(root="data/clips", note="n")
     config = parse_command_line(Config, ["--config", "own_clips", "--model.dropout", "0.25", "--model.hidden=8"])
     assert config.model == load_config("own_clips").model.replace(dropout=0.25, hidden=8)

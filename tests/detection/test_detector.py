@@ -31,6 +31,7 @@ from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint
 from lipinc.video.clips import extract
 from lipinc.video.faces import track_faces
+from lipinc.video.mouth import fit_mouths, residues
 from lipinc.video.rejection import Reason
 from lipinc.video.video_files import video_sha256
 
@@ -298,6 +299,18 @@ def test_native_mouths_are_judged_each_window_at_its_size(talk, make_checkpoint)
     for one in face.evidence:
         assert np.array_equal(one.frames, clips.window(one.window)[0])
         assert one.heat.shape == one.frames.shape[:3] and one.heat.max() == 1
+
+
+def test_networks_see_the_middle_of_native_mouths(talk, make_checkpoint) -> None:
+    mouth = MouthConfig(cut="native", margin=0.15, height=16, width=40)
+    judge = Detector(make_checkpoint(mouth=mouth))
+    (face,) = judge(talk, evidence=True).faces
+    clips = extract(talk, mouth, replace(judge.checkpoint.config.sampling, windows=sys.maxsize))
+    fitted = [fit_mouths(clips.window(number)[0], 16, 40) for number in range(len(face.windows))]
+    scores = judge._score(np.stack(fitted), residues(np.stack(fitted), mouth.residue))
+    expected = judge.checkpoint.calibration.probability(scores)
+    assert [window.probability for window in face.windows] == pytest.approx(expected, abs=1e-5)
+    assert all(np.array_equal(one.frames, fitted[one.window]) for one in face.evidence)
 
 
 def test_evidence_of_windows_that_are_all_alike_is_one_window(talk, make_checkpoint, followed) -> None:

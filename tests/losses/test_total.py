@@ -1,6 +1,7 @@
 """The total loss: its terms and weights, and terms that others register."""
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,27 @@ def test_total_loss_without_the_inconsistency_loss():
     assert loss.keys() == {"total", "classification"}  # a term of weight 0 is not computed
     assert loss["total"].item() == loss["classification"].item() > 0
     assert loss["total"].dtype == loss["classification"].dtype == torch.float32
+
+
+def test_ranking_loss_compares_fakes_with_their_own_reals():
+    logits = torch.tensor([[0.0, 2.0], [0.0, 1.0], [0.0, -3.0], [0.0, 9.0]], requires_grad=True)
+    labels, config = torch.tensor([1, 1, 0, 0]), LossConfig(classification=0, inconsistency=0, ranking=2.0)
+    pairs = torch.tensor([[0, 2], [1, 2]])
+    loss = total_loss(LossInputs(logits, None, labels, config, pairs))
+    expected = (math.log1p(math.exp(-5)) + math.log1p(math.exp(-4))) / 2
+    assert loss["ranking"].item() == pytest.approx(expected) and loss["total"].item() == pytest.approx(2 * expected)
+    loss["total"].backward()
+    assert logits.grad[:3].all() and not logits.grad[3].any()  # the last one is nobody's own real
+    assert total_loss(LossInputs(logits, None, labels, config, pairs[:0]))["ranking"].item() == 0
+
+
+def test_ranking_needs_pairs():
+    config = Config(loss=LossConfig(ranking=1.0))
+    with pytest.raises(UserError, match="--train.pairs 0.7"):
+        config.check()
+    replace(config, train=replace(config.train, pairs=0.7)).check()
+    with pytest.raises(UserError, match="--train.balanced True"):
+        replace(config, train=replace(config.train, pairs=0.7, balanced=False)).check()
 
 
 def test_label_smoothing():
@@ -150,4 +172,4 @@ def test_without_any_weight_there_is_nothing_to_train():
 
 def test_other_terms_are_given_on_the_command_line():
     config = parse_command_line(Config, ["--loss.other", "logit_size", "0.5", "smoothness", "2"])
-    assert config.loss.weights() == {"classification": 1.0, "inconsistency": 5.0, "logit_size": 0.5, "smoothness": 2.0}
+    assert config.loss.weights() == {"classification": 1.0, "ranking": 1.0, "logit_size": 0.5, "smoothness": 2.0}

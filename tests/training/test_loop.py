@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from lipinc.batches.clip_dataset import ClipDataset, Draw
-from lipinc.cache.manifest import ManifestRow
+from lipinc.cache.manifest import ManifestRow, read_manifest
 from lipinc.cache.selection import select
 from lipinc.cache.store import Cache
 from lipinc.commands.runner import run_command
-from lipinc.config import Config
+from lipinc.config import Config, LossConfig
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.scoring import predict
@@ -58,6 +58,23 @@ def config(tmp_path):
 
 def with_train(config: Config, name: str, **changes) -> Config:
     return replace(config, name=name, train=replace(config.train, **changes))
+
+
+def test_fakes_are_ranked_above_the_real_videos_that_they_were_made_from(config):
+    config = replace(config, loss=LossConfig(inconsistency=0.0, ranking=1.0))
+    config = with_train(config, "pairs", pairs=1.0, learning_rate=1e-3, epochs=4)
+    (unknown, *_) = run_training(with_train(config, "unknown", epochs=1))
+    assert unknown["train_ranking"] == 0
+    cache = Cache.of(config)
+    rows = [
+        replace(
+            row, record=replace(row.record, pair=row.record.key.replace("fake", "real") if row.record.label else "")
+        )
+        for row in read_manifest(cache.manifest_file)
+    ]
+    cache.finish(rows, config.data)
+    history = run_training(config)
+    assert 0 < history[-1]["train_ranking"] < history[0]["train_ranking"] / 2
 
 
 @pytest.mark.parametrize("workers", [0, 1])

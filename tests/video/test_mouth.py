@@ -16,6 +16,7 @@ from lipinc.video.mouth import (
     crop_native,
     crop_to_common_size,
     estimate_pose,
+    fit_mouths,
     lip_box,
     pose_ratios,
     residues,
@@ -189,6 +190,18 @@ def test_mouths_of_a_window_are_cropped_around_their_centres() -> None:
     assert mouths.shape == (3, 30, 40, 3)
     for mouth in mouths:
         assert np.array_equal(mouth, picture[5:35, 10:50])
+
+
+def test_native_mouths_are_fitted_without_resampling() -> None:
+    mouths = np.random.default_rng(0).integers(0, 256, (8, 40, 61, 3), dtype=np.uint8)
+    assert np.array_equal(fit_mouths(mouths, 40, 61), mouths)
+    assert np.array_equal(fit_mouths(mouths, 32, 24), mouths[:, 4:36, 18:42])
+    fitted = fit_mouths(mouths, 32, 66)  # larger in one direction, smaller in the other
+    assert fitted.shape == (8, 32, 66, 3) and fitted.dtype == np.uint8
+    assert np.array_equal(fitted[:, :, 2:63], mouths[:, 4:36])
+    assert np.array_equal(fitted[:, :, :2], mouths[:, 4:36, 1::-1])
+    assert np.array_equal(fitted[:, :, 63:], mouths[:, 4:36, :-4:-1])
+    assert fit_mouths(mouths[:, :3, :2], 16, 24).shape == (8, 16, 24, 3)  # mirrored more than once
 
 
 # Residues
