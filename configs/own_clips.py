@@ -3,7 +3,9 @@
     python preprocess_extract_lips.py --config configs/own_clips.py --data.root CLIPS --data.index CLIPS/clips.csv
 
 For a few hundred videos: a short cosine schedule without early stopping. The index should name the real video of each
-fake in its column pair: the network is trained within such pairs. docs/results.md compares this recipe with others.
+fake in its column pair: the network is trained within such pairs. AUC 0.72 raw on sources and people that were not
+trained on, and fakes above their own real videos in 92 %: lipinc crossval --split.folds 4 --split.apart family
+--split.validation 0, seed 0, 368 clips (docs/results.md).
 """
 
 from lipinc.config import (

@@ -1,4 +1,7 @@
-"""LIPINC-V2 on your own videos: the experiment of configs/own_clips.py with the V2 network, on the same cache."""
+"""LIPINC-V2 on your own videos: the experiment of configs/own_clips.py with the V2 network, on the same cache.
+
+AUC 0.74 raw, and fakes above their own real videos in 96 %, by the same cross-validation (docs/results.md).
+"""
 
 from dataclasses import replace
 

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-from safetensors import safe_open
 
 from lipinc.config import (
     AugmentConfig,
@@ -22,7 +21,6 @@ from lipinc.config import (
 )
 from lipinc.datasets import CsvIndex
 from lipinc.errors import UserError
-from lipinc.models.checkpoint import SHIPPED
 from lipinc.models.lipinc_v2 import LIPINCV2Options
 
 
@@ -126,18 +124,6 @@ def test_what_neither_version_knows_is_refused():
     values["mouth"]["residue"] = "squared"
     with pytest.raises(UserError, match="the saved config has an invalid residue: 'squared'"):
         from_json(values)
-
-
-@pytest.mark.parametrize("name", ["lipinc_v2"])
-def test_the_metadata_of_shipped_checkpoints_of_version_1_are_read(name):
-    with safe_open(SHIPPED / f"{name}.safetensors", framework="np") as file:
-        saved = json.loads(file.metadata()["lipinc"])["config"]
-    assert "version" not in saved
-    config = from_json(saved)
-    config.check()
-    assert config.model.name == name
-    assert config.data.kind == "csv" and config.data.columns == (("path", "file"), ("identity", "person"))
-    assert from_json(json.loads(to_json(config))) == config
 
 
 def test_a_saved_config_is_complete():
