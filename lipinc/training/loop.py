@@ -182,10 +182,10 @@ def train_one_epoch(
         rate = learning_rate(config, (epoch - 1) * len(loader) + position, len(loader))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        videos, batch = batch.videos, batch.to(device)
+        videos, labels, batch = batch.videos, batch.labels, batch.to(device)
         with _autocast(config, device):
             logits, features = _forward(model, batch.inputs, loss_config)
-        pairs = loader.dataset.pairs_in(videos).to(device) if loss_config.ranking else None
+        pairs = loader.dataset.pairs_in(videos, labels).to(device) if loss_config.ranking else None
         losses = total_loss(LossInputs(logits, features, batch.labels, loss_config, pairs))
         optimizer.zero_grad(set_to_none=True)
         batch_clips = min(config.batch_size, clips - position * config.batch_size)  # over all processes

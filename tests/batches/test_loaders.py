@@ -89,7 +89,9 @@ def test_pairs_that_do_not_exist_are_asked_for(config, rows, caplog):
     assert dataset.partners() == {3: [0, 1, 2], 4: [0, 1, 2], 5: [0, 1, 2]}
     batch = next(iter(training_loader(dataset, replace(config.train, pairs=1.0), pin=False)))
     assert batch.labels.tolist() == [1, 1, 1, 0, 0, 0]
-    assert dataset.pairs_in(batch.videos).tolist() == [[fake, real] for fake in range(3) for real in (3, 4, 5)]
+    assert dataset.pairs_in(batch.videos, batch.labels).tolist() == [
+        [fake, real] for fake in range(3) for real in (3, 4, 5)
+    ]
 
 
 def test_draws_depend_on_seed_and_epoch_alone():
