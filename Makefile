@@ -18,10 +18,10 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(RUN) -m ruff check .
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope -m "not slow"
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.ready
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadscope -m slow
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist worksteal -m slow
 
 # Takes about an hour on 2 cores. To run a single benchmark: .venv/bin/python -m benchmarks.loss (for example).
 bench: $(VENV)/.ready

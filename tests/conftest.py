@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import cv2
+import hypothesis
 import matplotlib.cbook
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from lipinc.evaluation import plots
 from tests.serve.browser import Browser
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # on a busy one, an example may take a second
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(optionalhook=True)
