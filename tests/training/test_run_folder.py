@@ -102,12 +102,12 @@ def test_a_run_of_version_1_is_continued(config):
     run_training(with_train(config, "old", epochs=2))
     file = Path(config.output, "old", "config.json")
     values = json.loads(file.read_text())
-    del values["version"], values["cache"]["residues"], values["loss"]["other"], values["data"]["other_kinds"]
+    del values["version"]
     values["loss"]["features"] = values["model"].pop("loss_features")
     values["model"] |= {"attention": "published", "noise": 0.3, "input_dropout": 0.3, "levels": 4}
     values["data"] |= {"columns": []}
-    assert values["model"].keys() == old_form()["model"].keys() and values["data"].keys() == old_form()["data"].keys()
-    assert values["loss"].keys() == old_form()["loss"].keys() and values["cache"].keys() == old_form()["cache"].keys()
+    for section in ("model", "data", "loss", "cache", "train", "evaluate", "split", "mouth"):
+        values[section] = {name: values[section][name] for name in old_form()[section]}
     file.write_text(json.dumps(values))
     assert numbers(run_training(with_train(config, "old", epochs=3), resume=True)) == numbers(whole)
     assert json.loads(file.read_text())["version"] == 2
