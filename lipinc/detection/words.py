@@ -153,8 +153,8 @@ def error_text(rates: "ErrorRates | None") -> str:
     return (
         f"On other videos with {size}, of people and sources that it was not trained on, this detector called "
         f"{rates.reals_accused:.1%} of {rates.reals} real ones lip-synced, missed {rates.fakes_missed:.1%} of "
-        f"{rates.fakes} lip-synced ones, and was uncertain about {1 - rates.decided:.0%} of all (copies of each video "
-        "in several qualities counted)."
+        f"{rates.fakes} lip-synced ones, and was uncertain about {1 - rates.decided:.0%} of all (copies of a "
+        "video in other qualities, if any, counted)."
     )
 
 
