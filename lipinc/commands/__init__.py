@@ -16,6 +16,7 @@ COMMANDS = {
     "detect": "videos -> verdicts (detect.py)",
     "serve": "videos -> verdicts, in a page on this machine",
     "evaluate": "evaluate checkpoints on an external data set, also re-encoded and perturbed",
+    "features": "videos or a cache -> embeddings of their windows, for other classifiers",
     "crossval": "cross-validation by identity, also with held-out generators",
     "splits": "write the split of every person for several seeds, to share it",
     "reencode": "re-encode a folder of videos with H.264",
