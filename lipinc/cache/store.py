@@ -23,6 +23,7 @@ from pathlib import Path
 
 from lipinc.cache.manifest import ManifestRow, write_manifest
 from lipinc.config import Config, DataConfig, MouthConfig, SamplingConfig
+from lipinc.config.serialization import VERSION, from_json
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.versions import mouth_versions
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 FORMAT = 4
 """Version of the cache format. Version 4 has the input quality of each face; version 3 leaves out repeated frames;
 version 2 downscales wide frames by integer factors and has checksums of clip files."""
+SETTINGS = "settings.json"
 LOCK = "lock"
 
 
@@ -50,6 +52,22 @@ class Cache:
     def of(cls, config: Config) -> "Cache":
         """Return the cache of an experiment."""
         return cls(config.cache.path, config.mouth, config.sampling)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> tuple["Cache", Config]:
+        """Return an existing cache, and a config with the extraction settings that it was made with.
+
+        Raises:
+            UserError: there is no cache, or it was made by another version.
+        """
+        try:
+            found = json.loads(Path(path, SETTINGS).read_text())
+            config = from_json({"version": VERSION, "mouth": found["mouth"], "sampling": found["sampling"]})
+        except (OSError, ValueError, LookupError, TypeError, UserError) as error:
+            raise UserError(f"{path} is not a cache of this version of lipinc ({error})") from error
+        cache = cls(path, config.mouth, config.sampling)
+        cache.check()
+        return cache, config
 
     def prepare(self) -> None:
         """Create the cache, or check that an existing one has the same settings.
@@ -164,7 +182,7 @@ class Cache:
 
     @property
     def settings_file(self) -> Path:
-        return self.path / "settings.json"
+        return self.path / SETTINGS
 
     @property
     def manifest_file(self) -> Path:
@@ -178,6 +196,14 @@ class Cache:
     def journal_file(self) -> Path:
         """Rows of an unfinished run."""
         return self.path / "manifest.unfinished.csv"
+
+
+def is_cache(path: str | os.PathLike) -> bool:
+    """Return whether a path is the folder of a cache, finished or not."""
+    try:
+        return {"format", "mouth", "sampling"} <= json.loads(Path(path, SETTINGS).read_text()).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def index_digest(data: DataConfig) -> str:

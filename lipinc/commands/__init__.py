@@ -16,6 +16,7 @@ COMMANDS = {
     "detect": "videos -> verdicts (detect.py)",
     "serve": "videos -> verdicts, in a page on this machine",
     "evaluate": "evaluate checkpoints on an external data set, also re-encoded and perturbed",
+    "features": "videos or a cache -> embeddings of their windows, for other classifiers",
     "compare": "compare the scores of detectors, ours and others, on the same videos",
     "runs": "one table of all runs in a folder: settings that differ, and metrics",
     "crossval": "cross-validation by identity, also with held-out generators",

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -20,6 +20,7 @@ from lipinc.detection.segments import Segment, decide_in_part, find_segments
 from lipinc.detection.verdict import (
     Assessment,
     Decision,
+    Embeddings,
     Evidence,
     FaceVerdict,
     MouthTrack,
@@ -102,6 +103,7 @@ class Detector:
         *,
         evidence: bool = False,
         track: bool = False,
+        embed: bool = False,
         on_frame: Callable[[int, int | None], None] | None = None,
     ) -> Verdict:
         """Examine one video. Memory does not grow with its length.
@@ -111,23 +113,31 @@ class Detector:
             evidence: include the pictures of the most and the least suspicious window of each face, and a few mouths of
                 each suspicious stretch.
             track: include the boxes of the mouth of each face.
+            embed: include the embeddings of the windows of each face. Their memory grows with the length.
             on_frame: see `track_faces`.
 
         Returns:
             The verdict. Problems with the file do not raise; they give "no verdict" with a reason.
 
         Raises:
-            UserError: `path` is not a path.
+            UserError: `path` is not a path, or embeddings are requested and the model has none.
         """
+        if embed:
+            self.checkpoint.check_embeds()
         try:
             path = Path(os.fsdecode(path))
         except TypeError:
             raise UserError(f"the video must be a path, not {path!r}") from None
         with self._lock:
-            return self._classify(path, evidence, track, on_frame)
+            return self._classify(path, evidence, track, embed, on_frame)
 
     def _classify(
-        self, path: Path, evidence: bool, track: bool, on_frame: Callable[[int, int | None], None] | None
+        self,
+        path: Path,
+        evidence: bool,
+        track: bool,
+        embed: bool,
+        on_frame: Callable[[int, int | None], None] | None,
     ) -> Verdict:
         try:
             digest = video_sha256(path)
@@ -144,7 +154,7 @@ class Detector:
                 if isinstance(sampled, Rejection):
                     rejected = self._reject(path, sampled, digest, video.duration, stream)
                     return replace(rejected, faces_seen=seen)
-                faces = tuple(self._assess_face(face, video, evidence) for face in sampled)
+                faces = tuple(self._assess_face(face, video, evidence, embed) for face in sampled)
                 if track:
                     faces = tuple(
                         replace(face, track=_mouth_track(one.face, video.turned))
@@ -164,12 +174,14 @@ class Detector:
         """Return the verdict on a file that was rejected by the caller, for example after a time limit."""
         return self._reject(Path(path), rejection)
 
-    def _assess_face(self, sampled: SampledFace, video: TrackedVideo, evidence: bool) -> FaceVerdict:
+    def _assess_face(self, sampled: SampledFace, video: TrackedVideo, evidence: bool, embed: bool) -> FaceVerdict:
         face, windows = sampled.face, sampled.windows
         coverage = len(face.frame_ids) / video.pictures
         if isinstance(windows, Rejection):
             return FaceVerdict(sampled.rank, face.thumbnail, _no_verdict(windows, coverage), (), ())
-        scores = np.concatenate([self._score(frames, residue) for frames, residue in self._clips(sampled, windows)])
+        clips = self._clips(sampled, windows)
+        embeddings = self.embed_clips(clips) if embed else None
+        scores = embeddings.scores if embeddings else np.concatenate([self._score(*batch) for batch in clips])
         calibration = self.checkpoint.calibration
         score = float(scores.mean())
         if not np.isfinite(score):  # nan would be classified as real
@@ -199,7 +211,7 @@ class Detector:
         if evidence:
             chosen = dict.fromkeys([int(scores.argmax()), int(scores.argmin())])
             shown = tuple(self._evidence(sampled, windows, position) for position in chosen)
-        measured = {"quality": face.quality, "segments": segments}
+        measured = {"quality": face.quality, "segments": segments, "embeddings": embeddings}
         found = FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, **measured)
         return replace(found, stills=self._stills(sampled, windows, found)) if evidence else found
 
@@ -252,7 +264,28 @@ class Detector:
         logits = self.checkpoint.model.score_clips(
             torch.from_numpy(frames).to(self._device), torch.from_numpy(residue).to(self._device)
         )
-        return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
+        return _margins(logits)
+
+    @torch.inference_mode()
+    def embed_clips(self, clips: Iterable[tuple[np.ndarray, np.ndarray]]) -> Embeddings:
+        """Embed and score the clips of one face or of one video.
+
+        Args:
+            clips: batches of frames (K, N, H, W, 3) uint8 BGR and residues (K, N - 1, H, W, 3) uint8.
+
+        Raises:
+            UserError: an embedding is not finite.
+        """
+        features, scores = [], []
+        for frames, residue in clips:
+            embedded, logits = self.checkpoint.model.embed_clips(
+                torch.from_numpy(frames).to(self._device), torch.from_numpy(residue).to(self._device)
+            )
+            features.append(embedded.cpu().numpy())
+            scores.append(_margins(logits))
+        if not all(np.isfinite(one).all() for one in features):
+            raise UserError(f"{self.checkpoint.file} gives features that are not finite; use another checkpoint")
+        return Embeddings(np.concatenate(features), np.concatenate(scores))
 
     def _reject(
         self,
@@ -266,6 +299,11 @@ class Detector:
         assessment = _no_verdict(rejection, 0.0 if rejection.reason is Reason.NO_FACE else None)
         read = (str(path), digest, rejection.frames, duration)
         return Verdict(*read, assessment, (), self._source, stream, rejection.repeats, judged_at=_now())
+
+
+def _margins(logits: torch.Tensor) -> np.ndarray:
+    """Return logit(fake) - logit(real) (K,) float64 of logits (K, 2)."""
+    return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
 
 
 def _now() -> str:

@@ -64,6 +64,16 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Embeddings:
+    """What the model knows about W windows of a face, before and after its last layer."""
+
+    features: np.ndarray
+    """(W, F) float32: the embedding of each window."""
+    scores: np.ndarray
+    """(W,) float64: logit(fake) - logit(real) of each window, before calibration."""
+
+
+@dataclass(frozen=True)
 class MouthTrack:
     """Where the mouth of a face is: one box for each frame that shows it."""
 
@@ -111,6 +121,8 @@ class FaceVerdict:
     """None unless requested."""
     stills: tuple[Still, ...] = ()
     """Mouths of the suspicious stretches, in temporal order; empty unless evidence was requested."""
+    embeddings: Embeddings | None = None
+    """Those of `windows`; None unless requested, and without a verdict."""
 
 
 @dataclass(frozen=True)

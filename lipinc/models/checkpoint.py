@@ -27,7 +27,7 @@ from lipinc.config.registry import MODELS, source_file
 from lipinc.errors import UserError
 from lipinc.files.atomic import write_atomically
 from lipinc.models.calibration import Calibration
-from lipinc.models.registry import MouthModel, build_model
+from lipinc.models.registry import MouthModel, build_model, check_shapes
 
 MAY_DIFFER = {"mouth": ("face", "max_faces"), "sampling": ("windows", "min_frames", "fallback")}
 """Clip settings in which a cache may differ from a checkpoint: they decide which faces, how many windows and which
@@ -80,6 +80,17 @@ class Checkpoint:
                 f"the checkpoint contains the model {self.config.model.name}, but the config has {config.model.name}; "
                 f"use --model.name {self.config.model.name} and a separate --name"
             )
+        self.check_clips(config)
+        shared = sorted(self.known_people(rows))
+        if shared:
+            raise UserError(
+                f"the checkpoint was trained on {len(shared)} of the people in the test split, the first is "
+                f"{shared[0]}; use the split of its training run (its splits.csv as --split.file). "
+                "If these are different people with the same names, rename them"
+            )
+
+    def check_clips(self, config: Config) -> None:
+        """Raise UserError if the clips of the cache of a config are not like those that the model was trained on."""
         differences = [
             f"{name} {mine!r}, the cache has {theirs!r}" for name, mine, theirs in clip_differences(self.config, config)
         ]
@@ -88,12 +99,14 @@ class Checkpoint:
                 f"the checkpoint was trained on clips with {'; '.join(differences)}. Use a cache made with the "
                 "settings of the checkpoint; lipinc evaluate makes one"
             )
-        shared = sorted(self.known_people(rows))
-        if shared:
+
+    def check_embeds(self) -> None:
+        """Raise UserError if the model has no embeddings, or its `classifier` is wrong."""
+        check_shapes(self.model, self.config)
+        if not self.model.has_embedding:
             raise UserError(
-                f"the checkpoint was trained on {len(shared)} of the people in the test split, the first is "
-                f"{shared[0]}; use the split of its training run (its splits.csv as --split.file). "
-                "If these are different people with the same names, rename them"
+                f"{self.file}: the model {self.config.model.name} has no embeddings; define classifier(self), which "
+                "returns its last layer, or use another checkpoint"
             )
 
     def known_people(self, rows: Sequence[ManifestRow]) -> set[str]:

@@ -124,6 +124,10 @@ class LIPINC(MouthModel):
             *(feature_map_problems(*maps) if config.loss.inconsistency else ()),
         ]
 
+    def classifier(self) -> nn.Linear:
+        """See `MouthModel.classifier`."""
+        return self.head.dense[-1]
+
     def forward(
         self, frames: torch.Tensor, residues: torch.Tensor, *, loss_features: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:

@@ -38,6 +38,10 @@ class NoiseModel(MouthModel):
         """See `MouthModel.feature_key`."""
         return self.measures
 
+    def feature_names(self) -> list[str]:
+        """See `MouthModel.feature_names`."""
+        return self.measures.names()
+
     def extract_features(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
         """Measure clips; see `NoiseMeasures`. Residues are not used: they are unsigned, and wrap around."""
         return self.measures(frames)

@@ -119,6 +119,17 @@ class MouthModel(nn.Module):
         """
         raise NotImplementedError
 
+    def classifier(self) -> nn.Module | None:
+        """Return the last layer, whose input (B, F) is the embedding of a clip, for models with `input_kind` "clips".
+
+        None: the model has no embedding, and `lipinc features` rejects it. Features are embeddings themselves.
+        """
+        return None
+
+    def feature_names(self) -> list[str] | None:
+        """Return the names of the F values of an embedding, in order; None: they have no names."""
+        return None
+
     def solve(self, videos: VideoFeatures) -> None:
         """Compute the weights, for models with a `closed_form`.
 
@@ -139,6 +150,26 @@ class MouthModel(nn.Module):
         if self.input_kind == "features":
             return self(self.extract_features(frames, residues))
         return self(frames, residues)
+
+    @property
+    def has_embedding(self) -> bool:
+        """Whether `embed_clips` works."""
+        return self.input_kind == "features" or self.classifier() is not None
+
+    def embed_clips(self, frames: torch.Tensor, residues: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return embeddings (B, F) float32 and logits (B, 2) of clips; arguments as in `extract_features`."""
+        if self.input_kind == "features":
+            features = self.extract_features(frames, residues)
+            return features, self(features)
+        inputs: list[torch.Tensor] = []
+        hook = self.classifier().register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        try:
+            logits = self(frames, residues)
+        finally:
+            hook.remove()
+        if not inputs:
+            raise ValueError("forward does not call the layer that classifier() returns")
+        return inputs[-1].flatten(1).float(), logits
 
 
 def register_model(name: str) -> Callable[[Kind], Kind]:
@@ -217,6 +248,10 @@ def check_shapes(model: MouthModel, config: Config) -> None:
                 _check(config, "forward(..., loss_features=True)", "maps (B, N, C, H, W)", found[1], maps)
             else:
                 _check(config, "forward(frames, residues)", "logits (B, 2)", model(frames, residues), (2, 2))
+            if model.input_kind == "clips" and model.has_embedding:
+                embeddings, _ = model.embed_clips(frames, residues)
+                wanted = "a layer whose input is an embedding (B, F)"
+                _check(config, "classifier()", wanted, embeddings, (2, None))
     except (RuntimeError, TypeError, AttributeError, IndexError, ValueError, NotImplementedError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise UserError(

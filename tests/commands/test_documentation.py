@@ -96,6 +96,7 @@ ELSEWHERE = (
     "lipinc detect",
     "lipinc evaluate",
     "lipinc crossval",
+    "lipinc features VIDEO --out features.safetensors",  # tests/detection/test_features.py
     "lipinc splits",  # tests/datasets/test_split_list.py
     "lipinc release",
     "lipinc --help",  # tests/commands/test_command_line_entry.py
