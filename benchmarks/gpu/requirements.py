@@ -41,10 +41,6 @@ PACKAGES = {
     "pillow": Package("PIL", "re-encoding; not this check"),
     "dask": Package("dask", "extraction; not this check"),
     "h5py": Package("h5py", "weight files of the authors; not this check"),
-    "dlib-bin": Package("dlib", "clips for the weights of the authors; not this check"),
-    "face_recognition_models": Package(
-        "face_recognition_models", "clips for the weights of the authors; not this check"
-    ),
     "scikit-learn": Package("sklearn", "benchmarks/shortcuts.py; not this check"),
     "jinja2": Package("jinja2", "detect.py --report; not this check"),
     "starlette": Package("starlette", "lipinc serve; not this check"),
