@@ -45,6 +45,8 @@ class Arguments:
 def main(argv: Sequence[str], prog: str) -> int:
     """Run the command."""
     arguments = parse_arguments(Arguments, argv, prog=prog, description=__doc__)
+    if not arguments.videos:
+        raise UserError("name at least one video, folder or pattern, or a cache")
     if arguments.workers < 0:
         raise UserError("--workers must be 0 or more")
     from lipinc.detection import features  # imports torch, for which --help and wrong flags need not wait

@@ -146,6 +146,7 @@ def test_videos_keep_their_order_and_those_without_features_are_listed(tmp_path,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ([], "name at least one video"),
         (["CACHE", "VIDEO"], "cache is a cache: give it alone"),
         (["CACHE", "--face", "largest"], "leave out --face and --workers"),
         (["CACHE", "--workers", "2"], "leave out --face and --workers"),
