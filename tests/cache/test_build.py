@@ -456,6 +456,7 @@ def test_ctrl_c_of_the_script_ends_in_one_line_and_can_be_continued(videos, tmp_
     command = [
         *(sys.executable, "preprocess_extract_lips.py", "--config", "config.py"),
         *("--data.kind", "folder", "--data.root", str(videos), "--sampling.windows", "3"),
+        *("--mouth.cut", "aligned", "--mouth.margin", "0", "--mouth.height", "64", "--mouth.width", "144"),
         *("--cache.path", str(tmp_path / "cache"), "--cache.workers", "2"),
     ]
     process = subprocess.Popen(
