@@ -137,5 +137,6 @@ def _report_interruption(interrupt: BaseException) -> int:
     _kill_loader_processes()
     number = interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT
     what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
-    print(f"\n{what}; the same command continues (train: with --resume auto; detect: with --resume)", file=sys.stderr)
+    how = "train: with --resume auto; detect: with --resume; features begins again"
+    print(f"\n{what}; the same command continues ({how})", file=sys.stderr)
     return 128 + number
