@@ -46,6 +46,9 @@ PACKAGES = {
     "starlette": Package("starlette", "lipinc serve; not this check"),
     "uvicorn": Package("uvicorn", "lipinc serve; not this check"),
     "jsonschema": Package("jsonschema", "make test"),
+    "nbclient": Package("nbclient", "make test-slow"),
+    "nbformat": Package("nbformat", "make test-slow"),
+    "ipykernel": Package("ipykernel", "make test-slow"),
     "psutil": Package("psutil", "extraction and detect.py; not this check"),
 }
 
