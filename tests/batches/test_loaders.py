@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from multiprocessing import active_children
@@ -142,7 +143,8 @@ def test_a_loader_process_obeys_the_sigterm_of_the_training_process_alone(config
     batches = iter(training_loader(ClipDataset(Cache.of(config), rows), train, pin=False))
     next(batches)
     [process] = active_children()
-    subprocess.run(["kill", str(process.pid)], check=True)
+    another = f"import os, signal; os.kill({process.pid}, signal.SIGTERM)"
+    subprocess.run([sys.executable, "-c", another], check=True)
     assert len(list(batches)) > 1
     assert process.is_alive()
     process.terminate()
