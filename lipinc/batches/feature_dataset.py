@@ -40,9 +40,8 @@ class FeatureDataset(Dataset):
         self.partners, self.pairs_in = clips.partners, clips.pairs_in
         self._bag, self._clips = bag, clips
         self._videos = np.array([video for video, _ in self.clips])
-        part = (
-            3 * self._videos + self.labels - MIXED
-        )  # the windows of one label in one video; most videos have one label
+        # The windows of one label in one video; most videos have one label.
+        part = 3 * self._videos + self.labels - MIXED
         self._order = np.argsort(part, kind="stable")
         self._first, self._windows = np.searchsorted(part[self._order], part), np.bincount(part)[part]
         found = []

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -51,7 +52,7 @@ class _Kind:
     min_score: float
     """MediaPipe's. (Its option for it does not reach the full-range detector.)"""
 
-    @property
+    @cached_property  # the same for every detector of a process
     def anchors(self) -> np.ndarray:
         """(A, 2) float32 (x, y): the centres of the anchors as fractions of the input (SsdAnchorsCalculator)."""
         layers = []
