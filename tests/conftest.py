@@ -87,7 +87,8 @@ def browser(_chromium) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def write_video() -> Callable[..., Path]:
-    """write_video(path, frames, fps=25, codec="libx264", pix_fmt="yuv420p", **options): frames [H, W, 3] uint8 BGR."""
+    """write_video(path, frames, fps=25, codec="libx264", pix_fmt="yuv420p", container={}, **options): frames [H, W, 3]
+    uint8 BGR; options of the container, and of the codec."""
 
     def write(
         path: Path,
@@ -95,18 +96,19 @@ def write_video() -> Callable[..., Path]:
         fps: int | Fraction = 25,
         codec: str = "libx264",
         pix_fmt: str = "yuv420p",
+        container: dict[str, str] | None = None,
         **options: str,
     ) -> Path:
-        with av.open(str(path), "w", options=options) as container:
-            stream = container.add_stream(codec, rate=fps)
+        with av.open(str(path), "w", options=container) as output:
+            stream = output.add_stream(codec, rate=fps, options=options)
             stream.pix_fmt = pix_fmt
             for index, image in enumerate(frames):
                 if index == 0:
                     stream.height, stream.width = image.shape[:2]
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
                 picture.pts, picture.time_base = index, 1 / Fraction(fps)
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode())
+                output.mux(stream.encode(picture))
+            output.mux(stream.encode())
         return path
 
     return write

@@ -126,7 +126,7 @@ def test_reasons(tmp_path, write_video, astronaut, hopper) -> None:
     assert (rare.reason, rare.frames) == (Reason.NO_FACE, 40) and 15 <= rare.face_frames <= 25
 
     closed = extract_rejection(write_video(tmp_path / "closed.mp4", shaken))
-    assert (closed.reason, closed.frames, closed.face_frames) == (Reason.MOUTH_CLOSED, 40, 40)
+    assert (closed.reason, closed.frames) == (Reason.MOUTH_CLOSED, 40) and 38 <= closed.face_frames <= 40
 
     strict = replace(SAMPLING, min_openness=0, global_frames=20)
     no_pose = extract_rejection(tmp_path / "closed.mp4", sampling=strict)
@@ -162,8 +162,9 @@ def test_faces_are_selected_by_rank_or_all(pair) -> None:
     photographs = replace(SAMPLING, min_movement=0)
     by_index = [extract(pair, replace(MOUTH, face=str(rank)), photographs) for rank in range(3)]
     closed, smiling = (0, 1) if isinstance(by_index[0], Rejection) else (1, 0)
-    assert by_index[closed].reason is Reason.MOUTH_CLOSED and by_index[closed].face_frames == 45
-    assert by_index[smiling].faces.tolist() == [smiling] and by_index[smiling].face_frames == 45
+    # The encoder's bits depend on the processor, and a frame of a shaken photograph may show no face.
+    assert by_index[closed].reason is Reason.MOUTH_CLOSED and 43 <= by_index[closed].face_frames <= 45
+    assert by_index[smiling].faces.tolist() == [smiling] and 43 <= by_index[smiling].face_frames <= 45
     assert by_index[2].reason is Reason.NO_FACE and "face 2" in by_index[2].detail
     every_face = extract_clips(pair, replace(MOUTH, face="all"), photographs)
     assert every_face.faces.tolist() == [smiling]
@@ -207,7 +208,7 @@ def test_the_mouth_never_jumps_to_another_person(duo, name, ranked) -> None:
             )
             assert own < other
     largest = extract_clips(duo[name], sampling=sampling)
-    assert largest.face_frames == 40 and set(largest.faces.tolist()) == {0}
+    assert 38 <= largest.face_frames <= 40 and set(largest.faces.tolist()) == {0}
     assert np.array_equal(largest.frames, every_face.frames[every_face.faces == 0])
 
 

@@ -104,7 +104,7 @@ def test_times_go_on_where_a_second_recording_starts(tmp_path, write_video) -> N
 
 def test_a_gap_of_hours_between_joined_recordings_is_closed(tmp_path, write_video) -> None:
     one = write_video(tmp_path / "1.ts", numbered(20))
-    two = write_video(tmp_path / "2.ts", numbered(20), output_ts_offset="5000")
+    two = write_video(tmp_path / "2.ts", numbered(20), container={"output_ts_offset": "5000"})
     (tmp_path / "v.ts").write_bytes(one.read_bytes() + two.read_bytes())
     assert np.allclose([frame.time for frame in read(tmp_path / "v.ts")[0]], np.arange(40) / 25, atol=1e-3)
 

@@ -114,7 +114,7 @@ def test_file_names_are_never_interpreted(tmp_path, write_video, monkeypatch, na
 
 def test_a_truncated_file_yields_the_frames_before_the_break(tmp_path, write_video) -> None:
     frames = np.random.default_rng(0).integers(0, 60, (40, 64, 80, 3), dtype=np.uint8) + np.array(numbered(40)) // 2
-    path = write_video(tmp_path / "v.mp4", frames, movflags="faststart")
+    path = write_video(tmp_path / "v.mp4", frames, container={"movflags": "faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     numbers = [frame.index for frame in read_frames(path)]
     assert 5 < len(numbers) < 40
