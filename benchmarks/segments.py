@@ -53,7 +53,7 @@ REAL = ("one shot", "many shots")
 """Kinds of real videos."""
 BOOTSTRAP = 1000
 """Resamples of the people."""
-LOW_SCORE = 1.2
+LOW_SCORE = 1.3
 """Lowest score of the stretches from which the constants are fitted."""
 
 
@@ -227,15 +227,19 @@ class Detectors:
             own = detector.checkpoint.calibration
             scores = np.log(likely / (1 - likely)) * own.temperature + own.threshold
             rows = [
-                {"start": one.start, "end": one.end, "score": score, "duration": verdict.duration}
+                {
+                    **{name: getattr(one, name) for name in ("start", "end", "contrast", "shot")},
+                    "score": score,
+                    "duration": verdict.duration,
+                }
                 for one, score in zip(found, scores, strict=True)
             ]
-            write_table(table, ("start", "end", "score", "duration"), rows)
+            write_table(table, ("start", "end", "score", "contrast", "shot", "duration"), rows)
         values = np.array([[float(cell) for cell in cells.values()] for _, cells in read_table(table).rows])
         if not len(values):
             return None
-        start, end, score, duration = values.T
-        return Windows(start, end, self.calibration.logit(score), float(duration[0]))
+        start, end, score, contrast, shot, duration = values.T
+        return Windows(start, end, self.calibration.logit(score), contrast, shot.astype(int), float(duration[0]))
 
     def _detector(self, clip: str) -> Detector:
         file = self._files.get(clip, self._checkpoint)
@@ -286,11 +290,8 @@ def _repeated(kind: str, clip: Clip, windows: dict[str, Windows], seconds: float
 
 
 def _search(case: Case, windows: Windows) -> Result:
-    arrays = windows.start, windows.end, windows.logit
-    stretches = [
-        (windows.start[first], windows.end[stop - 1], score) for first, stop, score in scan(*arrays, LOW_SCORE)
-    ]
-    return Result(case, find_segments(*arrays), np.array(stretches).reshape(-1, 3))
+    stretches = scan(*windows.compared, LOW_SCORE)
+    return Result(case, find_segments(*windows.compared), np.array(stretches).reshape(-1, 3))
 
 
 def _overlap(start: float, end: float, forged: tuple[float, float]) -> float:
@@ -390,7 +391,7 @@ def _print_decisions(
                         continue
                     score = joined.logit.mean() * calibration.temperature + calibration.threshold
                     whole = int(calibration.decide(score))
-                    segments = find_segments(joined.start, joined.end, joined.logit)
+                    segments = find_segments(*joined.compared)
                     decisions.append((whole, decide_in_part(whole, segments)))
             if decisions:
                 whole, both = np.array(decisions).T

@@ -12,6 +12,9 @@ import numpy as np
 
 from lipinc.video.reader import Frame, read_frames
 
+MAX_SHOTS = 1000
+"""More than any clip has shots."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -21,6 +24,8 @@ class Piece:
     begin: float
     """In s, in the clip."""
     end: float
+    shot: int = 0
+    """Pieces with the same number belong to one shot."""
 
 
 @dataclass(frozen=True)
@@ -33,32 +38,45 @@ class Windows:
     """(W,) float64, of the last local frame."""
     logit: np.ndarray
     """(W,) float64: calibrated logit(fake)."""
+    contrast: np.ndarray
+    """(W,) float64: see `MouthModel.contrast`."""
+    shot: np.ndarray
+    """(W,) int: see `WindowScore.shot`."""
     duration: float
     """Of the clip or video, in s."""
 
+    @property
+    def compared(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The arguments of `find_segments`."""
+        return self.start, self.end, self.contrast, self.shot
+
 
 def one_after_another(clips: list[tuple[str, float]], seconds: float) -> list[Piece]:
-    """Play clips, given with their durations, one after another until `seconds` are full: a cut after each."""
+    """Play clips, given with their durations, one after another until `seconds` are full: each is a shot.
+
+    A single clip, repeated, stands for one long shot.
+    """
     pieces, number = [], 0
     while seconds > 1e-6:
         clip, duration = clips[number % len(clips)]
-        pieces.append(Piece(clip, 0.0, min(duration, seconds)))
+        pieces.append(Piece(clip, 0.0, min(duration, seconds), number if len(clips) > 1 else 0))
         seconds, number = seconds - duration, number + 1
     return pieces
 
 
 def join_windows(pieces: Iterable[Piece], clips: Mapping[str, Windows]) -> Windows:
     """Join the windows that lie within the pieces of scored clips."""
-    starts, ends, logits, offset = [], [], [], 0.0
+    joined, offset = [], 0.0
     for piece in pieces:
         clip = clips[piece.clip]
         inside = (clip.start >= piece.begin - 1e-6) & (clip.end <= piece.end + 1e-6)
-        start, end, logit = clip.start[inside], clip.end[inside], clip.logit[inside]
-        starts.append(start - piece.begin + offset)
-        ends.append(end - piece.begin + offset)
-        logits.append(logit)
+        start, end, shot = clip.start[inside], clip.end[inside], clip.shot[inside]
+        shift = offset - piece.begin
+        # Within a clip, shots are numbered from 0; a repeated clip continues each of its shots.
+        shot = np.where(shot < 0, -1, shot + MAX_SHOTS * piece.shot)
+        joined.append((start + shift, end + shift, clip.logit[inside], clip.contrast[inside], shot))
         offset += piece.end - piece.begin
-    return Windows(*(np.concatenate(parts) for parts in (starts, ends, logits)), offset)
+    return Windows(*(np.concatenate(parts) for parts in zip(*joined, strict=True)), offset)
 
 
 def join_frames(pieces: Iterable[Piece], folder: Path) -> Iterator[Frame]:

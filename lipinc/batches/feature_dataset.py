@@ -86,14 +86,17 @@ class FeatureDataset(Dataset):
         used = windows > 0
         records = [row.record for row, one in zip(self.rows, used, strict=True) if one]
         groups = [f"{record.generator}\0{record.family}" for record in records]
-        totals = torch.zeros(len(self.rows), self.features.shape[1], dtype=torch.float64)
-        totals.index_add_(0, torch.from_numpy(self._videos[own]), self.features[torch.from_numpy(own)].double())
+        video, features = torch.from_numpy(self._videos[own]), self.features[torch.from_numpy(own)].double()
+        means = torch.zeros(len(self.rows), features.shape[1], dtype=torch.float64).index_add_(0, video, features)
+        means /= torch.from_numpy(windows).clamp(min=1)[:, None]
+        deviations = features - means[video]
         return VideoFeatures(
-            features=totals.numpy()[used] / windows[used, None],
+            features=means.numpy()[used],
             label=np.array([record.label for record in records], dtype=np.int64),
             real=paired_reals(records),
             condition=np.array([record.condition for record in records]),
             group=np.unique(groups, return_inverse=True)[1],
+            within=(deviations.T @ deviations / max(1, len(features) - len(records))).numpy(),
         )
 
     def _bagged(self, draw: Draw) -> torch.Tensor:

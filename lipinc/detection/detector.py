@@ -16,7 +16,7 @@ import torch
 from lipinc.config import MouthConfig
 from lipinc.config.serialization import model_values
 from lipinc.detection.evidence import choose_windows, gather_evidence
-from lipinc.detection.segments import Segment, decide_in_part, find_segments
+from lipinc.detection.segments import Segment, decide_in_part, find_segments, scatter
 from lipinc.detection.verdict import (
     Assessment,
     Decision,
@@ -35,6 +35,7 @@ from lipinc.errors import UserError
 from lipinc.evaluation.predictions import DECISIONS
 from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
+from lipinc.models.registry import margin
 from lipinc.versions import program_versions
 from lipinc.video.clips import SampledFace, sample_faces
 from lipinc.video.faces import track_faces
@@ -180,24 +181,35 @@ class Detector:
         if isinstance(windows, Rejection):
             return FaceVerdict(sampled.rank, face.thumbnail, _no_verdict(windows, coverage), (), ())
         clips = self._clips(sampled, windows)
-        embeddings = self.embed_clips(clips) if embed else None
-        scores = embeddings.scores if embeddings else np.concatenate([self._score(*batch) for batch in clips])
+        embeddings = None
+        if embed:
+            embeddings, contrast = self._embed(clips)
+            scores = embeddings.scores
+        else:
+            scores, contrast = map(np.concatenate, zip(*(self._score(*batch) for batch in clips), strict=True))
         calibration = self.checkpoint.calibration
         score = float(scores.mean())
         if not np.isfinite(score):  # nan would be classified as real
             raise UserError(f"{self.checkpoint.file} gives a score that is not finite; use another checkpoint")
-        local = self._sampling.local_frames
+        start, end = (
+            np.array([face.times[window.positions[place]] for window in windows])
+            for place in (0, self._sampling.local_frames - 1)
+        )
+        shot = video.shots(start, end)
+        if not self.checkpoint.model.standard_contrast and (unit := scatter(contrast)) > 0:
+            contrast = contrast / unit
         scored = tuple(
             WindowScore(
-                start=float(face.times[window.positions[0]]),
-                end=float(face.times[window.positions[local - 1]]),
+                start=float(start[number]),
+                end=float(end[number]),
                 frame_ids=tuple(face.frame_ids[window.positions].tolist()),
-                probability=float(calibration.probability(one)),
+                probability=float(calibration.probability(scores[number])),
+                contrast=float(contrast[number]),
+                shot=int(shot[number]),
             )
-            for window, one in zip(windows, scores, strict=True)
+            for number, window in enumerate(windows)
         )
-        times = (np.array([getattr(window, side) for window in scored]) for side in ("start", "end"))
-        segments = find_segments(*times, calibration.logit(scores))
+        segments = find_segments(start, end, contrast, shot)
         decision, detail = self._decide(score, segments, face.quality)
         assessment = Assessment(
             decision=decision,
@@ -251,22 +263,21 @@ class Detector:
         return tuple(stills)
 
     @torch.inference_mode()
-    def _score(self, frames: np.ndarray, residue: np.ndarray) -> np.ndarray:
-        """Return logit(fake) - logit(real) of clips.
+    def _score(self, frames: np.ndarray, residue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Score clips.
 
         Args:
             frames: (K, N, H, W, 3) uint8 BGR.
             residue: (K, N - 1, H, W, 3) uint8.
 
         Returns:
-            (K,) float64.
+            logit(fake) - logit(real), and the contrast by which windows are compared: (K,) float64 each.
         """
-        logits = self.checkpoint.model.score_clips(
+        logits, contrast = self.checkpoint.model.judge_clips(
             torch.from_numpy(frames).to(self._device), torch.from_numpy(residue).to(self._device)
         )
-        return _margins(logits)
+        return _to_numpy(margin(logits)), _to_numpy(contrast)
 
-    @torch.inference_mode()
     def embed_clips(self, clips: Iterable[tuple[np.ndarray, np.ndarray]]) -> Embeddings:
         """Embed and score the clips of one face or of one video.
 
@@ -276,16 +287,22 @@ class Detector:
         Raises:
             UserError: an embedding is not finite.
         """
-        features, scores = [], []
+        return self._embed(clips)[0]
+
+    @torch.inference_mode()
+    def _embed(self, clips: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Embeddings, np.ndarray]:
+        """The same, with the contrasts (W,) float64."""
+        model, features, scores, contrasts = self.checkpoint.model, [], [], []
         for frames, residue in clips:
-            embedded, logits = self.checkpoint.model.embed_clips(
+            embedded, logits = model.embed_clips(
                 torch.from_numpy(frames).to(self._device), torch.from_numpy(residue).to(self._device)
             )
             features.append(embedded.cpu().numpy())
-            scores.append(_margins(logits))
+            scores.append(_to_numpy(margin(logits)))
+            contrasts.append(_to_numpy(model.contrast(logits, embedded)))
         if not all(np.isfinite(one).all() for one in features):
             raise UserError(f"{self.checkpoint.file} gives features that are not finite; use another checkpoint")
-        return Embeddings(np.concatenate(features), np.concatenate(scores))
+        return Embeddings(np.concatenate(features), np.concatenate(scores)), np.concatenate(contrasts)
 
     def _reject(
         self,
@@ -301,9 +318,8 @@ class Detector:
         return Verdict(*read, assessment, (), self._source, stream, rejection.repeats, judged_at=_now())
 
 
-def _margins(logits: torch.Tensor) -> np.ndarray:
-    """Return logit(fake) - logit(real) (K,) float64 of logits (K, 2)."""
-    return (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
+def _to_numpy(scores: torch.Tensor) -> np.ndarray:
+    return scores.double().cpu().numpy()
 
 
 def _now() -> str:

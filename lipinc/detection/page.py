@@ -93,6 +93,14 @@ NARROW = Drawing("narrow", 340, 250, left=38, right=312, top=34, bottom=206, max
 """For screens of phones: its text is as large as that of the page."""
 
 
+MAX_DIFFERENCE = 6.0
+"""Largest difference from the rest of a shot that is drawn, in units of the scatter of windows within real shots."""
+DIFFERENCE_TOP, DIFFERENCE_BOTTOM = 10, 110
+"""Edges of the drawing of the differences, in units of an SVG drawing."""
+SMOOTHED = 5
+"""Number of adjacent windows that are averaged for the drawing of the differences."""
+
+
 @dataclass(frozen=True)
 class Bar:
     """Bar of a timeline, for one or several merged windows."""
@@ -117,6 +125,9 @@ class Timeline:
     bars: tuple[Bar, ...]
     merged: bool
     drawing: Drawing = WIDE
+    differences: tuple[tuple[float, float, int], ...] = ()
+    """Time in s, mean difference of some adjacent windows from the median of their shot, by which suspicious stretches
+    are found, and number of the shot."""
 
     def x(self, seconds: float) -> float:
         """Return the x coordinate of a time, clipped to the axes."""
@@ -147,6 +158,19 @@ class Timeline:
                 f"{'L' if bar.start - end < 2 * self.span / self.drawing.max_bars else 'M'}{middle} {self.y(bar.mean)}"
             )
             end = bar.end
+        return "".join(path)
+
+    def difference_y(self, difference: float) -> float:
+        """Return the y coordinate of a difference, clipped to the drawing of the differences."""
+        share = (MAX_DIFFERENCE - min(max(difference, -MAX_DIFFERENCE), MAX_DIFFERENCE)) / (2 * MAX_DIFFERENCE)
+        return round(DIFFERENCE_TOP + (DIFFERENCE_BOTTOM - DIFFERENCE_TOP) * share, 1)
+
+    def difference_path(self) -> str:
+        """Return an SVG path through the differences, interrupted between shots."""
+        path, last = [], None
+        for time, difference, shot in self.differences:
+            path.append(f"{'L' if shot == last else 'M'}{self.x(time)} {self.difference_y(difference)}")
+            last = shot
         return "".join(path)
 
     def ticks(self) -> list[float]:
@@ -310,9 +334,10 @@ def face_timeline(face: FaceVerdict, duration: float, drawing: Drawing = WIDE) -
     time."""
     span = max([duration, 0.1, *(window.end for window in face.windows)])
     most = drawing.max_bars
+    differences = _differences(face.windows, most) if face.segments else ()
     if len(face.windows) <= most:
         bars = [Bar(w.start, w.end, w.probability, w.probability, 1) for w in face.windows]
-        return Timeline(span, tuple(bars), merged=False, drawing=drawing)
+        return Timeline(span, tuple(bars), merged=False, drawing=drawing, differences=differences)
     bins: dict[int, list[WindowScore]] = {}
     for window in face.windows:
         bins.setdefault(min(int(max(window.start, 0) / span * most), most - 1), []).append(window)
@@ -321,7 +346,23 @@ def face_timeline(face: FaceVerdict, duration: float, drawing: Drawing = WIDE) -
         probabilities = [window.probability for window in windows]
         start, end = min(w.start for w in windows), max(w.end for w in windows)
         bars.append(Bar(start, end, max(probabilities), float(np.mean(probabilities)), len(windows)))
-    return Timeline(span, tuple(bars), merged=True, drawing=drawing)
+    return Timeline(span, tuple(bars), merged=True, drawing=drawing, differences=differences)
+
+
+def _differences(windows: Sequence[WindowScore], most: int) -> tuple[tuple[float, float, int], ...]:
+    """Return the points of `Timeline.differences`, about `most` of them."""
+    shot = np.array([window.shot for window in windows])
+    points = []
+    for number in np.unique(shot[shot >= 0]):
+        inside = np.flatnonzero(shot == number)
+        contrast = np.array([windows[one].contrast for one in inside])
+        kernel = np.ones(min(SMOOTHED, len(inside)))
+        sums, counts = (np.convolve(one, kernel, mode="same") for one in (contrast, np.ones(len(inside))))
+        smooth = sums / counts - np.median(contrast)
+        for place in range(0, len(inside), max(1, len(windows) // most)):
+            window = windows[inside[place]]
+            points.append(((window.start + window.end) / 2, float(smooth[place]), int(number)))
+    return tuple(points)
 
 
 def heat_overlay(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:

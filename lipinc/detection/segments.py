@@ -1,10 +1,11 @@
-"""Finds stretches of a video whose mouth scores higher than the rest of the same video: a video may be forged in part.
+"""Finds stretches of a shot whose mouth differs from the rest of the same shot: a video may be forged in part.
 
-The level of the score differs between cameras, by more than a forgery changes it. Within one video the level is known
-from the rest, so a forged stretch stands out although no window of it does. All stretches are compared with the rest
-(circular binary segmentation: Olshen, Venkatraman, Lucito, Wigler, Biostatistics 2004), by a score that accounts for
-the noise of the windows and for what is known about the level: much if the rest is long, and from other cameras alone
-if there is no rest. A steady video has no suspicious stretch, however high its score is: the whole decides on it.
+Between cameras, codecs and light the windows of real videos differ by more than a forgery changes them. Within one shot
+all of this is known from the rest, so a forged stretch stands out although no window of it does. What is compared is
+therefore not the score of the whole, but a contrast (`MouthModel.contrast`) that ignores what moves from window to
+window within a shot. All stretches are compared with the rest of their shot (circular binary segmentation: Olshen,
+Venkatraman, Lucito, Wigler, Biostatistics 2004). A steady shot has no suspicious stretch, however high its score is:
+the whole decides on it. Nor has one that is too short for a rest.
 
 A long video has more places where noise may look like a forgery. The probability of a segment therefore counts the
 stretches that score as high in a real video of the same length, and the decision on a video depends on it.
@@ -16,35 +17,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NOISE = 1.65
-"""Standard deviation of the calibrated logits of the windows of a real video: median over videos."""
-NOISE_WINDOWS = 20
-"""The noise is measured in each video, and `NOISE` counts like a measurement of so many windows."""
+NOISE_WINDOWS = 60
+"""The noise is measured in each shot, and what is known from other videos counts like a measurement of so many
+windows."""
 MAX_DEVIATIONS = 4.0
-"""Logits are clipped to this distance from the median of the video, in units of its noise: one odd window must not
+"""Contrasts are clipped to this distance from the median of the shot, in units of its noise: one odd window must not
 decide on a stretch."""
 CORRELATION = 1.7
 """Variance of the mean of adjacent windows, relative to that of as many independent ones."""
-LEVEL = -1.4
-"""Mean level of real videos, a calibrated logit."""
-LEVEL_VARIANCE, DRIFT_VARIANCE = 0.8, 1.0
-"""Variances of the level of real videos: what all stretches of a video have in common, and what differs from shot to
-shot. Chosen so that one threshold flags as little of videos with many shots as of those with one."""
-CONTRAST = 1.6
-"""Distance from the rest of the same video, in standard deviations of the noise, that a score of 1 needs at least.
-Otherwise noise would be flagged in a steady video at a high level, such as that of an unusual camera."""
+DRIFT = 0.07
+"""Variance of the level within a shot, relative to that of the noise: light and pose change slowly."""
+LEAST = 1.0
+"""A stretch scores only by what it exceeds this difference from the rest, in units of the noise: with enough windows,
+the least change of a pose is beyond chance."""
 MIN_WINDOWS = 6
-"""Minimum number of windows in a stretch, and in the rest of the video."""
+"""Minimum number of windows in a stretch, and in the rest of its shot."""
 MIN_SECONDS = 1.0
 """Minimum duration of a stretch."""
 LENGTH_RATIO, LENGTH_STEPS = 1.2, 8
 """Ratio of one examined length to the next, and the number of places a length apart at which it is examined. The ends
 of what is found are then refined window by window."""
-MIN_SCORE = 1.9
+MIN_SCORE = 1.3
 """Lowest score of a segment, chosen so that at most 2 % of the real minutes of the benchmark are in segments."""
-RATE_SCORE, RATE_SLOPE = 1.4, 2.15
+RATE_SCORE, RATE_SLOPE = 0.2, 0.6
 """Real videos have exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute with at least this score."""
-FOUND = 0.3
+FOUND = 0.65
 """Fraction of forged stretches that are found."""
 DOUBTFUL, FAKE = 0.75, 0.98
 """A video with a segment of at least these probabilities is at least `uncertain`, and `fake`."""
@@ -64,41 +61,65 @@ class Segment:
     forgeries and of cameras unlike those of the benchmark."""
 
 
-def find_segments(start: np.ndarray, end: np.ndarray, logit: np.ndarray) -> tuple[Segment, ...]:
+def find_segments(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, shot: np.ndarray) -> tuple[Segment, ...]:
     """Find the suspicious stretches of one face. Time and memory are proportional to W.
 
     Args:
         start: (W,) float, presentation time of the first local frame of each window in s, increasing.
         end: (W,) float, of the last local frame.
-        logit: (W,) float, calibrated logit(fake) of each window; see `Calibration.logit`.
+        contrast: (W,) float, in units of its scatter within real videos; see `MouthModel.contrast`.
+        shot: (W,) int, number of the shot of each window; windows of shot -1 are left out.
 
     Returns:
-        Segments in temporal order; they do not overlap. None in a video that is steady, or of fewer than
+        Segments in temporal order; they do not overlap. None in a shot that is steady, or of fewer than
         2 * MIN_WINDOWS windows.
     """
     segments = []
-    for first, stop, score in scan(start, end, logit, MIN_SCORE):
-        minutes = (end[-1] - start[0]) / 60
-        by_chance = minutes * np.exp(RATE_SLOPE * (RATE_SCORE - score))
-        segments.append(Segment(float(start[first]), float(end[stop - 1]), float(FOUND / (FOUND + by_chance))))
+    for first, last, score in scan(start, end, contrast, shot, MIN_SCORE):
+        by_chance = (end[-1] - start[0]) / 60 * np.exp(RATE_SLOPE * (RATE_SCORE - score))
+        segments.append(Segment(first, last, float(FOUND / (FOUND + by_chance))))
     return tuple(segments)
 
 
-def scan(start: np.ndarray, end: np.ndarray, logit: np.ndarray, lowest: float) -> list[tuple[int, int, float]]:
+def scan(
+    start: np.ndarray, end: np.ndarray, contrast: np.ndarray, shot: np.ndarray, lowest: float
+) -> list[tuple[float, float, float]]:
     """Find all stretches with at least a score; see `find_segments`.
 
     Returns:
-        (first, stop, score) in temporal order: windows first..stop - 1, and by how many standard deviations of real
-        videos they lie above the level that the rest of the video predicts.
+        (start, end, score) in temporal order: in s, and by how many standard deviations of real shots the contrast lies
+        above the rest of its shot and `LEAST`.
     """
-    if len(logit) < 2 * MIN_WINDOWS:
+    found = []
+    for number in np.unique(shot[shot >= 0]):
+        inside = shot == number
+        starts, ends = start[inside], end[inside]
+        for first, stop, score in _scan(starts, ends, contrast[inside], lowest):
+            found.append((float(starts[first]), float(ends[stop - 1]), score))
+    return sorted(found)
+
+
+def _scan(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, lowest: float) -> list[tuple[int, int, float]]:
+    """The same in one shot, as windows first..stop - 1."""
+    if len(contrast) < 2 * MIN_WINDOWS:
         return []
-    stretches, found = _Stretches(start, end, logit), []
+    stretches, found = _Stretches(start, end, contrast), []
     # What was found is not part of the rest any more, which may reveal others.
     while new := stretches.find(lowest):
         stretches.exclude(new)
         found += new
     return [(first, stop, float(stretches.score(first, stop))) for first, stop in sorted(found)]
+
+
+def scatter(contrast: np.ndarray) -> float:
+    """Standard deviation of the windows (W,) of a video around their level; nan for a single one.
+
+    It comes from differences of neighbours, whose median ignores the few at cuts and at the ends of a forged stretch.
+    """
+    if len(contrast) < 2:
+        return np.nan
+    # 1.4826 times the median of the magnitude of normal deviates is their standard deviation.
+    return float(1.4826 * np.median(np.abs(np.diff(contrast))) / np.sqrt(2))
 
 
 def decide_in_part(decision: int, segments: tuple[Segment, ...]) -> int:
@@ -115,16 +136,15 @@ def decide_in_part(decision: int, segments: tuple[Segment, ...]) -> int:
 
 
 class _Stretches:
-    """Scores of all stretches of a video. A stretch is a range of windows [first, stop)."""
+    """Scores of all stretches of a shot. A stretch is a range of windows [first, stop)."""
 
-    def __init__(self, start: np.ndarray, end: np.ndarray, logit: np.ndarray):
+    def __init__(self, start: np.ndarray, end: np.ndarray, contrast: np.ndarray):
         self._start, self._end = start, end
-        variance = _noise_variance(logit)
-        median, width = np.median(logit), MAX_DEVIATIONS * np.sqrt(variance)
-        self._values = np.clip(logit, median - width, median + width)
-        self._variance = CORRELATION * variance
-        self._sums = np.concatenate([[0.0], np.cumsum(self._values)])
-        self._is_rest = np.ones(len(logit), dtype=bool)
+        self._noise = _noise(contrast)
+        median, width = np.median(contrast), MAX_DEVIATIONS * self._noise
+        values = (np.clip(contrast, median - width, median + width) - median) / self._noise
+        self._sums = np.concatenate([[0.0], np.cumsum(values)])
+        self._is_rest = np.ones(len(contrast), dtype=bool)
         self._count_rest()
 
     def exclude(self, stretches: list[tuple[int, int]]) -> None:
@@ -134,24 +154,16 @@ class _Stretches:
         self._count_rest()
 
     def _count_rest(self) -> None:
-        self._rest, self._rest_sum = int(self._is_rest.sum()), float(self._values[self._is_rest].sum())
+        self._rest, self._rest_sum = int(self._is_rest.sum()), float(np.diff(self._sums)[self._is_rest].sum())
         self._excluded = np.concatenate([[0], np.cumsum(~self._is_rest)])
 
     def score(self, first: np.ndarray | int, stop: np.ndarray | int) -> np.ndarray:
-        """Return how far stretches lie above the level that the rest predicts, in standard deviations of real videos.
-
-        The level of the rest is shrunk towards that of real videos, the more the less is known about it (best linear
-        unbiased prediction of random effects).
-        """
+        """Return how far stretches lie above the rest and `LEAST`, in standard deviations of real shots."""
         count, total = stop - first, self._sums[stop] - self._sums[first]
         searched = self._excluded[stop] == self._excluded[first]
         rest = np.maximum(self._rest - searched * count, 1)
-        level = (self._rest_sum - searched * total) / rest
-        weight = LEVEL_VARIANCE / (LEVEL_VARIANCE + DRIFT_VARIANCE + self._variance / rest)
-        variance = self._variance / count + DRIFT_VARIANCE + LEVEL_VARIANCE * (1 - weight)
-        above = (total / count - LEVEL - weight * (level - LEVEL)) / np.sqrt(variance)
-        contrast = (total / count - level) / np.sqrt(self._variance / count + self._variance / rest)
-        return np.minimum(above, contrast / CONTRAST)
+        above = total / count - (self._rest_sum - searched * total) / rest
+        return (above - LEAST) / np.sqrt(CORRELATION * (1 / count + 1 / rest) + DRIFT)
 
     def find(self, lowest: float) -> list[tuple[int, int]]:
         """Return stretches in the rest with at least a score, the highest of those that overlap."""
@@ -163,7 +175,7 @@ class _Stretches:
         firsts, stops, scores = (np.concatenate(parts) for parts in zip(*map(self._peaks, lengths), strict=True))
         order = np.argsort(-scores, kind="stable")
         order = order[: np.count_nonzero(scores >= lowest)]
-        taken, found = np.zeros(len(self._values), dtype=bool), []
+        taken, found = np.zeros(len(self._is_rest), dtype=bool), []
         for first, stop in zip(firsts[order].tolist(), stops[order].tolist(), strict=True):
             if not taken[first:stop].any():
                 first, stop = self._refine(first, stop, taken)
@@ -173,7 +185,7 @@ class _Stretches:
 
     def _peaks(self, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """First and stop windows, and scores, of the stretches of a length that score higher than their neighbours."""
-        first = np.arange(0, len(self._values) - length + 1, max(1, length // LENGTH_STEPS))
+        first = np.arange(0, len(self._is_rest) - length + 1, max(1, length // LENGTH_STEPS))
         valid = self._lasts(first, first + length) & (self._excluded[first + length] == self._excluded[first])
         scores = np.where(valid, self.score(first, first + length), -np.inf)
         padded = np.pad(scores, 1, constant_values=-np.inf)
@@ -202,12 +214,7 @@ class _Stretches:
         return self._end[stop - 1] - self._start[first] >= MIN_SECONDS
 
 
-def _noise_variance(logit: np.ndarray) -> float:
-    """Variance of the windows of a video around its level, shrunk towards that of other videos.
-
-    It comes from differences of neighbours, whose median ignores the few at the ends of a forged stretch.
-    """
-    # 1.4826 times the median of the magnitude of normal deviates is their standard deviation.
-    measured = (1.4826 * np.median(np.abs(np.diff(logit)))) ** 2 / 2
-    known = len(logit) - 1
-    return float((known * measured + NOISE_WINDOWS * NOISE**2) / (known + NOISE_WINDOWS))
+def _noise(contrast: np.ndarray) -> float:
+    """Scatter of the windows of a shot around its level, shrunk towards that of other videos, which is 1."""
+    known = len(contrast) - 1
+    return float(np.sqrt((known * scatter(contrast) ** 2 + NOISE_WINDOWS) / (known + NOISE_WINDOWS)))

@@ -47,6 +47,12 @@ class WindowScore:
     """Frame numbers in the file, from 0, local frames first."""
     probability: float
     """Fake probability of this window alone, 0..1."""
+    contrast: float = 0.0
+    """What windows of one shot are compared by, to find suspicious stretches: higher for what a forgery changes, in
+    units of the scatter within real videos, or within this one (`MouthModel.standard_contrast`). Its level says
+    nothing."""
+    shot: int = 0
+    """Number of its shot in the video, from 0; -1 if a cut lies between its local frames."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +271,8 @@ class Verdict:
                             "end_s": round(window.end, 3),
                             "frame_ids": list(window.frame_ids),
                             "probability": round(window.probability, 4),
+                            "contrast": round(window.contrast, 3),
+                            "shot": window.shot,
                         }
                         for window in face.windows
                     ],

@@ -15,7 +15,7 @@ from lipinc.config import TrainConfig
 from lipinc.datasets.records import Label
 from lipinc.ddp import all_gather, is_main
 from lipinc.evaluation.predictions import Predictions
-from lipinc.models.registry import MouthModel
+from lipinc.models.registry import MouthModel, margin
 from lipinc.progress import progress_bar
 from lipinc.video.quality import QUALITY_NAMES
 
@@ -82,7 +82,7 @@ def score_clips(
     for batch in progress_bar(loader, desc=description, unit="step", leave=False, disable=not is_main()):
         batch = batch.to(device)
         logits = model(*batch.inputs)  # no autocast: bf16 scores would have many ties
-        margins = (logits[:, 1] - logits[:, 0]).double()
+        margins = margin(logits).double()
         losses = nn.functional.cross_entropy(logits, batch.labels, reduction="none", ignore_index=MIXED)
         scored.append(tuple(values.cpu().numpy() for values in (batch.videos, margins, batch.labels, losses)))
     return ClipScores(*(np.concatenate(values) for values in zip(*all_gather(scored), strict=True)))

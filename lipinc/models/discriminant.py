@@ -27,6 +27,8 @@ class VideoFeatures:
     """(V,) str: the condition of each video."""
     group: np.ndarray
     """(V,) int: fakes of one generator and one source have the same number."""
+    within: np.ndarray
+    """(F, F) float: covariance of the windows of a video around its mean, over all videos."""
 
 
 @dataclass(frozen=True)
@@ -39,34 +41,53 @@ class Discriminant:
 
 
 def fit_discriminant(videos: VideoFeatures, shrinkage: float) -> Discriminant:
-    """Fit the classifier in closed form.
-
-    A fake whose real video is unknown is compared with the mean real video under its condition. Groups count with the
-    square root of their size: a page that shows 16 fakes of one generator says more than one that shows one, but not
-    16 times as much.
+    """Fit the classifier of whole videos in closed form.
 
     Args:
         videos: the videos, with features of comparable scale. Both classes are needed.
         shrinkage: multiple of the mean variance that is added to every variance. More ignores correlations between
             features, and keeps weights small.
     """
+    fake = videos.label == 1
+    real_mean, real_scatter = _moments(videos.features[~fake])
+    fake_mean, fake_scatter = _moments(videos.features[fake])
+    weight = _direction(videos, (real_scatter + fake_scatter) / 2, shrinkage)
+    return Discriminant(weight, -float(weight @ (real_mean + fake_mean)) / 2)
+
+
+def fit_contrast(videos: VideoFeatures, shrinkage: float) -> np.ndarray:
+    """Fit the weights (F,) float64 by which windows of the same video are compared. The arguments are those of
+    `fit_discriminant`.
+
+    The direction is relative to how the windows of one video scatter, not to how videos differ: what differs between
+    cameras is the same in all windows of a video. In units of this scatter, `features @ weight` has a variance of 1
+    within a video. 0 if no video has several windows.
+    """
+    if not videos.within.any():
+        return np.zeros(len(videos.within))
+    weight = _direction(videos, videos.within, shrinkage)
+    return weight / np.sqrt(weight @ videos.within @ weight)
+
+
+def _direction(videos: VideoFeatures, scatter: np.ndarray, shrinkage: float) -> np.ndarray:
+    """The direction (F,) in which a fake differs from its real video, relative to a scatter (F, F).
+
+    A fake whose real video is unknown is compared with the mean real video under its condition. Groups count with the
+    square root of their size: a page that shows 16 fakes of one generator says more than one that shows one, but not
+    16 times as much.
+    """
     features, fake = videos.features, videos.label == 1
-    real_mean, real_scatter = _moments(features[~fake])
-    fake_mean, fake_scatter = _moments(features[fake])
     reference = np.empty_like(features)
     for condition in np.unique(videos.condition):
         part = videos.condition == condition
         reals = features[part & ~fake]
-        reference[part] = reals.mean(axis=0) if len(reals) else real_mean
+        reference[part] = (reals if len(reals) else features[~fake]).mean(axis=0)
     paired = videos.real >= 0
     reference[paired] = features[videos.real[paired]]
     sizes = Counter(videos.group[fake].tolist())
     share = np.array([sizes[group] ** -0.5 for group in videos.group[fake].tolist()])
     difference = share @ (features - reference)[fake] / share.sum()
-    scatter = (real_scatter + fake_scatter) / 2
-    scatter += shrinkage * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
-    weight = np.linalg.solve(scatter, difference)
-    return Discriminant(weight, -float(weight @ (real_mean + fake_mean)) / 2)
+    return np.linalg.solve(scatter + shrinkage * np.trace(scatter) / len(scatter) * np.eye(len(scatter)), difference)
 
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

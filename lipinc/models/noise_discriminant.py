@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lipinc.config.ranges import Range
-from lipinc.models.discriminant import VideoFeatures, fit_discriminant
+from lipinc.models.discriminant import VideoFeatures, fit_contrast, fit_discriminant
 from lipinc.models.noise_measures import NoiseMeasures
 from lipinc.models.noise_model import NoiseModel
 from lipinc.models.registry import register_model
@@ -40,6 +40,7 @@ class NoiseDiscriminant(NoiseModel):
 
     Options = NoiseDiscriminantOptions
     closed_form = True
+    standard_contrast = True
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class NoiseDiscriminant(NoiseModel):
         size = len(self.measures.names())
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("deviation", torch.ones(size))
+        self.register_buffer("contrast_weight", torch.zeros(size))
         self.weight, self.bias = nn.Parameter(torch.zeros(size)), nn.Parameter(torch.zeros(()))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -83,13 +85,21 @@ class NoiseDiscriminant(NoiseModel):
             logit = self._standardise(features) @ self.weight + self.bias
         return torch.stack([-logit / 2, logit / 2], dim=1)
 
+    def contrast(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """See `MouthModel.contrast`: what a forgery changes, relative to how the windows of one video scatter."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self._standardise(features) @ self.contrast_weight
+
     @torch.no_grad()
     def solve(self, videos: VideoFeatures) -> None:
         """See `MouthModel.solve`."""
         self.mean.copy_(torch.from_numpy(videos.features.mean(axis=0)))
         self.deviation.copy_(torch.from_numpy(np.maximum(videos.features.std(axis=0), 1e-6)))
         standardised = self._standardise(torch.from_numpy(videos.features).to(self.mean)).double().cpu().numpy()
-        found = fit_discriminant(replace(videos, features=standardised), self.shrinkage)
+        deviation = self.deviation.double().cpu().numpy()
+        videos = replace(videos, features=standardised, within=videos.within / np.outer(deviation, deviation))
+        found = fit_discriminant(videos, self.shrinkage)
+        self.contrast_weight.copy_(torch.from_numpy(fit_contrast(videos, self.shrinkage)))
         self.weight.copy_(torch.from_numpy(found.weight))
         self.bias.fill_(found.bias)
 

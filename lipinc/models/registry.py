@@ -66,6 +66,9 @@ class MouthModel(nn.Module):
     closed_form: ClassVar[bool] = False
     """Whether `solve` computes the weights at once from the features of all training videos: one epoch without steps,
     losses and learning rate."""
+    standard_contrast: ClassVar[bool] = False
+    """Whether `contrast` has a standard deviation of 1 among the windows of a real video. Otherwise it is divided by
+    what it has in each video."""
     has_loss_features: ClassVar[bool] = False
     """Whether `forward(..., loss_features=True)` also returns maps (B, N, C, H, W) for the inconsistency loss."""
 
@@ -151,6 +154,27 @@ class MouthModel(nn.Module):
             return self(self.extract_features(frames, residues))
         return self(frames, residues)
 
+    def contrast(self, logits: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
+        """Score windows for a comparison with others of the same shot of the same video, to find forged stretches.
+
+        By default that is the logit. A model may do better: what differs from video to video does not matter here.
+
+        Args:
+            logits: (B, 2) float, from `forward`.
+            features: (B, F) float32, from `extract_features`; None for models with `input_kind` "clips".
+
+        Returns:
+            (B,) float, higher for what a forgery changes.
+        """
+        return margin(logits)
+
+    def judge_clips(self, frames: torch.Tensor, residues: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits (B, 2) and contrasts (B,) of clips for either `input_kind`; arguments as in
+        `extract_features`."""
+        features = self.extract_features(frames, residues) if self.input_kind == "features" else None
+        logits = self(frames, residues) if features is None else self(features)
+        return logits, self.contrast(logits, features)
+
     @property
     def has_embedding(self) -> bool:
         """Whether `embed_clips` works."""
@@ -170,6 +194,11 @@ class MouthModel(nn.Module):
         if not inputs:
             raise ValueError("forward does not call the layer that classifier() returns")
         return inputs[-1].flatten(1).float(), logits
+
+
+def margin(logits: torch.Tensor) -> torch.Tensor:
+    """Return logit(fake) - logit(real) (B,) of logits (B, 2)."""
+    return logits[:, 1] - logits[:, 0]
 
 
 def register_model(name: str) -> Callable[[Kind], Kind]:

@@ -19,6 +19,7 @@ from lipinc.video.published_faces import track_first_face
 from lipinc.video.quality import QualityMeter
 from lipinc.video.reader import VideoReader, downscale
 from lipinc.video.repeats import RepeatFilter
+from lipinc.video.shots import CutFinder
 from lipinc.video.tracked_video import OBSERVATION, Face, TrackedVideo, make_thumbnail, measure_quality
 from lipinc.video.upright import TurnVote, turn
 
@@ -86,6 +87,7 @@ def _track(
     """Track the faces of a video by a plan. Returns a better plan as soon as the pictures call for one."""
     tracks, repeats, vote, meter = FaceTracks(), RepeatFilter(), TurnVote(), QualityMeter()
     frames, pictures, duration = 0, 0, 0.0
+    cut_finder, cuts = CutFinder(), []
     quarter_turns = plan.quarter_turns or 0
     mouth_file.seek(0)
     finder = FaceFinder(config, several=plan.several)
@@ -99,6 +101,8 @@ def _track(
             if config.repeats == "skip" and repeats.is_repeat(image):
                 continue
             number, pictures = pictures, pictures + 1
+            if cut_finder.is_cut(image):
+                cuts.append(frame.time)
             faces = finder(original, image)
             if number % CHECK_INTERVAL == 0:
                 if not plan.several and finder.count_faces(original, image) > 1:
@@ -147,4 +151,5 @@ def _track(
         notes.append(f"the pictures were turned by {turned} degrees to stand the faces upright")
     if left_out > NOTED_REPEATS * frames:
         notes.append(f"{left_out} of {frames} frames repeat the picture before them and were left out")
-    return TrackedVideo(frames, left_out, turned, duration, found, replace(video.stream, notes=tuple(notes)))
+    stream = replace(video.stream, notes=tuple(notes))
+    return TrackedVideo(frames, left_out, turned, duration, found, stream, tuple(cuts))

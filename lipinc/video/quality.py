@@ -65,7 +65,8 @@ class Quality:
     frame_rate: float
     """Pictures of the mouth per second, by the presentation times, without repeats and pauses."""
     bits_per_pixel: float
-    """Size of the coded frames, without sound, by the number of their pixels, in bit. nan for a folder of pictures."""
+    """Size of the coded frames, without sound, by the number of pixels of all pictures without repeats, in bit. nan for
+    a folder of pictures."""
     repeats: float
     """Fraction of the frames that repeat the picture before them."""
 

@@ -109,11 +109,26 @@ class TrackedVideo:
     """Sorted by area summed over the video, largest first."""
     stream: StreamInfo
     """What was read, and how, with notes on turned and repeated pictures."""
+    cuts: tuple[float, ...] = ()
+    """Presentation times of the first frame of each shot but the first, in s (video/shots.py)."""
 
     @property
     def pictures(self) -> int:
         """Number of frames that show a new picture."""
         return self.frames - self.repeats
+
+    def shots(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Number the shots of windows.
+
+        Args:
+            start: (W,) float, presentation time of the first frame of each window in s.
+            end: (W,) float, of the last frame.
+
+        Returns:
+            (W,) int, from 0; -1 for a window with a cut in it.
+        """
+        first, last = (np.searchsorted(self.cuts, time, side="right") for time in (start, end))
+        return np.where(first == last, first, -1)
 
 
 def measure_quality(
@@ -135,7 +150,7 @@ def measure_quality(
         noise=noise,
         blockiness=blockiness,
         frame_rate=_picture_rate(observations["picture"], observations["time"]),
-        bits_per_pixel=_bits_per_pixel(video, frames),
+        bits_per_pixel=_bits_per_pixel(video, frames - repeats),
         repeats=repeats / frames,
     )
 
@@ -151,9 +166,10 @@ def make_thumbnail(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return cv2.resize(face, size, interpolation=cv2.INTER_AREA)
 
 
-def _bits_per_pixel(video: VideoReader, frames: int) -> float:
+def _bits_per_pixel(video: VideoReader, pictures: int) -> float:
     # Not by the bit rate in the header, which may include sound or be a maximum (MPEG-1).
-    pixels = frames * video.stream.width * video.stream.height
+    # Without repeats, which cost next to nothing.
+    pixels = pictures * video.stream.width * video.stream.height
     return 8 * video.coded_bytes / pixels if video.coded_bytes and pixels else np.nan
 
 

@@ -307,7 +307,7 @@ def test_networks_see_the_middle_of_native_mouths(talk, make_checkpoint) -> None
     (face,) = judge(talk, evidence=True).faces
     clips = extract(talk, mouth, replace(judge.checkpoint.config.sampling, windows=sys.maxsize))
     fitted = [fit_mouths(clips.window(number)[0], 16, 40) for number in range(len(face.windows))]
-    scores = judge._score(np.stack(fitted), residues(np.stack(fitted), mouth.residue))
+    scores, _ = judge._score(np.stack(fitted), residues(np.stack(fitted), mouth.residue))
     expected = judge.checkpoint.calibration.probability(scores)
     assert [window.probability for window in face.windows] == pytest.approx(expected, abs=1e-5)
     assert all(np.array_equal(one.frames, fitted[one.window]) for one in face.evidence)

@@ -227,12 +227,31 @@ def test_a_suspicious_stretch_is_said_marked_and_shown(tmp_path):
     text = in_one_line(page)
     assert "Suspicious from 0.4 to 1.0 s" in text and "The stretch in question" in text
     assert [image["alt"] for image in page.all("img")][:2] == ["mouth at 0.40 s", "mouth at 0.80 s"]
-    wide, narrow = page.all("rect", **{"class": "segment"})
-    for mark, drawing in ((wide, WIDE), (narrow, NARROW)):
+    # Once over the probabilities, once over the comparison with the rest of the shot.
+    for mark, drawing in zip(page.all("rect", **{"class": "segment"}), (WIDE, NARROW, WIDE, NARROW), strict=True):
         scale = (drawing.right - drawing.left) / 6.0
         assert float(mark["x"]) == pytest.approx(drawing.left + 0.4 * scale, abs=0.1)
         assert float(mark["width"]) == pytest.approx(0.56 * scale, abs=0.2)
     assert not read(write_page(traceless(), tmp_path)).all("rect", **{"class": "segment"})
+
+
+def test_the_comparison_shows_differences_within_each_shot():
+    windows = [
+        replace(window(0.4 * i, 0.5), contrast=level, shot=shot)
+        for i, (level, shot) in enumerate(
+            [*[(0.0, 0)] * 40, *[(5.0, 0)] * 20, *[(0.0, 0)] * 20, *[(30.0, 1)] * 50, (99.0, -1)]
+        )
+    ]
+    found = replace(face(0, Decision.FAKE, [0.5]), windows=tuple(windows), segments=(Segment(16.0, 24.0, 0.99),))
+    timeline = face_timeline(found, 60.0)
+    assert len(timeline.differences) == 130
+    by_time = {round(time, 2): difference for time, difference, _ in timeline.differences}
+    assert [by_time[round(0.4 * i + 0.08, 2)] for i in (10, 50, 70, 100)] == [0, 5, 0, 0]
+    assert timeline.difference_path().count("M") == 2
+    assert timeline.difference_y(0) == 60 and timeline.difference_y(99) == timeline.difference_y(6) == 10
+    assert not face_timeline(replace(found, segments=()), 60.0).differences
+    many = tuple(replace(window(0.2 * i, 0.5), contrast=0.0) for i in range(40_000))
+    assert len(face_timeline(replace(found, windows=many), 8000.0).differences) < 2 * WIDE.max_bars
 
 
 def test_stretches_of_a_long_video_are_shown_by_few_mouths():

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, TrainConfig
 from lipinc.errors import UserError
 from lipinc.models import NoiseDiscriminant, build_model
-from lipinc.models.discriminant import VideoFeatures, fit_discriminant
+from lipinc.models.discriminant import VideoFeatures, fit_contrast, fit_discriminant
 
 
 def videos(count: int = 400, *, pairs: bool = True, seed: int = 0) -> VideoFeatures:
@@ -29,6 +29,7 @@ def videos(count: int = 400, *, pairs: bool = True, seed: int = 0) -> VideoFeatu
         real=np.concatenate([np.full(count, -1), np.arange(count) if pairs else np.full(count, -1)]),
         condition=np.full(2 * count, "raw"),
         group=np.zeros(2 * count, dtype=int),
+        within=np.eye(5),
     )
 
 
@@ -73,6 +74,7 @@ def test_a_group_counts_with_the_root_of_its_size():
         real=np.concatenate([np.full(100, -1), np.arange(100)]),
         condition=np.full(200, "raw"),
         group=np.repeat([0, 1, 2], [100, 64, 36]),
+        within=np.eye(2),
     )
     weight = fit_discriminant(data, 1e6).weight  # the covariance is a multiple of 1: the direction is the difference
     assert weight[0] / weight[1] == pytest.approx(8 / 6, rel=1e-3)
@@ -81,12 +83,58 @@ def test_a_group_counts_with_the_root_of_its_size():
 def test_a_fake_without_its_real_is_compared_with_the_reals_of_its_condition():
     data = videos(50, pairs=False)
     shifted = replace(data, features=data.features + 7, condition=np.full(100, "half"))
+    names = ("features", "label", "real", "condition", "group")
     both = VideoFeatures(
-        *(np.concatenate([getattr(one, name) for one in (data, shifted)]) for name in data.__dataclass_fields__)
+        **{name: np.concatenate([getattr(one, name) for one in (data, shifted)]) for name in names}, within=np.eye(5)
     )
     weight = fit_discriminant(both, 1e6).weight
     difference = data.features[50:].mean(axis=0) - data.features[:50].mean(axis=0)
     np.testing.assert_allclose(weight / np.linalg.norm(weight), difference / np.linalg.norm(difference), atol=1e-3)
+
+
+def test_windows_are_compared_by_what_does_not_scatter_within_a_video():
+    """Feature 0 shows a forgery but scatters from window to window; feature 1 does not, but moves between videos."""
+    rng = np.random.default_rng(0)
+    level = np.stack([rng.normal(size=300), rng.normal(scale=10, size=300)], axis=1)
+    data = VideoFeatures(
+        features=np.concatenate([level, level + 1]),
+        label=np.repeat([0, 1], 300),
+        real=np.concatenate([np.full(300, -1), np.arange(300)]),
+        condition=np.full(600, "raw"),
+        group=np.zeros(600, dtype=int),
+        within=np.diag([4.0, 0.25]),
+    )
+    whole, contrast = fit_discriminant(data, 1e-6).weight, fit_contrast(data, 1e-6)
+    assert whole[0] / whole[1] > 50
+    np.testing.assert_allclose(contrast[1] / contrast[0], 16, rtol=1e-3)
+    assert contrast @ data.within @ contrast == pytest.approx(1)
+    assert not fit_contrast(replace(data, within=np.zeros((2, 2))), 0.1).any()  # one window a video says nothing
+
+
+def test_the_contrast_of_the_model_scatters_by_one_within_a_video():
+    model = NoiseDiscriminant(height=18, width=18)
+    size = len(model.measures.names())
+    rng = np.random.default_rng(1)
+    levels, scale = rng.normal(scale=5, size=(60, size)), rng.uniform(0.1, 2, size)
+    levels[30:, :3] += 3
+    windows = levels[:, None] + scale * rng.normal(size=(60, 40, size))
+    deviations = (windows - windows.mean(axis=1, keepdims=True)).reshape(-1, size)
+    data = VideoFeatures(
+        features=windows.mean(axis=1),
+        label=np.repeat([0, 1], 30),
+        real=np.full(60, -1),
+        condition=np.full(60, "raw"),
+        group=np.zeros(60, dtype=int),
+        within=deviations.T @ deviations / (60 * 39),
+    )
+    model.solve(data)
+    features = torch.from_numpy(windows[3]).float()
+    contrast = model.contrast(model(features), features)
+    assert contrast.shape == (40,)
+    scatter = [
+        model.contrast(model(features), features).std().item() for features in torch.from_numpy(windows[:30]).float()
+    ]
+    assert np.mean(scatter) == pytest.approx(1, abs=0.1)
 
 
 def test_the_model_scores_as_the_discriminant_does():
@@ -96,7 +144,14 @@ def test_the_model_scores_as_the_discriminant_does():
     scale = rng.uniform(0.1, 10, size)
     features = rng.normal(size=(80, size)) * scale + 5
     features[40:] += scale * 0.5
-    data = VideoFeatures(features, np.repeat([0, 1], 40), np.full(80, -1), np.full(80, "raw"), np.zeros(80, dtype=int))
+    data = VideoFeatures(
+        features=features,
+        label=np.repeat([0, 1], 40),
+        real=np.full(80, -1),
+        condition=np.full(80, "raw"),
+        group=np.zeros(80, dtype=int),
+        within=np.diag(scale**2),
+    )
     model.solve(data)
     logits = model(torch.from_numpy(features).float())
     expected = fit_discriminant(
