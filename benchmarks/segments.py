@@ -53,7 +53,7 @@ REAL = ("one shot", "many shots")
 """Kinds of real videos."""
 BOOTSTRAP = 1000
 """Resamples of the people."""
-LOW_SCORE = 1.3
+LOW_SCORE = 1.2
 """Lowest score of the stretches from which the constants are fitted."""
 
 

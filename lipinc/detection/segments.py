@@ -20,9 +20,9 @@ import numpy as np
 NOISE_WINDOWS = 60
 """The noise is measured in each shot, and what is known from other videos counts like a measurement of so many
 windows."""
-MAX_DEVIATIONS = 4.0
-"""Contrasts are clipped to this distance from the median of the shot, in units of its noise: one odd window must not
-decide on a stretch."""
+MAX_ABOVE, MAX_BELOW = 4.0, 2.0
+"""Contrasts are clipped to these distances from the median of the shot, in units of its noise: one odd window must not
+decide on a stretch, and a part that lies lower must not make the others suspicious."""
 CORRELATION = 1.7
 """Variance of the mean of adjacent windows, relative to that of as many independent ones."""
 DRIFT = 0.07
@@ -37,7 +37,7 @@ MIN_SECONDS = 1.0
 LENGTH_RATIO, LENGTH_STEPS = 1.2, 8
 """Ratio of one examined length to the next, and the number of places a length apart at which it is examined. The ends
 of what is found are then refined window by window."""
-MIN_SCORE = 1.3
+MIN_SCORE = 1.2
 """Lowest score of a segment, chosen so that at most 2 % of the real minutes of the benchmark are in segments."""
 RATE_SCORE, RATE_SLOPE = 0.2, 0.6
 """Real videos have exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute with at least this score."""
@@ -104,10 +104,13 @@ def _scan(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, lowest: floa
     if len(contrast) < 2 * MIN_WINDOWS:
         return []
     stretches, found = _Stretches(start, end, contrast), []
-    # What was found is not part of the rest any more, which may reveal others.
+    # What was found is not part of the rest any more, which may reveal others. A rest of less than half of the shot may
+    # itself be what is odd.
     while new := stretches.find(lowest):
         stretches.exclude(new)
         found += new
+        if sum(stop - first for first, stop in found) > len(contrast) / 2:
+            break
     return [(first, stop, float(stretches.score(first, stop))) for first, stop in sorted(found)]
 
 
@@ -141,8 +144,7 @@ class _Stretches:
     def __init__(self, start: np.ndarray, end: np.ndarray, contrast: np.ndarray):
         self._start, self._end = start, end
         self._noise = _noise(contrast)
-        median, width = np.median(contrast), MAX_DEVIATIONS * self._noise
-        values = (np.clip(contrast, median - width, median + width) - median) / self._noise
+        values = np.clip((contrast - np.median(contrast)) / self._noise, -MAX_BELOW, MAX_ABOVE)
         self._sums = np.concatenate([[0.0], np.cumsum(values)])
         self._is_rest = np.ones(len(contrast), dtype=bool)
         self._count_rest()

@@ -33,8 +33,8 @@ class NoDetectors:
 
     def score_clip(self, clip):
         start = np.arange(0, 5.8, 0.2)
-        logit = np.random.default_rng(len(clip.file)).normal(-1.4, 0.5, len(start)) + 9 * clip.fake
-        return Windows(start, start + 0.16, logit, 6.0)
+        contrast = np.random.default_rng(len(clip.file)).normal(5, 0.5, len(start)) + 4 * clip.fake
+        return Windows(start, start + 0.16, contrast - 6.4, contrast, np.zeros(len(start), dtype=int), 6.0)
 
 
 def test_clear_forgeries_are_found_and_steady_videos_not_flagged(clips, tmp_path, monkeypatch, capsys):
