@@ -81,6 +81,14 @@ def test_the_threshold_of_the_file_is_that_of_its_predictions(tmp_path):
     assert np.isnan(contradictory.threshold)
 
 
+@pytest.mark.parametrize(("lowest", "warns"), [(0.5, True), (0.0, False)])
+def test_the_confidence_in_the_predicted_class_is_no_score(tmp_path, lowest, warns):
+    values = np.linspace(0, 1, len(VIDEOS))
+    confidence = np.maximum(values, 1 - values) if warns else values
+    found = made(tmp_path, confidence, "confidence", more={"pred": ["FAKE" if v >= 0.5 else "REAL" for v in values]})
+    assert min(confidence) >= lowest and any("write 1 minus it" in line for line in found.warnings) is warns
+
+
 def test_decisions_of_a_band_are_kept(tmp_path):
     values = np.linspace(0, 1, len(VIDEOS))
     words = ["real" if value < 0.4 else "fake" if value > 0.6 else "uncertain" for value in values]
