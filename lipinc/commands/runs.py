@@ -55,8 +55,7 @@ def main(argv: Sequence[str], prog: str) -> None:
         print(f"* means nothing: fewer than {MIN_PEOPLE} people of a class")
     hidden = f", {len(settings) - MAX_SETTINGS} of them not shown here" if len(settings) > MAX_SETTINGS else ""
     written = f"; written to {arguments.csv}" if arguments.csv else ""
-    counts = f"{len(rows)} run{'s' * (len(rows) > 1)}, {len(settings)} setting{'s' * (len(settings) != 1)}"
-    print(f"{counts} that differ{hidden}{written}")
+    print(f"{len(rows)} run{'s' * (len(rows) > 1)}, {len(settings)} settings that differ{hidden}{written}")
 
 
 def _table(rows: Sequence[Row], settings: Sequence[str]) -> str:
