@@ -282,4 +282,4 @@ LATEX = {
 def _escape_latex(text: str) -> str:
     escaped = "".join(LATEX.get(c, c) for c in printable(text)).replace("--", "-{}-")  # no dash
     escaped = re.sub(r"(?<![\w.)])-(?=\d)", "$-$", escaped)
-    return f"{{}}{escaped}" if escaped.startswith("[") else escaped  # "[" after \\ would be its option
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped  # after \\ they would be its option
