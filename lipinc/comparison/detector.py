@@ -169,7 +169,7 @@ def _one_score_per_video(
         known = [row for row in rows if not math.isnan(row.score)]
         first = rows[0]
         where = f"{first.name} (row {first.number})"
-        if not known:
+        if not known or {-math.inf, math.inf} <= {row.score for row in known}:  # these have no mean
             counts.setdefault("videos without a score", []).append(where)
             continue
         values = {row.score for row in known}

@@ -144,8 +144,9 @@ def _axis_label(comparison: Comparison, position: int) -> str:
 
 
 def _finite(scores: np.ndarray) -> np.ndarray:
-    """Infinite scores as the largest finite ones, so that they are drawn at the edge."""
-    known = scores[np.isfinite(scores)]
+    """Infinite scores, and those that axes overflow at, as the largest other ones, so that they are drawn at the
+    edge."""
+    known = scores[np.abs(scores) < 1e300]
     return np.clip(scores, known.min(), known.max()) if len(known) else np.sign(scores)
 
 

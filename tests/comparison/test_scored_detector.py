@@ -100,9 +100,11 @@ def test_decisions_of_a_band_are_kept(tmp_path):
 def test_repeated_rows(tmp_path):
     videos = [VideoRecord("a.mp4", Label.REAL, "ann"), VideoRecord("b.mp4", Label.FAKE, "bob")]
     file = tmp_path / "s.csv"
-    file.write_text("path,score\na.mp4,0.1\na.mp4,0.1\nb.mp4,0.4\nb.mp4,0.8\nb.mp4,\n")
+    videos += [VideoRecord("c.mp4", Label.FAKE, "cyd")]
+    file.write_text("path,score\na.mp4,0.1\na.mp4,0.1\nb.mp4,0.4\nb.mp4,0.8\nb.mp4,\nc.mp4,inf\nc.mp4,-inf\n")
     found = detector(file, videos)
-    np.testing.assert_allclose(found.conditions["raw"].score, [0.1, 0.6])
+    np.testing.assert_allclose(found.conditions["raw"].score, [0.1, 0.6, np.nan])
+    assert found.counts["videos without a score"] == ["c.mp4 (row 7)"]
     assert found.counts["repeated rows with the same score, counted once"] == ["a.mp4 (row 2)"]
     assert found.counts["videos with several different scores, whose mean counts"] == ["b.mp4 (row 4)"]
 
