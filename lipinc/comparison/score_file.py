@@ -120,7 +120,7 @@ def read_score_file(table: Table, videos: VideoNames, path_column: str = "", sco
         UserError: there is no such column, it is not clear which one it is, or only some scores have a percent sign.
     """
     table.require(column for column in (path_column, score_column) if column)
-    condition = next((column for column in table.columns if column_names.plain(column) == "condition"), "")
+    condition = condition_column(table)
     path_column = path_column or _path_column(table, videos, condition)
     score_column = score_column or _score_column(table, path_column)
     _check_percent_signs(table, score_column)
@@ -131,7 +131,7 @@ def read_score_file(table: Table, videos: VideoNames, path_column: str = "", sco
         score = read_score(row[score_column])
         if score is None:
             unreadable.append(f"row {number}: {row[score_column].strip()[:40]!r}")
-        under, name = _condition(row, condition), _video_name(row, path_column, condition)
+        under, name = _condition(row, condition), video_name(row, path_column, condition)
         decided = DECISIONS.get(row[decision].strip().casefold()) if decision else None
         hard = CALLED.get(row[called].strip().casefold()) if called else None
         rows.append(ScoreRow(number, name, under, math.nan if score is None else score, decided, hard))
@@ -142,12 +142,24 @@ def read_score_file(table: Table, videos: VideoNames, path_column: str = "", sco
     return ScoreFile(table, path_column, score_column, tuple(rows), tuple(unreadable))
 
 
+def condition_column(table: Table) -> str:
+    """Return the column of conditions; "" if there is none."""
+    return next((column for column in table.columns if column_names.plain(column) == "condition"), "")
+
+
 def _condition(row: Mapping[str, str], column: str) -> str:
-    return (row[column].strip() if column else "") or RAW
+    cell = row[column].strip() if column else ""
+    return cell if cell.casefold() not in ("", RAW) else RAW
 
 
-def _video_name(row: Mapping[str, str], column: str, condition: str) -> str:
-    """The name in a cell, without the condition that our keys end with."""
+def video_name(row: Mapping[str, str], column: str, condition: str) -> str:
+    """Return the name in a cell as `clean_name` does, without the condition that our keys end with.
+
+    Args:
+        row: the cells.
+        column: the column with the name.
+        condition: see `condition_column`.
+    """
     return clean_name(row[column]).removesuffix(version_suffix(None, _condition(row, condition)))
 
 
@@ -213,7 +225,7 @@ def _path_column(table: Table, videos: VideoNames, condition: str) -> str:
     """The column that names most videos; among equals, the one with the most usual name."""
     count, ambiguous = {}, {}
     for column in table.columns:
-        names = dict.fromkeys(_video_name(row, column, condition) for _, row in table.rows)
+        names = dict.fromkeys(video_name(row, column, condition) for _, row in table.rows)
         found = {name: videos.find(name) for name in names}
         count[column] = len({match.position for match in found.values() if match.position >= 0})
         ambiguous[column] = [name for name, match in found.items() if match.how == "ambiguous"]

@@ -129,6 +129,11 @@ def test_conditions_are_no_part_of_the_name(tmp_path):
     assert [(row.name, row.condition) for row in file.rows] == [("real/a.mp4", "raw"), ("real/a.mp4", "crf28")]
 
 
+@pytest.mark.parametrize("word", ["", "raw", "RAW", " Raw "])
+def test_videos_as_they_are_have_one_condition(tmp_path, word):
+    assert read(tmp_path, f"key,score,Condition\nreal/a.mp4,1,{word}\n").rows[0].condition == "raw"
+
+
 def test_names_of_detectors(tmp_path):
     run = tmp_path / "noise"
     run.mkdir()
