@@ -102,7 +102,7 @@ def build_detector(
     groups, counts = _matched(file, records, names)
     raw, decisions = _one_score_per_video(groups, len(records), counts)
     label = np.array([record.label for record in records])
-    scored = next(iter(raw.values()))
+    scored = raw[min(raw, key=lambda condition: condition != RAW)]  # under the condition of the main table
     known = ~np.isnan(scored)
     direction, reason, warnings = _direction(name, file, label[known], scored[known], direction)
     warnings += _confidence_warnings(name, file)

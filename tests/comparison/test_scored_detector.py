@@ -29,6 +29,17 @@ def test_a_direction_found_from_the_labels_is_said_loudly(tmp_path):
     np.testing.assert_array_equal(found.conditions["raw"].score, -values)
 
 
+def test_the_direction_is_that_of_raw_videos_wherever_they_stand(tmp_path):
+    file = tmp_path / "s.csv"
+    lines = ["path,condition,score"]
+    for condition, separation in (("crf28", -3), ("raw", 3)):
+        values = scores(VIDEOS, separation)
+        lines += [f"{v.path},{condition},{value}" for v, value in zip(VIDEOS, values, strict=True)]
+    file.write_text("\n".join(lines) + "\n")
+    found = detector(file, VIDEOS)
+    assert (found.direction, found.tuned) == ("fake-high", False)
+
+
 def test_a_detector_that_guesses_is_not_turned(tmp_path):
     seed = next(seed for seed in range(99) if 0.4 < _area(scores(VIDEOS, 0, seed)) < 0.49)
     assert made(tmp_path, scores(VIDEOS, 0, seed)).direction == "fake-high"
