@@ -19,7 +19,8 @@ from benchmarks.command import run_benchmark
 from lipinc.config import Config, MouthConfig, load_config
 from lipinc.video.clips import Clips, extract
 from lipinc.video.landmarks import FaceMesh, lip_outline, to_68
-from lipinc.video.landmarks.dlib_runtime import DlibLandmarks, require_dlib
+from lipinc.video.landmarks.dlib_runtime import DlibLandmarks
+from lipinc.video.landmarks.installed import require_landmarks
 from lipinc.video.mouth import estimate_pose, lip_box, residues
 from lipinc.video.native_logs import quiet_native_logs
 from lipinc.video.published_faces import align_face, scale_to_width
@@ -38,7 +39,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Print a line for each video, and one for all."""
-    require_dlib()
+    require_landmarks("dlib")
     config = load_config("official_v1")
     rows = []
     print(

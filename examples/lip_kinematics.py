@@ -5,9 +5,9 @@
 
 An example of a detector that cannot be a plug-in model: those get clips of eight mouths, and velocity, acceleration and
 jerk need landmarks of 25 adjacent frames. What surrounds a model is used as it is: index, face landmarks, folds,
-calibration and metrics. The landmarks of each video are kept in <output>/lip_kinematics/landmarks, so that an
-interrupted run continues. predictions.csv there has the out-of-fold score of each video; with --beside, mean.csv has
-the mean with the scores of another detector, both as logits that are calibrated out of fold.
+calibration and metrics. The landmarks of each video are kept in <output>/lip_kinematics/landmarks_<pictures>, so that
+an interrupted run continues. predictions.csv in <output>/lip_kinematics has the out-of-fold score of each video; with
+--beside, mean.csv has the mean with the scores of another detector, both as logits that are calibrated out of fold.
 
 Not the authors' code. As in the paper: 64 perioral points, windows of 25 frames, the four derivatives (256 values), and
 a network of 107 777 weights. Ours, since the paper's abstract does not say: which points, the alignment, the statistic
@@ -80,7 +80,8 @@ def main() -> None:
     folder = Path(config.output, "lip_kinematics")
     records = load_videos(replace(config.data, conditions=(), forgeries=0))
     other = {} if arguments.beside is None else read_scores(arguments.beside, records)
-    windows = read_windows(records, Path(config.data.root), folder / "landmarks", arguments.pictures)
+    landmarks = folder / f"landmarks_{arguments.pictures}"
+    windows = read_windows(records, Path(config.data.root), landmarks, arguments.pictures)
     splits = [
         assign_splits(records, replace(config.split, fold=fold), needed=("train",))
         for fold in range(config.split.folds)

@@ -72,7 +72,7 @@ def index(tmp_path, monkeypatch) -> list[str]:
             name = f"{label}{person}.mp4"
             rows.append({"file": name, "label": label, "person": person, "generator": "g" if label == "fake" else ""})
             trembling = np.cumsum(random.normal(0, 1, 60)) + 6 * random.normal(size=60) * (label == "fake")
-            file = tmp_path / "outputs" / "lip_kinematics" / "landmarks" / f"{name}.npz"
+            file = tmp_path / "outputs" / "lip_kinematics" / "landmarks_75" / f"{name}.npz"
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(file, pictures=np.arange(60), times=np.arange(60) / 25, landmarks=landmarks(60, trembling))
     file.unlink()
@@ -97,6 +97,17 @@ def test_it_cross_validates_and_takes_the_mean_with_another_detector(index, tmp_
     for name in ("predictions.csv", "mean.csv"):
         table = list(csv.DictReader((tmp_path / "outputs" / "lip_kinematics" / name).open()))
         assert len(table) == 23 and list(table[0]) == ["path", "score"]
+
+
+def test_landmarks_of_fewer_pictures_are_not_taken_for_those_of_more(index, monkeypatch):
+    def read(records, root, folder, pictures):
+        assert pictures == 150 and not folder.exists()
+        raise UserError("reads anew")
+
+    monkeypatch.setattr(kinematic, "read_windows", read)
+    monkeypatch.setattr(sys, "argv", ["lip_kinematics.py", *index, "--pictures", "150"])
+    with pytest.raises(UserError, match="reads anew"):
+        kinematic.main()
 
 
 @pytest.mark.parametrize(

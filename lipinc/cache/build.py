@@ -17,7 +17,7 @@ from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
 from lipinc.progress import progress_bar
 from lipinc.versions import mouth_versions
-from lipinc.video.landmarks.dlib_runtime import require_dlib
+from lipinc.video.landmarks.installed import require_landmarks
 from lipinc.video.published_faces import landmarks_caveat
 from lipinc.video.rejection import Reason
 from lipinc.video.video_files import video_size
@@ -40,10 +40,10 @@ def build_cache(
 
     Raises:
         UserError: the cache has other settings or is in use, the disk is full, the cluster is unreachable, videos have
-            disappeared, or dlib is needed and not installed.
+            disappeared, or dlib or mediapipe is needed and not installed.
     """
-    if config.mouth.landmarks == "dlib" and not config.cache.scheduler:  # the workers of a cluster may have it
-        require_dlib()
+    if not config.cache.scheduler:  # the workers of a cluster may have what is missing here
+        require_landmarks(config.mouth.landmarks)
     if caveat := landmarks_caveat(config.mouth, config.sampling):
         log.warning("%s: %s", config.name, caveat)
     cache = Cache.of(config)

@@ -22,7 +22,7 @@ from lipinc.comparison.detector import Detector, build_detector
 from lipinc.comparison.index import label_conflicts, load_config_index, load_index_file, records_in_scores
 from lipinc.comparison.matching import VideoNames
 from lipinc.comparison.report import write_comparison
-from lipinc.comparison.score_file import clean_name, find_score_file, read_score_file, read_score_table
+from lipinc.comparison.score_file import find_score_file, read_score_file, read_score_table
 from lipinc.config import EvaluateConfig, load_config
 from lipinc.config.command_line import parse_arguments
 from lipinc.datasets.labels import label_line
@@ -80,17 +80,14 @@ def main(argv: Sequence[str], prog: str) -> None:
     read = {path: read_score_table(path) for path in dict.fromkeys(path for _, path in found)}
     records, data, other_kinds = _load_records(arguments, list(read.values()))
     records = _without_other_kinds(records, other_kinds)
+    if not records:
+        raise UserError(f"{data} has no videos: give the index of the videos that have scores")
     print(printable(f"{data}: {label_line(records)}"))
     video_names = VideoNames(records)
     detectors = []
     for name, (_, path) in zip(names, found, strict=True):
-        table = read[path]
-
-        def matches(column: str, table=table) -> int:
-            cells = {clean_name(row[column]).partition("@")[0] for _, row in table.rows}
-            return len({match.position for match in map(video_names.find, cells) if match.position >= 0})
-
-        file = read_score_file(table, matches, options.path_column.get(name, ""), options.score_column.get(name, ""))
+        columns = options.path_column.get(name, ""), options.score_column.get(name, "")
+        file = read_score_file(read[path], video_names, *columns)
         detector = build_detector(
             name, file, records, video_names, options.direction.get(name), options.threshold.get(name)
         )
@@ -168,10 +165,11 @@ class _Options:
     def _read(self, flag: str, given: Sequence[str], convert: Callable[[str], Value]) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for value in given:
-            name, equals, rest = value.partition("=")
-            if equals and name in self._names:
-                found[name] = self._convert(flag, rest, convert)
-            elif equals and convert is not str:
+            name = max((name for name in self._names if value.startswith(f"{name}=")), key=len, default="")
+            if name:
+                found[name] = self._convert(flag, value.removeprefix(f"{name}="), convert)
+            elif "=" in value and convert is not str:
+                name = value.partition("=")[0]
                 raise UserError(f"{flag} {value}: no detector is called {name!r}; they are {', '.join(self._names)}")
             else:
                 found = {**dict.fromkeys(self._names, self._convert(flag, value, convert)), **found}

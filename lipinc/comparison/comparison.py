@@ -57,12 +57,12 @@ class Comparison:
         found = {condition: paired for condition, paired in found.items() if len(paired.videos)}
         if not found:
             counts = ", ".join(
-                f"{one.name} has {', '.join(f'{n} {c}' for c, n in scored_videos(one).items())}"
+                f"{one.name} has {', '.join(f'{n} {c}' for c, n in scored_videos(one).items() if n) or 'none'}"
                 for one in self.detectors
             )
             raise UserError(
-                f"no video of the index has a score of every detector ({counts}): the paths or names must agree with "
-                "the index; --path-column names their column"
+                f"no video of the index has a score of every detector ({counts}): paths or names must agree with the "
+                "index, and conditions with each other; --path-column names the column with paths"
             )
         return found
 

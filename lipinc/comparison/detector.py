@@ -60,6 +60,11 @@ class Detector:
         """Whether its direction was found from the labels of the test videos."""
         return self.direction_reason == FROM_LABELS
 
+    @property
+    def marked_name(self) -> str:
+        """Its name in tables and plots of results: with a star if it is tuned."""
+        return f"{self.name}*" if self.tuned else self.name
+
     def lines(self) -> list[str]:
         """Describe the file in a few lines: what was read, and what was not used."""
         sign = -1 if self.direction == "real-high" else 1
@@ -97,9 +102,10 @@ def build_detector(
     groups, counts = _matched(file, records, names)
     raw, decisions = _one_score_per_video(groups, len(records), counts)
     label = np.array([record.label for record in records])
-    scored = next(iter(raw.values()))
+    scored = raw[min(raw, key=lambda condition: condition != RAW)]  # under the condition of the main table
     known = ~np.isnan(scored)
     direction, reason, warnings = _direction(name, file, label[known], scored[known], direction)
+    warnings += _confidence_warnings(name, file)
     sign = -1.0 if direction == "real-high" else 1.0
     cut, cut_reason = _threshold(file, threshold, sign)
     conditions = {}
@@ -163,7 +169,7 @@ def _one_score_per_video(
         known = [row for row in rows if not math.isnan(row.score)]
         first = rows[0]
         where = f"{first.name} (row {first.number})"
-        if not known:
+        if not known or {-math.inf, math.inf} <= {row.score for row in known}:  # these have no mean
             counts.setdefault("videos without a score", []).append(where)
             continue
         values = {row.score for row in known}
@@ -211,6 +217,24 @@ def _direction(
         now = 1 - area if direction == "real-high" else area
         return direction, reason, [f"{name}: with {direction} scores ({reason}), its AUC is only {now:.3f}: is it so?"]
     return direction, reason, []
+
+
+def _confidence_warnings(name: str, file: ScoreFile) -> list[str]:
+    """Warn if the scores seem to be the confidence in the predicted class, as many classifiers write it."""
+    half, whole = (50, 100) if file.in_percent else (0.5, 1)
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    for row in file.rows:
+        if not math.isnan(row.score) and (row.called, row.decision) != (None, None):
+            scores[row.decision == 1 if row.called is None else row.called == 1].append(row.score)
+    fakes, reals = scores[True], scores[False]
+    if file.is_ours or stated_class(file.score_column) or not fakes or not reals or min(fakes) > max(reals):
+        return []
+    if min(fakes + reals) < half or max(fakes + reals) > whole:
+        return []
+    return [
+        f"{name}: videos predicted as real have scores of {half} and more, too: {file.score_column} seems to be the "
+        f"confidence in the predicted class. Where that is real, write {whole} minus it"
+    ]
 
 
 def _threshold(file: ScoreFile, stated: float | None, sign: float) -> tuple[float, str]:

@@ -6,16 +6,15 @@ from pathlib import Path
 
 from lipinc.comparison import column_names
 from lipinc.comparison.matching import VideoNames
-from lipinc.comparison.score_file import ScoreFile, clean_name
+from lipinc.comparison.score_file import ScoreFile, condition_column, video_name
 from lipinc.config import DataConfig
 from lipinc.datasets import CsvIndex, load_videos
 from lipinc.datasets.csv_index import COLUMNS
 from lipinc.datasets.index_file import read_index
 from lipinc.datasets.labels import label_by_name, label_problems, label_value
-from lipinc.datasets.records import VideoRecord, version_suffix
+from lipinc.datasets.records import VideoRecord
 from lipinc.errors import UserError
 from lipinc.files.csv_table import Table
-from lipinc.synthesis.perturbations import RAW
 
 
 def load_index_file(path: Path, columns: Mapping[str, str], labels: Sequence[str]) -> list[VideoRecord]:
@@ -76,8 +75,9 @@ def records_of_table(table: Table, columns: Mapping[str, str], labels: Sequence[
             table.require(missing)
         except UserError as error:
             raise UserError(f"{error}{hint}; --config loads data sets of other kinds, such as FakeAVCeleb") from None
+    path, condition = present["path"], condition_column(table)
     rows = [
-        (number, {**row, present["path"]: _without_condition(row, present["path"])})
+        (number, {**row, path: video_name(row, path, condition)})
         for number, row in table.rows
         if not row.get("forgery")
     ]
@@ -102,11 +102,6 @@ def label_conflicts(
             known += 1
             contradict += label is not records[match.position].label
     return contradict, known
-
-
-def _without_condition(row: Mapping[str, str], column: str) -> str:
-    condition = next((row[name].strip() for name in row if column_names.plain(name) == "condition"), "") or RAW
-    return clean_name(row[column]).removesuffix(version_suffix(None, condition))
 
 
 def _with_our_flags(message: str) -> str:

@@ -1,6 +1,5 @@
 """Plots of a comparison as PNG files: ROC curves with bands, score distributions, scatter plots of two detectors."""
 
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,10 @@ from lipinc.files.figures import FAKE, GUIDE, REAL
 
 CURVES = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 """Colours of the detectors: those of the palette of Okabe and Ito that mean neither real nor fake."""
+LINES = ("-", (0, (5, 1.5)), ":", "-.")
+"""Line styles of further detectors, when the colours repeat."""
+MAX_BANDS = 4
+"""Number of bands that can be told apart; those of more detectors are paler."""
 MAX_LABELLED = 10
 """Number of disagreements that are named in a scatter plot."""
 MAX_NAME = 34
@@ -27,18 +30,19 @@ def plot_roc_curves(comparison: Comparison, path: Path, note: str) -> None:
     """Plot the ROC curves with their 95 % bands, and their part up to 10 % false positives."""
     paired = comparison.headline.paired
     figure, panels = new_figure(10.4, 5.6, columns=2)
-    for position, (detector, colour) in enumerate(zip(comparison.detectors, cycle(CURVES), strict=False)):
+    alpha = 0.18 * min(1, MAX_BANDS / len(comparison.detectors))
+    for position, detector in enumerate(comparison.detectors):
+        colour, line = CURVES[position % len(CURVES)], LINES[position // len(CURVES) % len(LINES)]
         counts = roc_counts(paired.videos.label, paired.scores[position])
         area, (low, high) = paired.metric(position, "auc"), paired.band(position)
         if not counts.has_both:
             continue
         interval = "" if np.isnan(area.low) else f" [{area.low:.3f}, {area.high:.3f}]"
-        label = f"{_short(detector.name)}: AUC {area.value:.3f}{interval}"
+        label = f"{_short(detector.marked_name)}: AUC {area.value:.3f}{interval}"
         for axes in panels:
-            axes.fill_between(FALSE_POSITIVE_RATES, low, high, color=colour, alpha=0.18, lw=0)
-            axes.plot(
-                counts.false_positives / counts.reals, counts.true_positives / counts.fakes, color=colour, label=label
-            )
+            axes.fill_between(FALSE_POSITIVE_RATES, low, high, color=colour, alpha=alpha, lw=0)
+            rates = counts.false_positives / counts.reals, counts.true_positives / counts.fakes
+            axes.plot(*rates, color=colour, ls=line, label=label)
     for axes, limit in zip(panels, (1, 0.1), strict=True):
         axes.plot([0, limit], [0, limit], color=GUIDE, lw=1, ls="--", label="chance")
         axes.set(xlabel="false positive rate (share of reals)", xlim=(0, limit), ylim=(0, 1))
@@ -75,9 +79,10 @@ def plot_score_distributions(comparison: Comparison, path: Path, note: str) -> N
 
 
 def plot_scatter(comparison: Comparison, path: Path, note: str) -> None:
-    """Plot the scores of the first detector against those of each other one, and name their disagreements."""
+    """Plot the scores of the first detector against those of the next `MAX_PANELS`, and name their disagreements."""
     paired = comparison.headline.paired
-    others = range(1, min(len(comparison.detectors), MAX_PANELS + 1))
+    count = len(comparison.detectors) - 1
+    others = range(1, min(count, MAX_PANELS) + 1)
     columns = min(len(others), 2)
     figure, panels = _grid(5.4, 6.6, len(others), columns)
     for second, axes in zip(others, panels, strict=False):
@@ -94,7 +99,8 @@ def plot_scatter(comparison: Comparison, path: Path, note: str) -> None:
             kind = f"videos whose ranks differ by more than {MAX_RANK_DISTANCE:.0%}"
         title = f"{len(found)} {kind}\n{_short(names[0])} is right in {wins[0]}, {_short(names[1])} in {wins[1]}"
         axes.set_title(title, fontsize=8, parse_math=False)
-    save_figure(figure, path, "Scores of two detectors", note)
+    part = f" (the first one against {len(others)} of {count} others)" if count > len(others) else ""
+    save_figure(figure, path, f"Scores of two detectors{part}", note)
 
 
 def _scatter(axes: Any, paired: Paired, second: int, found: list[Disagreement]) -> None:
@@ -124,12 +130,10 @@ def _scatter(axes: Any, paired: Paired, second: int, found: list[Disagreement]) 
 def _grid(width: float, height: float, count: int, columns: int) -> tuple[Any, list[Any]]:
     """A figure with panels of this size in inches; those that are not used are removed."""
     rows = -(-count // columns)
-    figure, axes = new_figure(width * columns, height * rows, columns=columns, rows=rows)
+    figure, axes = new_figure(width * columns, height * rows, columns=columns, rows=rows, sharex=False)
     panels = list(np.atleast_1d(axes).flat)
     for unused in panels[count:]:
         unused.remove()
-    for panel in panels[:count]:
-        panel.tick_params(labelbottom=True)
     return figure, panels[:count]
 
 
@@ -140,8 +144,9 @@ def _axis_label(comparison: Comparison, position: int) -> str:
 
 
 def _finite(scores: np.ndarray) -> np.ndarray:
-    """Infinite scores as the largest finite ones, so that they are drawn at the edge."""
-    known = scores[np.isfinite(scores)]
+    """Infinite scores, and those that axes overflow at, as the largest other ones, so that they are drawn at the
+    edge."""
+    known = scores[np.abs(scores) < 1e300]
     return np.clip(scores, known.min(), known.max()) if len(known) else np.sign(scores)
 
 

@@ -2,15 +2,17 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lipinc.comparison import column_names
+from lipinc.comparison.matching import VideoNames
 from lipinc.datasets.records import Label, version_suffix
 from lipinc.errors import UserError
 from lipinc.files.csv_table import MAX_NAMED, Table, read_table, unguard_formula
 from lipinc.synthesis.perturbations import RAW
+from lipinc.video.video_files import VIDEO_SUFFIXES
 
 PREDICTIONS = ("predictions.csv", "test_only/predictions.csv")
 """What a run folder stands for."""
@@ -60,10 +62,10 @@ class ScoreFile:
 
     @property
     def in_percent(self) -> bool:
-        """Whether the scores are stated as percentages, by their column name or by the cells."""
-        cells = [row[self.score_column] for _, row in self.table.rows]
-        return any(part in self.score_column.casefold() for part in column_names.PERCENT) or any(
-            "%" in c for c in cells
+        """Whether the scores are percentages, by the cells, or by the column name unless all lie below 1."""
+        by_name = any(part in self.score_column.casefold() for part in column_names.PERCENT)
+        return any("%" in row[self.score_column] for _, row in self.table.rows) or (
+            by_name and any(row.score > 1 for row in self.rows)
         )
 
 
@@ -105,24 +107,23 @@ def read_score_table(path: Path) -> Table:
     return table
 
 
-def read_score_file(
-    table: Table, matches: Callable[[str], int], path_column: str = "", score_column: str = ""
-) -> ScoreFile:
+def read_score_file(table: Table, videos: VideoNames, path_column: str = "", score_column: str = "") -> ScoreFile:
     """Find the columns of a score table, and read its rows.
 
     Args:
         table: see `read_score_table`.
-        matches: returns how many videos the cells of a column name.
+        videos: the names of the videos of the index.
         path_column: the column with paths or names; "": by its name and content.
         score_column: the column with scores; "": by its name and content.
 
     Raises:
-        UserError: there is no such column, or it is not clear which one it is.
+        UserError: there is no such column, it is not clear which one it is, or only some scores have a percent sign.
     """
     table.require(column for column in (path_column, score_column) if column)
-    path_column = path_column or _path_column(table, matches)
+    condition = condition_column(table)
+    path_column = path_column or _path_column(table, videos, condition)
     score_column = score_column or _score_column(table, path_column)
-    condition = next((column for column in table.columns if column_names.plain(column) == "condition"), "")
+    _check_percent_signs(table, score_column)
     decision = _word_column(table, DECISION_COLUMNS)
     called = _called_column(table, score_column)
     rows, unreadable = [], []
@@ -130,8 +131,7 @@ def read_score_file(
         score = read_score(row[score_column])
         if score is None:
             unreadable.append(f"row {number}: {row[score_column].strip()[:40]!r}")
-        under = (row[condition].strip() if condition else "") or RAW
-        name = clean_name(row[path_column]).removesuffix(version_suffix(None, under))
+        under, name = _condition(row, condition), video_name(row, path_column, condition)
         decided = DECISIONS.get(row[decision].strip().casefold()) if decision else None
         hard = CALLED.get(row[called].strip().casefold()) if called else None
         rows.append(ScoreRow(number, name, under, math.nan if score is None else score, decided, hard))
@@ -140,6 +140,27 @@ def read_score_file(
             f"{table.path}: no cell of the column {score_column} is a number; name the scores by --score-column"
         )
     return ScoreFile(table, path_column, score_column, tuple(rows), tuple(unreadable))
+
+
+def condition_column(table: Table) -> str:
+    """Return the column of conditions; "" if there is none."""
+    return next((column for column in table.columns if column_names.plain(column) == "condition"), "")
+
+
+def _condition(row: Mapping[str, str], column: str) -> str:
+    cell = row[column].strip() if column else ""
+    return cell if cell.casefold() not in ("", RAW) else RAW
+
+
+def video_name(row: Mapping[str, str], column: str, condition: str) -> str:
+    """Return the name in a cell as `clean_name` does, without the condition that our keys end with.
+
+    Args:
+        row: the cells.
+        column: the column with the name.
+        condition: see `condition_column`.
+    """
+    return clean_name(row[column]).removesuffix(version_suffix(None, _condition(row, condition)))
 
 
 def clean_name(cell: str) -> str:
@@ -161,14 +182,31 @@ def read_score(cell: str) -> float | None:
 
 
 def _is_data(cells: Sequence[str]) -> bool:
-    """Whether the first row of a file is no header: it has a number, and no cell is a usual name of a column."""
+    """Whether the first row of a file is no header: it has a number, a missing score or the name of a video file, and
+    no cell is a usual name of a column."""
     usual = (*column_names.PATH, *column_names.SCORE, *column_names.INDEX["label"])
     if any(column_names.rank(cell, usual) is not None for cell in cells):
         return False  # pandas calls unnamed columns 0 and 1
-    found = [read_score(cell) for cell in cells]
     if len(cells) == 1 and len(cells[0].split()) > 1:
-        found = [read_score(cells[0].split()[-1])]
-    return any(score is not None and not math.isnan(score) for score in found)
+        cells = cells[0].rsplit(maxsplit=1)
+    suffixes = (PurePosixPath(clean_name(cell)).suffix.lower() for cell in cells)
+    return any(cell and read_score(cell) is not None for cell in cells) or not VIDEO_SUFFIXES.isdisjoint(suffixes)
+
+
+def _check_percent_signs(table: Table, column: str) -> None:
+    """Raise UserError if some scores have a percent sign and others none."""
+    cells = [(number, row[column]) for number, row in table.rows if not _is_missing(row[column])]
+    signs = {"%" in cell: number for number, cell in reversed(cells)}
+    if len(signs) == 2:
+        raise UserError(
+            f"{table.path}: the {column} in row {signs[True]} has a percent sign, and that in row {signs[False]} has "
+            "none: write all in one unit"
+        )
+
+
+def _is_missing(cell: str) -> bool:
+    score = read_score(cell)
+    return score is None or math.isnan(score)
 
 
 def _split_at_spaces(table: Table) -> Table:
@@ -183,12 +221,23 @@ def _split_at_spaces(table: Table) -> Table:
     return Table(table.path, columns, [(number, dict(zip(columns, cells, strict=True))) for number, cells in lines])
 
 
-def _path_column(table: Table, matches: Callable[[str], int]) -> str:
+def _path_column(table: Table, videos: VideoNames, condition: str) -> str:
     """The column that names most videos; among equals, the one with the most usual name."""
-    count = {column: matches(column) for column in table.columns}
+    count, ambiguous = {}, {}
+    for column in table.columns:
+        names = dict.fromkeys(video_name(row, column, condition) for _, row in table.rows)
+        found = {name: videos.find(name) for name in names}
+        count[column] = len({match.position for match in found.values() if match.position >= 0})
+        ambiguous[column] = [name for name, match in found.items() if match.how == "ambiguous"]
     order = {column: column_names.rank(column, column_names.PATH) for column in count}
     known = [column for column in count if order[column] is not None and count[column]]
     best = max(known or count, key=lambda column: (count[column], -(order[column] or 0)))
+    if not count[best] and any(ambiguous.values()):
+        column = max(ambiguous, key=lambda column: len(ambiguous[column]))
+        raise UserError(
+            f"{table.path}: every name in the column {column} fits several videos of the index, for example "
+            f"{ambiguous[column][0]!r}: give paths with their folders, as the index has them"
+        )
     if not count[best]:
         cells = ", ".join(repr(cell[:60]) for cell in list(table.rows[0][1].values())[:MAX_NAMED])
         raise UserError(

@@ -13,6 +13,8 @@ from lipinc.errors import printable
 from lipinc.evaluation.metrics import MIN_PEOPLE, Interval, count_people
 from lipinc.evaluation.tables import MAX_NAMED, text_table
 
+MAX_COLUMNS = 4
+"""Maximum number of detectors that are columns of the main table; more are its rows."""
 MAX_PAIRS = 3
 """Maximum number of pairs of detectors whose differences of all metrics are shown; of more, those of the AUC."""
 DIFFERENCE_COLUMNS = (
@@ -26,15 +28,16 @@ GROUP_COLUMNS = (
 
 
 def metric_rows(comparison: Comparison) -> list[list[str]]:
-    """Return the header and the rows of the main table: one row per metric, one column per detector."""
+    """Return the header and the rows of the main table: a row per metric and a column per detector, or the reverse if
+    there are many detectors."""
     paired = comparison.headline.paired
-    rows = [["", *(_marked(one) for one in comparison.detectors)]]
+    rows = [["", *(one.marked_name for one in comparison.detectors)]]
     for metric, name in METRICS.items():
         found = [paired.metric(detector, metric) for detector in range(len(comparison.detectors))]
         if metric == "decided" and not any(one.value < 1 for one in found):
             continue
         rows.append([name, *map(_cell, found)])
-    return rows
+    return rows if len(comparison.detectors) <= MAX_COLUMNS else [list(column) for column in zip(*rows, strict=True)]
 
 
 def difference_rows(comparison: Comparison) -> list[list[str]]:
@@ -47,7 +50,7 @@ def difference_rows(comparison: Comparison) -> list[list[str]]:
             if math.isnan(found.interval.value) or metric == "decided":
                 continue
             delong = _p(paired.delong(first, second).p) if metric == "auc" else ""
-            names = f"{comparison.detectors[first].name} - {comparison.detectors[second].name}"
+            names = " - ".join(comparison.detectors[one].marked_name for one in (first, second))
             rows.append([names, METRICS[metric], _cell(found.interval, signed=True), _p(found.p), delong])
     return rows
 
@@ -70,7 +73,7 @@ def group_table(comparison: Comparison, groups: Sequence[Group]) -> str:
     if few:
         more = f" and {len(few) - MAX_NAMED} others" if len(few) > MAX_NAMED else ""
         note = f"{by}, left out for fewer than {MIN_PEOPLE} people: {', '.join(few[:MAX_NAMED])}{more} (see groups.csv)"
-    header = [by, "real", "fake", *(f"AUC {_marked(one)}" for one in comparison.detectors)]
+    header = [by, "real", "fake", *(f"AUC {one.marked_name}" for one in comparison.detectors)]
     return "\n".join(filter(None, (text_table(header, rows) if rows else "", note)))
 
 
@@ -107,6 +110,8 @@ def caption(comparison: Comparison, data: str) -> str:
     tuned = [one.name for one in comparison.detectors if one.tuned]
     if tuned:
         parts.append(f"* {', '.join(tuned)}: the direction of the scores was found from the labels of these videos.")
+    if absent := _absent_classes(group):
+        parts.append(f"There are no {absent} videos among them: metrics that compare both classes are not defined.")
     if group.too_few:
         found = " and ".join(f"{count} with {label.name.lower()} videos" for label, count in people.items())
         parts.append(f"These numbers mean nothing: people tested: {found}.")
@@ -199,13 +204,15 @@ def summary(comparison: Comparison) -> str:
     group = comparison.headline
     counts = " and ".join(f"{int((group.paired.videos.label == label).sum())} {label.name.lower()}" for label in Label)
     parts = [
-        f"{_marked(one)} AUC {_number(group.paired.metric(position, 'auc').value)}"
+        f"{one.marked_name} AUC {_number(group.paired.metric(position, 'auc').value)}"
         for position, one in enumerate(comparison.detectors)
     ]
     line = f"{', '.join(parts)} on {counts} common videos"
     if len(comparison.detectors) == 2:
         found = group.paired.difference(0, 1, "auc")
         line += f"; difference {_cell(found.interval, signed=True)}, p {_p(found.p)}"
+    if absent := _absent_classes(group):
+        line = f"(no AUC without {absent} videos) {line}"
     return printable(f"(means nothing: too few people) {line}" if group.too_few else line)
 
 
@@ -227,8 +234,9 @@ def _about(group: Group) -> dict[str, str]:
     return {"condition": group.condition, "grouping": group.grouping, "group": "" if group.name == ALL else group.name}
 
 
-def _marked(detector: Detector) -> str:
-    return f"{detector.name}*" if detector.tuned else detector.name
+def _absent_classes(group: Group) -> str:
+    present = set(group.paired.videos.label)
+    return " or ".join(label.name.lower() for label in Label if label not in present)
 
 
 def _parts(interval: Interval) -> list[tuple[str, float]]:
@@ -241,13 +249,12 @@ def _finite(value: float) -> float | None:
 
 def _cell(interval: Interval, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
-    if math.isnan(interval.low):
-        return _number(interval.value, sign)
-    return f"{_number(interval.value, sign)} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+    value, low, high = (_number(one, sign) for one in (interval.value, interval.low, interval.high))
+    return value if math.isnan(interval.low) else f"{value} [{low}, {high}]"
 
 
 def _number(value: float, sign: str = "") -> str:
-    return "-" if math.isnan(value) else f"{value:{sign}.3f}"
+    return "-" if math.isnan(value) else f"{round(value, 3) + 0.0:{sign}.3f}"  # no -0.000
 
 
 def _p(value: float) -> str:
@@ -262,7 +269,7 @@ def _markdown_table(rows: list[list[str]]) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    return "".join(f"\\{c}" if c in r"\`*_<>|" else c for c in printable(text)).replace("](", "]\\(")
+    return "".join(f"\\{c}" if c in r"\`*_<>|$~&" else c for c in printable(text)).replace("](", "]\\(")
 
 
 LATEX = {
@@ -275,4 +282,4 @@ LATEX = {
 def _escape_latex(text: str) -> str:
     escaped = "".join(LATEX.get(c, c) for c in printable(text)).replace("--", "-{}-")  # no dash
     escaped = re.sub(r"(?<![\w.)])-(?=\d)", "$-$", escaped)
-    return f"{{}}{escaped}" if escaped.startswith("[") else escaped  # "[" after \\ would be its option
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped  # after \\ they would be its option

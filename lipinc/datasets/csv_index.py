@@ -10,6 +10,7 @@ from lipinc.datasets.dataset import Dataset, register_dataset
 from lipinc.datasets.index_file import read_index
 from lipinc.datasets.labels import HINT, NUMBERS, label_by_name, label_in_words, label_problems, label_value, read_label
 from lipinc.datasets.records import (
+    GROUP_COLUMNS,
     INDEX_COLUMNS,
     UNKNOWN_GENERATOR,
     Label,
@@ -41,7 +42,8 @@ class CsvIndex(Dataset):
     """Path of the CSV; empty: <root>/index.csv."""
     columns: tuple[tuple[str, str], ...] = ()
     """Column mapping as pairs (our name, name in the file): (("path", "file"),), or {"path": "file"} in a config file,
-    reads the path from the column "file". Columns that are not mapped keep their names."""
+    reads the path from the column "file". Columns that are not mapped keep their names. A mapped column that is not
+    there is an error, but for columns that metrics are broken down by: these are then unknown."""
     labels: tuple[str, ...] = ()
     """What the values of the label column mean: real=1 fake=0 (Celeb-DF), or real=original fake=Deepfakes
     fake=FaceSwap. Empty: real or 0 is real, fake or 1 is fake."""
@@ -67,7 +69,7 @@ class CsvIndex(Dataset):
         columns = {ours: mapped.get(ours, ours) for ours in COLUMNS}
         table, has_header = read_index(self.index_file(), columns.values())
         if has_header:
-            _require(table, mapped)
+            _require(table, _without_unknown_groups(table, mapped))
         else:
             columns = {ours: ours for ours in COLUMNS}
         return self.records(table, {ours: theirs for ours, theirs in columns.items() if theirs in table.columns})
@@ -139,6 +141,17 @@ def _check_periods(text: str, label: Label, where: str) -> None:
         raise UserError(f"{where}: fake_periods: {error}; several are separated by spaces") from None
     if periods and label is Label.REAL:
         raise UserError(f"{where}: the label is real, but fake_periods is {text!r}: correct the row")
+
+
+def _without_unknown_groups(table: Table, mapped: Mapping[str, str]) -> dict[str, str]:
+    """Leave out mapped columns for groups that are absent, such as the source of each video; a warning names them."""
+    kept = {}
+    for ours, theirs in mapped.items():
+        if ours in GROUP_COLUMNS and theirs not in table.columns:
+            log.warning("%s has no column %s: %s is unknown", table.path, theirs, ours)
+        else:
+            kept[ours] = theirs
+    return kept
 
 
 def _require(table: Table, mapped: Mapping[str, str]) -> None:

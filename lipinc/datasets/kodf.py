@@ -28,7 +28,7 @@ class KoDF(Dataset):
 
     The folders of the methods lie beside original_videos or in synthesized_videos. A fake <first>_<second>_<code>_<n>
     is a video of the first person, driven by the second one or with the face of the second one; with any other name it
-    is a video of the person before the first _.
+    is a video of the person of its folder, if its name begins so, or of the person before the first _.
     """
 
     root: str = "data/KoDF"
@@ -57,9 +57,10 @@ class KoDF(Dataset):
 
 
 def _person(file: Path) -> str:
-    """Return the person before the first _ of a file name; without _, the name of its folder."""
+    """Return the name of the folder if the file name begins with it or has no _; else the part before the first _."""
     person, underscore, _ = file.stem.partition("_")
-    return person if underscore else file.parent.name
+    folder = file.parent.name
+    return person if underscore and not file.stem.startswith(f"{folder}_") else folder
 
 
 def _real(file: Path, root: str) -> VideoRecord:

@@ -39,7 +39,7 @@ from lipinc.models.registry import margin
 from lipinc.versions import program_versions
 from lipinc.video.clips import SampledFace, sample_faces
 from lipinc.video.faces import track_faces
-from lipinc.video.landmarks.dlib_runtime import require_dlib
+from lipinc.video.landmarks.installed import require_landmarks
 from lipinc.video.mouth import fit_mouths, residues
 from lipinc.video.published_faces import landmarks_caveat
 from lipinc.video.quality import Quality
@@ -77,8 +77,8 @@ class Detector:
             face: all (up to four faces), largest, or the rank of one face by area: 0, 1, ...
 
         Raises:
-            UserError: the checkpoint, the device or the face is invalid, or the checkpoint needs dlib, which is not
-                installed.
+            UserError: the checkpoint, the device or the face is invalid, or the checkpoint needs dlib or mediapipe,
+                which is not installed.
         """
         self._device = choose_device(str(device))
         self.checkpoint = load_checkpoint(str(checkpoint), self._device)
@@ -89,8 +89,7 @@ class Detector:
             sampling=replace(config.sampling, windows=sys.maxsize),  # all windows of the video
         )
         config.check()
-        if config.mouth.landmarks == "dlib":
-            require_dlib()
+        require_landmarks(config.mouth.landmarks)
         self._mouth, self._sampling = config.mouth, config.sampling
         native = config.mouth.cut == "native"
         self._fitted = native and self.checkpoint.model.input_kind == "clips"

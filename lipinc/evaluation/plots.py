@@ -226,11 +226,14 @@ def plot_cross_dataset(rows: list[dict[str, Any]], path: Path, title: str, note:
     save_figure(figure, path, title, note)
 
 
-def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
-    """Create a figure of width x height inches, and its axes (an array if there are several)."""
+def new_figure(
+    width: float, height: float, columns: int = 1, rows: int = 1, *, sharex: bool = True
+) -> tuple[Figure, Any]:
+    """Create a figure of width x height inches, and its axes (an array if there are several); rows can share their
+    x axis."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    axes = figure.subplots(rows, columns, sharex=rows > 1)
+    axes = figure.subplots(rows, columns, sharex=sharex and rows > 1)
     for each in figure.axes:
         each.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -53,8 +53,8 @@ def read_table(
 ) -> Table:
     """Read a user's CSV: UTF-8 with a header, LF or CRLF, with or without a byte order mark, cells of any size.
 
-    The header decides between commas, semicolons, tabs and vertical bars. Empty rows are skipped. Cells missing at the
-    end of a row are read as empty.
+    The header decides between commas, semicolons, tabs and vertical bars. Empty rows are skipped, and so are comments
+    (#) and Excel's "sep=;" above the header. Cells missing at the end of a row are read as empty.
 
     Args:
         path: the CSV file.
@@ -66,7 +66,7 @@ def read_table(
         UserError: the file cannot be read or is malformed.
     """
     path = Path(path)
-    text = read_text(path)
+    text, skipped = _without_preamble(read_text(path))
     delimiter = _delimiter(text)
     try:
         with _cells_of_any_size():
@@ -84,7 +84,7 @@ def read_table(
         raise UserError(f"{path} has the column {', '.join(repeated)} more than once: rename one")
 
     rows = []
-    for number, cells in enumerate(lines[has_header:], start=1 + has_header):
+    for number, cells in enumerate(lines[has_header:], start=1 + skipped + has_header):
         if any(cells[len(columns) :]):
             raise UserError(
                 f"{path}, row {number} has {len(cells)} cells for {len(columns)} columns: quote cells with "
@@ -113,6 +113,26 @@ def read_text(path: Path) -> str:
     if "\0" in text:  # for example UTF-16 without a byte order mark
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
     return text
+
+
+def _without_preamble(text: str) -> tuple[str, int]:
+    """Return the text from its header on, and the number of lines above: empty ones, comments, and "sep=;" of Excel.
+
+    A comment with as many delimiters as the first other line is the header, as in "#,path,label".
+    """
+    above = []
+    for line in re.finditer(r"[^\r\n]*(\r\n|\r|\n|\Z)", text):
+        above.append((line.start(), line[0]))
+        if line[0].strip() and not re.match(r'#|"?sep=.?"?\s*\Z', line[0]):
+            break
+    most = _delimiters(above[-1][1])
+    headers = [i for i, (_, line) in enumerate(above) if line.startswith("#") and _delimiters(line) >= most]
+    header = headers[0] if headers else len(above) - 1
+    return text[above[header][0] :], header
+
+
+def _delimiters(line: str) -> int:
+    return max(map(line.count, DELIMITERS))
 
 
 def _delimiter(text: str) -> str:

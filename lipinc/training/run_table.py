@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ Row = dict[str, Any]
 def find_runs(root: Path) -> list[Row]:
     """Return one row per run: folders with a config.json, a results.csv or a metrics.json, at any depth.
 
-    Folders of evaluations and pooled cross-validations are runs, too.
+    Folders of evaluations and pooled cross-validations are runs, too. Links to folders are followed; a run that several
+    lead to has one row.
 
     Returns:
         Column -> value: `COLUMNS`, and the settings as "train.epochs". Unknown values are "". What cannot be read is
@@ -37,11 +38,7 @@ def find_runs(root: Path) -> list[Row]:
     """
     if not root.is_dir():
         raise UserError(f"no folder {root}: give the folder of the runs, such as outputs")
-    rows = []
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        if {"config.json", "metrics.json", "results.csv"} & set(files):
-            rows.append(_read_run(Path(folder), root))
+    rows = [_read_run(folder, root) for folder in sorted(_run_folders(root))]
     if not rows:
         raise UserError(f"{root} holds no run: no folder below it has a config.json, results.csv or metrics.json")
     return rows
@@ -70,6 +67,23 @@ def sort_runs(rows: Sequence[Row], column: str, descending: bool = False) -> lis
     numbers = all(isinstance(row[column], (int, float)) for row in with_value)
     with_value.sort(key=lambda row: row[column] if numbers else str(row[column]), reverse=descending)
     return with_value + without
+
+
+def _run_folders(root: Path) -> Iterator[Path]:
+    """Yield the folders of runs, each once: below the root itself first, then below the links there."""
+    above = {root.resolve(), *root.resolve().parents}
+    seen: set[str] = set()
+    starts = [root]
+    for start in starts:
+        for folder, folders, files in os.walk(start):
+            if (real := os.path.realpath(folder)) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            linked = (Path(folder, name) for name in sorted(folders) if os.path.islink(Path(folder, name)))
+            starts += [link for link in linked if link.resolve() not in above]  # the loop goes on with them
+            if {"config.json", "metrics.json", "results.csv"} & set(files):
+                yield Path(folder)
 
 
 def _read_run(folder: Path, root: Path) -> Row:

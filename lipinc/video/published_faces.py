@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 
 from lipinc.config import MouthConfig, SamplingConfig
-from lipinc.video.landmarks.dlib_runtime import PACKAGES, DlibFace, DlibLandmarks
+from lipinc.video.landmarks.dlib_runtime import DlibFace, DlibLandmarks
+from lipinc.video.landmarks.installed import DLIB_PACKAGES
 from lipinc.video.mouth import POSE_RATIOS, lip_box
 from lipinc.video.quality import QualityMeter
 from lipinc.video.reader import VideoReader
@@ -94,8 +95,8 @@ def landmarks_caveat(mouth: MouthConfig, sampling: SamplingConfig) -> str:
         return ""
     return (
         "mouths are found by MediaPipe's models, not by dlib as those that the published weights were trained on: "
-        f"{MEASURED} (docs/results.md). Remedy: pip install {' '.join(PACKAGES.values())}, then make checkpoint and "
-        "clips again"
+        f"{MEASURED} (docs/results.md). Remedy: pip install {' '.join(DLIB_PACKAGES.values())}, then make checkpoint "
+        "and clips again"
     )
 
 

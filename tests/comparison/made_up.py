@@ -6,7 +6,7 @@ import numpy as np
 
 from lipinc.comparison.detector import Detector, build_detector
 from lipinc.comparison.matching import VideoNames
-from lipinc.comparison.score_file import clean_name, read_score_file, read_score_table
+from lipinc.comparison.score_file import read_score_file, read_score_table
 from lipinc.datasets.records import Label, VideoRecord
 
 PEOPLE = 12
@@ -46,9 +46,5 @@ def write_scores(file: Path, videos: list[VideoRecord], values, column: str = "s
 
 def detector(file: Path, videos: list[VideoRecord], name: str = "A", **options) -> Detector:
     """Read a score file as `lipinc compare` does. options: direction, threshold."""
-    table, names = read_score_table(file), VideoNames(videos)
-
-    def matches(column: str) -> int:
-        return sum(names.find(clean_name(row[column])).position >= 0 for _, row in table.rows)
-
-    return build_detector(name, read_score_file(table, matches), videos, names, **options)
+    names = VideoNames(videos)
+    return build_detector(name, read_score_file(read_score_table(file), names), videos, names, **options)

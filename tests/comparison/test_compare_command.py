@@ -108,6 +108,22 @@ def test_conditions_are_compared_apart(tmp_path, index):
     assert float(groups[0]["auc"]) > float(groups[2]["auc"])
 
 
+def test_a_tuned_direction_has_a_star_wherever_its_result_stands(tmp_path, index, a):
+    reversed_scores = write_scores(tmp_path / "r.csv", VIDEOS, scores(VIDEOS, -2, seed=4))
+    compare(tmp_path, a, str(reversed_scores), "--index", index)
+    markdown, latex = ((tmp_path / "out" / f"table.{kind}").read_text() for kind in ("md", "tex"))
+    assert markdown.startswith(r"|  | a | r\* |") and r"| a - r\* | AUC |" in markdown
+    assert "a - r* & AUC &" in latex
+
+
+def test_many_detectors_are_rows(tmp_path, index, a):
+    names = "ABCDE"
+    compare(tmp_path, *(f"{name}={a}" for name in names), "--index", index)
+    table, _, differences = (tmp_path / "out" / "table.md").read_text().partition("\n\n")
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == [f"| {name}" for name in names]
+    assert table.startswith("|  | AUC | AP |") and differences.count("+0.000 [+0.000, +0.000]") == 10
+
+
 def test_labels_that_contradict_the_index_are_said(tmp_path, index, a, capsys):
     inverted = {"label": [1 - int(v.label) for v in VIDEOS]}
     own = write_scores(tmp_path / "own.csv", VIDEOS, scores(VIDEOS, 1), **inverted)
@@ -159,6 +175,29 @@ def test_detectors_without_a_common_video(tmp_path, index, a):
         compare(tmp_path, str(half), str(other), "--index", index)
 
 
+def test_names_that_fit_several_videos(tmp_path, a):
+    index = tmp_path / "i.csv"
+    index.write_text(
+        "path,label\n" + "".join(f"{name}/{n}.mp4,{name}\n" for name in ("real", "fake") for n in range(3))
+    )
+    names = tmp_path / "n.csv"
+    names.write_text("name,score\n0,0.1\n1,0.2\n2,0.3\n")
+    with pytest.raises(UserError, match="every name in the column name fits several videos .* '0': give paths"):
+        compare(tmp_path, str(names), str(names), "--index", str(index))
+
+
+def test_an_index_without_videos(tmp_path, a):
+    (tmp_path / "i.csv").write_text("path,label\n")
+    with pytest.raises(UserError, match=r"i\.csv has no videos"):
+        compare(tmp_path, a, a, "--index", str(tmp_path / "i.csv"))
+
+
+def test_a_name_with_an_equals_sign_takes_options(tmp_path, index, a):
+    named = write_scores(tmp_path / "x=1.csv", VIDEOS, scores(VIDEOS, 1))
+    compare(tmp_path, a, str(named), "--index", index, "--threshold", "x=1=0.5")
+    assert "x=1: fake if the score is at least 0.5 (as stated)" in (tmp_path / "out" / "table.md").read_text()
+
+
 def test_hostile_names_harm_no_table(tmp_path, index, a):
     formula = write_scores(tmp_path / "=cmd|'x'!A1.csv", VIDEOS, scores(VIDEOS, 1))
     compare(tmp_path, str(formula), f"\\input{{/etc/passwd}} $x_1$ [l](http://x)={a}", "--index", index)
@@ -170,9 +209,11 @@ def test_hostile_names_harm_no_table(tmp_path, index, a):
     assert all(r"=cmd\|" in line for line in (tmp_path / "out" / "table.md").read_text().splitlines()[:1])
 
 
-def test_infinite_scores_and_one_class(tmp_path, index, a):
+def test_infinite_scores_and_one_class(tmp_path, index, a, capsys):
     reals = [video for video in VIDEOS if not video.label]
     extreme = write_scores(tmp_path / "e.csv", reals, ["inf", "-inf", *np.linspace(-1, 1, len(reals) - 2)])
     compare(tmp_path, a, str(extreme), "--index", index, "--threshold", "0")
     (row, _) = [row for row in rows(tmp_path / "out" / "groups.csv") if row["grouping"] == "all"]
     assert row["auc"] == "" and row["fake"] == "0" and float(row["reals_accused"]) > 0
+    printed = capsys.readouterr().out
+    assert "There are no fake videos among them" in printed and "(no AUC without fake videos)" in printed

@@ -4,21 +4,23 @@ import math
 
 import pytest
 
+from lipinc.comparison.matching import VideoNames
 from lipinc.comparison.score_file import find_score_file, read_score, read_score_file, read_score_table
+from lipinc.datasets.records import Label, VideoRecord
 from lipinc.errors import UserError
 
-VIDEOS = {"real/a.mp4", "fake/b.mp4", "real/c.mp4"}
+VIDEOS = VideoNames(
+    [
+        VideoRecord(f"{label.name.lower()}/{name}.mp4", label, "ann")
+        for name, label in zip("abc", (Label.REAL, Label.FAKE, Label.REAL), strict=True)
+    ]
+)
 
 
 def read(tmp_path, text: str | bytes, **columns):
     file = tmp_path / "scores.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    table = read_score_table(file)
-
-    def matches(column: str) -> int:
-        return len({row[column].replace("\\", "/") for _, row in table.rows} & VIDEOS)
-
-    return read_score_file(table, matches, **columns)
+    return read_score_file(read_score_table(file), VIDEOS, **columns)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,30 @@ def read(tmp_path, text: str | bytes, **columns):
 def test_delimiters_headers_and_columns(tmp_path, text):
     file = read(tmp_path, text)
     assert [(row.name, row.score) for row in file.rows] == [("real/a.mp4", 0.25), ("fake/b.mp4", 0.75)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "real/a.mp4,nan\nfake/b.mp4,1\n",
+        "real/a.mp4 NaN\nfake/b.mp4 1\n",
+        "real/a.mp4,x\nfake/b.mp4,1\n",
+        "a,nan\nb,1\n",
+    ],
+)
+def test_a_first_row_without_a_score_is_no_header(tmp_path, text):
+    file = read(tmp_path, text)
+    assert [row.number for row in file.rows] == [1, 2] and math.isnan(file.rows[0].score)
+
+
+def test_a_folder_may_have_an_at_sign(tmp_path):
+    assert read(tmp_path, "name,score\nuser@host/real/a.mp4,1\n").path_column == "name"
+
+
+@pytest.mark.parametrize(("values", "is_percent"), [((0.2, 0.9), False), ((20, 90), True), (("0.2%", "0.9%"), True)])
+def test_a_fraction_is_no_percentage_whatever_its_column_is_called(tmp_path, values, is_percent):
+    file = read(tmp_path, "path,fake_percent\nreal/a.mp4,{}\nfake/b.mp4,{}\n".format(*values))
+    assert file.in_percent is is_percent
 
 
 def test_the_pair_is_not_taken_for_the_path(tmp_path):
@@ -66,6 +92,7 @@ def test_columns_can_be_named(tmp_path):
         ("", "has no header"),
         (b"\xff\xfep\x00", "not UTF-8"),
         ("path,score\nreal/a.mp4,nan\n", "no column of scores"),
+        ("path,score\nreal/a.mp4,93%\nfake/b.mp4,-\nreal/c.mp4,0.9\n", "score in row 2 has a percent sign, .* row 4"),
     ],
 )
 def test_files_that_cannot_be_used_are_one_line(tmp_path, text, message):
@@ -100,6 +127,11 @@ def test_scores_that_are_no_number_are_named(tmp_path):
 def test_conditions_are_no_part_of_the_name(tmp_path):
     file = read(tmp_path, "key,score,condition\nreal/a.mp4,1,raw\nreal/a.mp4@crf28,2,crf28\n")
     assert [(row.name, row.condition) for row in file.rows] == [("real/a.mp4", "raw"), ("real/a.mp4", "crf28")]
+
+
+@pytest.mark.parametrize("word", ["", "raw", "RAW", " Raw "])
+def test_videos_as_they_are_have_one_condition(tmp_path, word):
+    assert read(tmp_path, f"key,score,Condition\nreal/a.mp4,1,{word}\n").rows[0].condition == "raw"
 
 
 def test_names_of_detectors(tmp_path):

@@ -29,6 +29,17 @@ def test_a_direction_found_from_the_labels_is_said_loudly(tmp_path):
     np.testing.assert_array_equal(found.conditions["raw"].score, -values)
 
 
+def test_the_direction_is_that_of_raw_videos_wherever_they_stand(tmp_path):
+    file = tmp_path / "s.csv"
+    lines = ["path,condition,score"]
+    for condition, separation in (("crf28", -3), ("raw", 3)):
+        values = scores(VIDEOS, separation)
+        lines += [f"{v.path},{condition},{value}" for v, value in zip(VIDEOS, values, strict=True)]
+    file.write_text("\n".join(lines) + "\n")
+    found = detector(file, VIDEOS)
+    assert (found.direction, found.tuned) == ("fake-high", False)
+
+
 def test_a_detector_that_guesses_is_not_turned(tmp_path):
     seed = next(seed for seed in range(99) if 0.4 < _area(scores(VIDEOS, 0, seed)) < 0.49)
     assert made(tmp_path, scores(VIDEOS, 0, seed)).direction == "fake-high"
@@ -81,6 +92,14 @@ def test_the_threshold_of_the_file_is_that_of_its_predictions(tmp_path):
     assert np.isnan(contradictory.threshold)
 
 
+@pytest.mark.parametrize(("lowest", "warns"), [(0.5, True), (0.0, False)])
+def test_the_confidence_in_the_predicted_class_is_no_score(tmp_path, lowest, warns):
+    values = np.linspace(0, 1, len(VIDEOS))
+    confidence = np.maximum(values, 1 - values) if warns else values
+    found = made(tmp_path, confidence, "confidence", more={"pred": ["FAKE" if v >= 0.5 else "REAL" for v in values]})
+    assert min(confidence) >= lowest and any("write 1 minus it" in line for line in found.warnings) is warns
+
+
 def test_decisions_of_a_band_are_kept(tmp_path):
     values = np.linspace(0, 1, len(VIDEOS))
     words = ["real" if value < 0.4 else "fake" if value > 0.6 else "uncertain" for value in values]
@@ -92,9 +111,11 @@ def test_decisions_of_a_band_are_kept(tmp_path):
 def test_repeated_rows(tmp_path):
     videos = [VideoRecord("a.mp4", Label.REAL, "ann"), VideoRecord("b.mp4", Label.FAKE, "bob")]
     file = tmp_path / "s.csv"
-    file.write_text("path,score\na.mp4,0.1\na.mp4,0.1\nb.mp4,0.4\nb.mp4,0.8\nb.mp4,\n")
+    videos += [VideoRecord("c.mp4", Label.FAKE, "cyd")]
+    file.write_text("path,score\na.mp4,0.1\na.mp4,0.1\nb.mp4,0.4\nb.mp4,0.8\nb.mp4,\nc.mp4,inf\nc.mp4,-inf\n")
     found = detector(file, videos)
-    np.testing.assert_allclose(found.conditions["raw"].score, [0.1, 0.6])
+    np.testing.assert_allclose(found.conditions["raw"].score, [0.1, 0.6, np.nan])
+    assert found.counts["videos without a score"] == ["c.mp4 (row 7)"]
     assert found.counts["repeated rows with the same score, counted once"] == ["a.mp4 (row 2)"]
     assert found.counts["videos with several different scores, whose mean counts"] == ["b.mp4 (row 4)"]
 

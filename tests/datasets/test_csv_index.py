@@ -91,6 +91,16 @@ def test_wrong_csv_is_refused(tmp_path: Path, lines: list[str], columns: dict[st
         csv_catalog(tmp_path, *lines, columns=columns)
 
 
+def test_mapped_columns_that_only_make_groups_may_be_absent(tmp_path: Path, caplog) -> None:
+    """As with configs/mouth_noise.py, which maps the source of a video, and a CSV of file, label, person and pair."""
+    columns = {"path": "file", "identity": "person", "family": "source_repo"}
+    (record,) = csv_catalog(tmp_path, "file,label,person", "a.mp4,real,ann", columns=columns)
+    assert (record.identity, record.family) == ("ann", "")
+    assert "has no column source_repo: family is unknown" in caplog.text
+    with pytest.raises(UserError, match="no column of_pair"):
+        csv_catalog(tmp_path, "file,label,person", "a.mp4,real,ann", columns={**columns, "pair": "of_pair"})
+
+
 def test_shared_clips_are_read_and_all_there(clips_root: Path) -> None:
     columns = {"path": "file", "identity": "person"}
     index = str(clips_root / "clips.csv")

@@ -149,10 +149,12 @@ def test_kodf(tmp_path: Path, folder: str) -> None:
     spoken = f"{folder}audio-driven/20200715/100001/100001_100002_5_0007.mp4"
     plain = f"{folder}audio-driven/100003/100003_12.mp4"
     swapped = f"{folder}dfl/100001_100002_1_0090.mp4"
-    touch(tmp_path, KODF_REAL, spoken, plain, swapped)
+    underscore = "original_videos/A_1/A_1_001.mp4"
+    touch(tmp_path, KODF_REAL, underscore, spoken, plain, swapped)
     found = by_path(KoDF(root=str(tmp_path)))
     assert {path: (r.label, r.identity, r.targets, r.generator) for path, r in found.items()} == {
         KODF_REAL: (REAL, "kodf-100001", (), ""),
+        underscore: (REAL, "kodf-A_1", (), ""),
         spoken: (FAKE, "kodf-100001", ("kodf-100002",), "audio-driven"),
         plain: (FAKE, "kodf-100003", (), "audio-driven"),
     }

@@ -29,6 +29,21 @@ def test_table_reads_either_newline_and_a_byte_order_mark(tmp_path: Path, encodi
     assert table.rows == [(2, {"path": "a", "note": "é"}), (4, {"path": "b", "note": ""})]
 
 
+@pytest.mark.parametrize(
+    "preamble",
+    ["\n\n", "sep=;\r\n", '"sep=;"\n', "# scores of model X\n", "#\n# by A, B\n\n"],
+)
+def test_what_stands_above_the_header_is_skipped(tmp_path: Path, preamble: str) -> None:
+    (tmp_path / "t.csv").write_text(f"\ufeff{preamble}path;score;x\na;1;2\n", newline="")
+    assert read_table(tmp_path / "t.csv").rows == [(2 + preamble.count("\n"), {"path": "a", "score": "1", "x": "2"})]
+
+
+@pytest.mark.parametrize("first", ["#", "# path"])
+def test_a_header_may_begin_as_a_comment(tmp_path: Path, first: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{first},score\n#1,2\n#2,3\n")
+    assert read_table(tmp_path / "t.csv").rows == [(2, {first: "#1", "score": "2"}), (3, {first: "#2", "score": "3"})]
+
+
 def test_table_reads_large_cells_and_leaves_the_limit_alone(tmp_path: Path) -> None:
     limit = csv.field_size_limit()
     note = "x" * (2 * limit)

@@ -42,6 +42,16 @@ def test_rows_have_metrics_and_settings(outputs):
     assert differing_settings(list(rows.values())) == ["train.seed", "train.amp"]
 
 
+def test_links_are_followed_and_a_run_is_listed_once(outputs, tmp_path):
+    write_run(tmp_path / "elsewhere" / "far", 0.6)
+    (outputs / "disk").symlink_to(tmp_path / "elsewhere")
+    (outputs / "latest").symlink_to("one")
+    (outputs / "deep" / "up").symlink_to("..")
+    (outputs / "top").symlink_to(tmp_path)
+    (outputs / "gone").symlink_to("nowhere")
+    assert [row["run"] for row in find_runs(outputs)] == ["deep/two", "disk/far", "one", "unfinished"]
+
+
 def test_order(outputs):
     rows = find_runs(outputs)
     assert [row["run"] for row in sort_runs(rows, "auc", True)] == ["deep/two", "one", "unfinished"]

@@ -20,7 +20,8 @@ from lipinc.video import published_faces
 from lipinc.video.clips import Clips, extract
 from lipinc.video.faces import track_faces
 from lipinc.video.landmarks import FaceMesh, to_68
-from lipinc.video.landmarks.dlib_runtime import DlibFace, DlibLandmarks, require_dlib
+from lipinc.video.landmarks.dlib_runtime import DlibFace, DlibLandmarks
+from lipinc.video.landmarks.installed import require_landmarks
 from lipinc.video.published_faces import align_face, crop_aligned, landmarks_caveat, scale_to_width
 from tests.video.published_extraction import Oracle
 
@@ -147,13 +148,23 @@ def folder_config(tmp_path: Path, mouth: MouthConfig) -> Config:
     )
 
 
-def test_a_missing_dlib_is_one_line_and_leaves_no_cache(tmp_path, monkeypatch, capsys) -> None:
-    without_dlib(monkeypatch)
-    config = folder_config(tmp_path, MOUTH)
+@pytest.mark.parametrize(
+    ("landmarks", "module", "message"),
+    [
+        ("dlib", "dlib", "dlib needs packages that are not installed: python -m pip install dlib-bin"),
+        ("mediapipe", "mediapipe", "mouth.landmarks mediapipe needs `pip install mediapipe==0.10.21`"),
+        ("litert", "ai_edge_litert", "ai_edge_litert cannot be imported by"),
+    ],
+)
+def test_missing_landmarks_are_one_line_and_leave_no_cache(
+    tmp_path, monkeypatch, capsys, landmarks, module, message
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    config = folder_config(tmp_path, replace(MOUTH, landmarks=landmarks))
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: build_cache(config, load_videos(config.data), lambda *_: None) and None)
     assert ended.value.code == 2
-    assert "dlib needs packages that are not installed: python -m pip install dlib-bin" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
 
 
@@ -181,7 +192,7 @@ def test_only_clips_for_the_published_weights_have_the_caveat() -> None:
 @pytest.fixture(scope="module")
 def find_face() -> DlibLandmarks:
     try:
-        require_dlib()
+        require_landmarks("dlib")
     except UserError as error:
         pytest.skip(str(error))
     return DlibLandmarks()

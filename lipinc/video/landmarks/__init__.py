@@ -8,9 +8,20 @@ from typing import Literal, NamedTuple
 
 from lipinc.video.landmarks.detection import Detection, FaceDetector
 from lipinc.video.landmarks.face_mesh import FaceMesh
+from lipinc.video.landmarks.installed import require_landmarks
 from lipinc.video.landmarks.points import MESH_POINTS_OF_68, lip_outline, to_68
 
-__all__ = ["MESH_POINTS_OF_68", "Detection", "FaceDetector", "FaceMesh", "Runtime", "lip_outline", "runtime", "to_68"]
+__all__ = [
+    "MESH_POINTS_OF_68",
+    "Detection",
+    "FaceDetector",
+    "FaceMesh",
+    "Runtime",
+    "lip_outline",
+    "require_landmarks",
+    "runtime",
+    "to_68",
+]
 
 
 class Runtime(NamedTuple):
@@ -24,7 +35,7 @@ def runtime(name: Literal["litert", "mediapipe"]) -> Runtime:
     """What runs the models.
 
     Raises:
-        UserError: mediapipe is asked for and not installed.
+        ModuleNotFoundError: LiteRT or MediaPipe is not installed: see `require_landmarks`.
     """
     if name == "litert":
         return Runtime(FaceMesh, FaceDetector)

@@ -102,7 +102,10 @@ def _keep_used_buffers(model, tensors: list) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wheel", type=Path, required=True, help="the installed package mediapipe 0.10.21")
-    for file in make_models(parser.parse_args().wheel, MODELS):
+    package = parser.parse_args().wheel
+    if absent := [source for source in (ATTENTION, *COPIED) if not (package / source).is_file()]:
+        parser.error(f"{package} has no {absent[0]}: give the folder of the installed package mediapipe 0.10.21")
+    for file in make_models(package, MODELS):
         print(f"{file.stat().st_size:8d} bytes  {file.name}")
 
 

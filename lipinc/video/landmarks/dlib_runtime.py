@@ -8,11 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from lipinc.errors import UserError
-
-PACKAGES = {"dlib": "dlib-bin", "face_recognition_models": "face_recognition_models"}
-"""Modules that are needed, and the packages that contain them; the second one brings the 68-point model."""
-
 
 @dataclass(frozen=True)
 class DlibFace:
@@ -30,7 +25,7 @@ class DlibLandmarks:
     def __init__(self) -> None:
         """
         Raises:
-            ModuleNotFoundError: one of PACKAGES is not installed.
+            ModuleNotFoundError: dlib or its model is not installed: see `require_landmarks`.
         """
         import dlib
 
@@ -45,19 +40,6 @@ class DlibLandmarks:
         box = found[0]
         points = [(point.x, point.y) for point in self._predict(grey, box).parts()]
         return DlibFace(np.array([box.left(), box.top(), box.right(), box.bottom()]), np.array(points))
-
-
-def require_dlib() -> None:
-    """Check that dlib and its model are installed, without importing them.
-
-    Raises:
-        UserError: they are not.
-    """
-    missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
-    if missing:
-        raise UserError(
-            f"mouth.landmarks dlib needs packages that are not installed: python -m pip install {' '.join(missing)}"
-        )
 
 
 @lru_cache(maxsize=1)  # reading 100 MB takes longer than a short video

@@ -9,7 +9,6 @@ from types import ModuleType
 import cv2
 import numpy as np
 
-from lipinc.errors import UserError
 from lipinc.video.landmarks.detection import Detection
 from lipinc.video.native_logs import quiet_native_logs
 
@@ -18,13 +17,8 @@ _LANDMARK = np.dtype([("head", "V2"), ("x_tag", "u1"), ("x", "<f4"), ("y_tag", "
 
 
 def _solutions() -> ModuleType:
-    try:
-        import mediapipe  # takes two seconds
-    except ImportError:
-        raise UserError(
-            "mouth.landmarks mediapipe needs `pip install mediapipe==0.10.21`, which exists for Python 3.10 to 3.12; "
-            "mouth.landmarks litert gives the same landmarks"
-        ) from None
+    import mediapipe  # takes two seconds
+
     return mediapipe.solutions
 
 
@@ -35,7 +29,7 @@ class FaceMesh:
         """See `face_mesh.FaceMesh`.
 
         Raises:
-            UserError: mediapipe is not installed.
+            ModuleNotFoundError: mediapipe is not installed: see `require_landmarks`.
         """
         with quiet_native_logs():
             self._mesh = _solutions().face_mesh.FaceMesh(

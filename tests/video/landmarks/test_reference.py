@@ -7,7 +7,6 @@ with the functions that MediaPipe was tested on (lipinc/video/landmarks/float32.
 
 import itertools
 import platform
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 import pytest
 
 from lipinc.config import MouthConfig, SamplingConfig
-from lipinc.errors import UserError
 from lipinc.video.clips import extract
 from lipinc.video.landmarks import FaceDetector, FaceMesh, runtime
 from lipinc.video.reader import read_frames
@@ -164,9 +162,3 @@ def test_real_clips_give_the_same_mouths(clips_root, reference) -> None:
     )
     for name in ("frames", "residues", "frame_ids", "pose_ratios"):
         assert np.array_equal(getattr(found, name), getattr(expected, name))
-
-
-def test_without_mediapipe_the_message_says_what_to_do(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(UserError, match=r"pip install mediapipe==0\.10\.21.*mouth.landmarks litert gives the same"):
-        runtime("mediapipe").FaceMesh()
