@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,6 @@ from lipinc.config import Config
 from lipinc.datasets import Label
 from lipinc.errors import UserError
 from lipinc.evaluation.metrics import auc
-from lipinc.evaluation.predictions import Predictions
 from lipinc.evaluation.results import Evaluation, evaluate_predictions, pool, write_evaluation
 from lipinc.evaluation.tables import spread_table
 from lipinc.experiment import run_experiment
@@ -39,28 +38,42 @@ def fold_auc(results: list[Evaluation]) -> dict[str, list[float]]:
     return found
 
 
-def calibrate_out_of_fold(results: list[Evaluation]) -> tuple[list[Evaluation], Calibration]:
+def calibrate_out_of_fold(
+    results: Mapping[int, Evaluation], reference: Mapping[int, Sequence[Evaluation]]
+) -> tuple[list[Evaluation], Calibration]:
     """Decide each fold by the scores of the others, and all by all.
 
     A fold's own validation people are few, and of few sources. The scores of the other folds are out of fold, too: each
     video was scored by a detector that had not seen it.
 
+    Args:
+        results: number of the fold -> its result.
+        reference: number of the fold -> results that decide the other folds. With generators held out in turn, those of
+            all turns: a generator may have been met in one fold alone.
+
     Returns:
         The folds with these calibrations, and the calibration by all folds, for a detector that is trained on all.
-    """
-    parts = [result.counted for result in results]
 
-    def fit(chosen: list[Predictions]) -> Calibration:
+    Raises:
+        UserError: the other folds of a fold have no fakes or no reals.
+    """
+
+    def fit(without: int | None) -> Calibration:
+        chosen = [one.counted for fold, several in reference.items() if fold != without for one in several]
+        if {0, 1} - {label for part in chosen for label in part.label.tolist()}:
+            raise UserError(
+                f"the folds other than {without} test no reals or no fakes, so that they cannot decide; "
+                "use --calibration validation"
+            )
         names = ("label", "score", "quality")
         label, score, quality = (np.concatenate([getattr(part, name) for part in chosen]) for name in names)
         return calibrate(label, score, np.concatenate([part.column("condition") for part in chosen]), quality)
 
-    others = [fit([part for part in parts if part is not own]) for own in parts]
-    decided = [replace(result, calibration=one) for result, one in zip(results, others, strict=True)]
-    tested = [part.decided_by(one) for part, one in zip(parts, others, strict=True)]
+    decided = [replace(result, calibration=fit(fold)) for fold, result in results.items()]
+    tested = [result.counted.decided_by(result.calibration) for result in decided]
     label, decision = (np.concatenate([getattr(part, name) for part in tested]) for name in ("label", "decision"))
     face_height = np.concatenate([part.quality[:, QUALITY_NAMES.index("face_height")] for part in tested])
-    return decided, replace(fit(parts), rates=count_errors(label, decision, face_height))
+    return decided, replace(fit(None), rates=count_errors(label, decision, face_height))
 
 
 def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibration: str = "validation") -> None:
@@ -73,7 +86,8 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
         leave_out: generators to hold out in addition to people: `nothing`, `each` in turn, or `all` at once.
         seeds: random seeds of weights and folds; empty: the seeds of the config.
         calibration: `validation`: each fold decides by its own validation videos. `out-of-fold`: by the scores of the
-            other folds; calibration.json then has the calibration by all, for `lipinc release`.
+            other folds, of all held-out generators; calibration.json then has the calibration by all, for `lipinc
+            release`.
 
     Raises:
         UserError: the number of folds is not set, or a run failed.
@@ -92,10 +106,15 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
         "level": "video",
         "note": config.data.note,
     }
-    for group, results in by_seed[0].items():
+    reference: dict[int, list[Evaluation]] = {}
+    for folds in by_seed[0].values():
+        for fold, result in folds.items():
+            reference.setdefault(fold, []).append(result)
+    for group, folds in by_seed[0].items():
         # Groups are not pooled: a real video is tested once for every held-out generator.
+        results = list(folds.values())
         if calibration == "out-of-fold":
-            results, by_all = calibrate_out_of_fold(results)
+            results, by_all = calibrate_out_of_fold(folds, reference)
             write_atomically(
                 folder / group / "calibration.json", json.dumps(by_all.to_values(), indent=2).encode() + b"\n"
             )
@@ -143,9 +162,9 @@ def _announcer(runs: int) -> Callable[[], None]:
 
 def _run_folds(
     config: Config, seed: int | None, groups: dict[str, tuple[str, ...]], announce: Callable[[], None]
-) -> dict[str, list[Evaluation]]:
-    """Run all folds of all groups. Returns held-out group -> the results of its folds."""
-    found: dict[str, list[Evaluation]] = {}
+) -> dict[str, dict[int, Evaluation]]:
+    """Run all folds of all groups. Returns held-out group -> number of the fold -> its result."""
+    found: dict[str, dict[int, Evaluation]] = {}
     for group, unseen in groups.items():
         for fold in range(config.split.folds):
             name = "_".join(
@@ -166,7 +185,7 @@ def _run_folds(
             if group and not _has_test_fakes(run):
                 log.warning("skipping fold %d: its test split has no fakes by %s", fold, group)
                 continue
-            found.setdefault(group, []).append(run_experiment(run, resume=True))
+            found.setdefault(group, {})[fold] = run_experiment(run, resume=True)
     return found
 
 
@@ -177,15 +196,15 @@ def _has_test_fakes(config: Config) -> bool:
     return any(row.record.label is Label.FAKE for row in rows["test"])
 
 
-def _spread(by_seed: list[dict[str, list[Evaluation]]]) -> dict[str, dict[str, list[float]]]:
+def _spread(by_seed: list[dict[str, dict[int, Evaluation]]]) -> dict[str, dict[str, list[float]]]:
     """Return held-out group -> condition -> mean AUC over the folds, for each seed.
 
     With several groups, "mean" is the mean over the groups.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for groups in by_seed:
-        for group, results in groups.items():
-            for condition, areas in fold_auc(results).items():
+        for group, folds in groups.items():
+            for condition, areas in fold_auc(list(folds.values())).items():
                 found.setdefault(group, {}).setdefault(condition, []).append(float(np.nanmean(areas)))
     if len(found) > 1:
         conditions = next(iter(found.values()))

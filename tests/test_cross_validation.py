@@ -10,11 +10,13 @@ import pytest
 from lipinc.cache.manifest import read_manifest, write_manifest
 from lipinc.cache.store import Cache
 from lipinc.commands.release import read_calibration
-from lipinc.cross_validation import cross_validate
+from lipinc.cross_validation import calibrate_out_of_fold, cross_validate
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.predictions import DECISIONS
-from lipinc.models.calibration import calibrate
+from lipinc.evaluation.results import Evaluation
+from lipinc.models.calibration import Calibration, calibrate
+from tests.predicted import predictions
 from tests.test_experiment import saved_predictions
 from tests.tiny import tiny_config
 
@@ -75,10 +77,24 @@ def test_a_fold_without_a_fake_of_the_generator_is_left_out(config, caplog, with
         for row in rows
     ]
     write_manifest(manifest, rows)
-    cross_validate(config, "each", seeds=())
+    cross_validate(config, "each", seeds=(), calibration="out-of-fold")
     assert sum("no fakes by gamma" in record.message for record in caplog.records) == 2
     saved = json.loads(Path(config.output, "tiny_folds", "gamma", "metrics.json").read_text())
     assert len(saved["fold_auc"]["raw"]) == 1
+    # The one fold is decided by all others of the other generators.
+    (run,) = Path(config.output).glob("tiny_without_gamma_fold*/predictions.csv")
+    fold = run.parent.name[-1]
+    others = [
+        row
+        for path in Path(config.output).glob("tiny_without_*_fold*/predictions.csv")
+        if path.parent.name[-1] != fold
+        for row in saved_predictions(path.parent)
+    ]
+    fitted = calibrate(*(np.array([kind(row[name]) for row in others]) for name, kind in SCORED.items()))
+    own = saved_predictions(run.parent)
+    expected = fitted.decide(np.array([float(row["score"]) for row in own]))
+    pooled = saved_predictions(Path(config.output, "tiny_folds", "gamma"))
+    assert [row["decision"] for row in pooled] == [DECISIONS[decision] for decision in expected.tolist()]
 
 
 @pytest.mark.slow
@@ -101,6 +117,12 @@ def test_folds_are_decided_by_the_scores_of_the_others(config, capsys, without_p
     accused = sum(row["decision"] == "fake" and row["label"] == "0" for row in pooled)
     assert round(sum(one.reals_accused * one.reals for one in saved.rates)) == accused
     assert "wrong among decided" in capsys.readouterr().out
+
+
+def test_a_fold_that_no_other_can_decide_is_said():
+    alone = Evaluation(predictions([0, 0, 1], [0.0, 1.0, 2.0]), Calibration(), {}, {})
+    with pytest.raises(UserError, match="the folds other than 2 test no reals or no fakes"):
+        calibrate_out_of_fold({2: alone}, {2: [alone]})
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "..", "a/b"])
