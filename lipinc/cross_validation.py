@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -126,7 +126,11 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
         print(f"\n{config.split.folds} folds by {unit}{held_out}; test predictions pooled, per video\n{pooled}")
         print(f"\npooled: {pooled.headline}")
     spread = _spread(by_seed)
-    details = {**about, "mean_fold_auc_of_each_seed": spread}
+    known = {
+        group: {name: [None if np.isnan(area) else area for area in areas] for name, areas in conditions.items()}
+        for group, conditions in spread.items()
+    }
+    details = {**about, "mean_fold_auc_of_each_seed": known}
     write_atomically(folder / "spread.json", json.dumps(details, indent=2).encode() + b"\n")
     plural = "s" * (len(by_seed) > 1)
     print(f"\nmean of the folds' AUC; over {len(by_seed)} seed{plural}\n{spread_table(spread)}\n")
@@ -199,17 +203,24 @@ def _has_test_fakes(config: Config) -> bool:
 def _spread(by_seed: list[dict[str, dict[int, Evaluation]]]) -> dict[str, dict[str, list[float]]]:
     """Return held-out group -> condition -> mean AUC over the folds, for each seed.
 
-    With several groups, "mean" is the mean over the groups.
+    With several groups, "mean" is the mean over those that have an AUC: heads driven from a photo (data.other_kinds)
+    have none.
     """
-    found: dict[str, dict[str, list[float]]] = {}
-    for groups in by_seed:
-        for group, folds in groups.items():
-            for condition, areas in fold_auc(list(folds.values())).items():
-                found.setdefault(group, {}).setdefault(condition, []).append(float(np.nanmean(areas)))
-    if len(found) > 1:
-        conditions = next(iter(found.values()))
-        found["mean"] = {
-            condition: np.mean([areas[condition] for areas in found.values()], axis=0).tolist()
-            for condition in conditions
+    areas = [{group: fold_auc(list(folds.values())) for group, folds in groups.items()} for groups in by_seed]
+    conditions = dict.fromkeys(name for groups in areas for found in groups.values() for name in found)
+    spread = {
+        group: {name: [_mean(groups.get(group, {}).get(name, [])) for groups in areas] for name in conditions}
+        for group in dict.fromkeys(group for groups in areas for group in groups)
+    }
+    if len(spread) > 1:
+        spread["mean"] = {
+            name: [_mean(one[name][seed] for one in spread.values()) for seed in range(len(areas))]
+            for name in conditions
         }
-    return found
+    return spread
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Mean of the values that are not nan; nan without any."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

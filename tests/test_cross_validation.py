@@ -10,7 +10,7 @@ import pytest
 from lipinc.cache.manifest import read_manifest, write_manifest
 from lipinc.cache.store import Cache
 from lipinc.commands.release import read_calibration
-from lipinc.cross_validation import calibrate_out_of_fold, cross_validate
+from lipinc.cross_validation import _spread, calibrate_out_of_fold, cross_validate
 from lipinc.demo.synthetic_cache import make_cache
 from lipinc.errors import UserError
 from lipinc.evaluation.predictions import DECISIONS
@@ -117,6 +117,23 @@ def test_folds_are_decided_by_the_scores_of_the_others(config, capsys, without_p
     accused = sum(row["decision"] == "fake" and row["label"] == "0" for row in pooled)
     assert round(sum(one.reals_accused * one.reals for one in saved.rates)) == accused
     assert "wrong among decided" in capsys.readouterr().out
+
+
+def test_the_mean_over_generators_ignores_those_without_an_auc():
+    """Fakes of another kind are no part of the metrics, so that a turn without others has no AUC."""
+
+    def tested(label, score):
+        return {0: Evaluation(predictions(label, score), Calibration(), {"raw": {}}, {})}
+
+    by_seed = [
+        {"alpha": tested([0, 1], [0.0, 1.0]), "beta": tested([0, 0, 1], [0.0, 2.0, 1.0]), "photo": tested([0], [0.0])},
+        {"beta": tested([0, 1], [1.0, 0.0])},
+    ]
+    spread = _spread(by_seed)
+    assert spread["alpha"]["raw"] == pytest.approx([1, np.nan], nan_ok=True)
+    assert spread["beta"]["raw"] == [0.5, 0]
+    assert np.isnan(spread["photo"]["raw"]).all()
+    assert spread["mean"]["raw"] == [0.75, 0]
 
 
 def test_a_fold_that_no_other_can_decide_is_said():

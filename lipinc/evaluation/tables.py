@@ -146,9 +146,10 @@ def _number(value: float) -> str:
 
 
 def _spread(values: list[float]) -> str:
-    if not values:
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
         return "-"
-    return _number(float(np.mean(values))) + (f" +- {np.std(values):.3f}" if len(values) > 1 else "")
+    return _number(float(np.mean(known))) + (f" +- {np.std(known):.3f}" if len(known) > 1 else "")
 
 
 def _interval(low: float, high: float) -> str:
