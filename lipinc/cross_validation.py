@@ -120,17 +120,13 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
             )
         refused = [record for result in results for record in result.refused]
         pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate, config.data.other_kinds, refused)
-        details = {**about, "left_out": group, "fold_auc": fold_auc(results)}
+        details = {**about, "left_out": group, "fold_auc": _strict(fold_auc(results))}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
         held_out = f", trained without {'any generator' if group == 'all' else group}" if group else ""
         print(f"\n{config.split.folds} folds by {unit}{held_out}; test predictions pooled, per video\n{pooled}")
         print(f"\npooled: {pooled.headline}")
     spread = _spread(by_seed)
-    known = {
-        group: {name: [None if np.isnan(area) else area for area in areas] for name, areas in conditions.items()}
-        for group, conditions in spread.items()
-    }
-    details = {**about, "mean_fold_auc_of_each_seed": known}
+    details = {**about, "mean_fold_auc_of_each_seed": {group: _strict(areas) for group, areas in spread.items()}}
     write_atomically(folder / "spread.json", json.dumps(details, indent=2).encode() + b"\n")
     plural = "s" * (len(by_seed) > 1)
     print(f"\nmean of the folds' AUC; over {len(by_seed)} seed{plural}\n{spread_table(spread)}\n")
@@ -218,6 +214,11 @@ def _spread(by_seed: list[dict[str, dict[int, Evaluation]]]) -> dict[str, dict[s
             for name in conditions
         }
     return spread
+
+
+def _strict(areas: dict[str, list[float]]) -> dict[str, list[float | None]]:
+    """Return values of strict JSON, which has no nan."""
+    return {name: [None if np.isnan(value) else value for value in values] for name, values in areas.items()}
 
 
 def _mean(values: Iterable[float]) -> float:
