@@ -5,7 +5,7 @@
 Splices each real clip with its own fakes, at random places. `--folds` names the folder of a cross-validation (`lipinc
 crossval --calibration out-of-fold`): a clip is scored by the detector that was not trained on it. Each clip is scored
 once; the windows of many videos are then joined from those of clips (benchmarks/splicing.py). `--videos` of the spliced
-ones are also encoded and scored as files. Real videos are one shot, which repeats a clip, or many shots: clips of one
+ones are also encoded and scored as files. Real videos are one scene, which repeats a clip, or many scenes: clips of one
 source, most of them of different people, which is harder than an interview.
 
 Prints the fraction of real minutes that are flagged, with an interval by person; the stretches found, by length and by
@@ -49,7 +49,7 @@ OVERLAP = 0.5
 """A forged stretch is found by a segment whose intersection with it is at least this fraction of their union."""
 PROBABILITIES = (0.0, 0.5, 0.75, 0.9, 1.0)
 """Bounds of the probabilities that are compared with how many segments are forged."""
-REAL = ("one shot", "many shots")
+REAL = ("one scene", "many scenes")
 """Kinds of real videos."""
 BOOTSTRAP = 1000
 """Resamples of the people."""
@@ -93,7 +93,7 @@ class Case:
     """A video of the benchmark."""
 
     kind: str
-    """one shot, many shots, forged, spliced, or encoded (a spliced video file)."""
+    """one scene, many scenes, forged, spliced, or encoded (a spliced video file)."""
     clip: Clip
     """The forged clip; of a real video the first clip."""
     seconds: float
@@ -228,18 +228,18 @@ class Detectors:
             scores = np.log(likely / (1 - likely)) * own.temperature + own.threshold
             rows = [
                 {
-                    **{name: getattr(one, name) for name in ("start", "end", "contrast", "shot")},
+                    **{name: getattr(one, name) for name in ("start", "end", "contrast", "scene")},
                     "score": score,
                     "duration": verdict.duration,
                 }
                 for one, score in zip(found, scores, strict=True)
             ]
-            write_table(table, ("start", "end", "score", "contrast", "shot", "duration"), rows)
+            write_table(table, ("start", "end", "score", "contrast", "scene", "duration"), rows)
         values = np.array([[float(cell) for cell in cells.values()] for _, cells in read_table(table).rows])
         if not len(values):
             return None
-        start, end, score, contrast, shot, duration = values.T
-        return Windows(start, end, self.calibration.logit(score), contrast, shot.astype(int), float(duration[0]))
+        start, end, score, contrast, scene, duration = values.T
+        return Windows(start, end, self.calibration.logit(score), contrast, scene.astype(int), float(duration[0]))
 
     def _detector(self, clip: str) -> Detector:
         file = self._files.get(clip, self._checkpoint)
@@ -251,18 +251,18 @@ class Detectors:
 def real_cases(
     clips: list[Clip], windows: dict[str, Windows], seconds: float, rng: np.random.Generator
 ) -> Iterator[Case]:
-    """Plan a video of one shot for each real clip, and one of many shots from its source."""
+    """Plan a video of one scene for each real clip, and one of many scenes from its source."""
     sources = defaultdict(list)
     for clip in clips:
         if not clip.fake:
             sources[clip.source].append(clip)
     for same in sources.values():
         for clip in same:
-            yield _repeated("one shot", clip, windows, seconds)
+            yield _repeated("one scene", clip, windows, seconds)
             if len(same) >= MIN_CLIPS:
                 others = [same[number].file for number in rng.permutation(len(same)) if same[number] is not clip]
-                shots = [(file, windows[file].duration) for file in (clip.file, *others)]
-                yield Case("many shots", clip, seconds, 0.0, tuple(one_after_another(shots, seconds)), None)
+                scenes = [(file, windows[file].duration) for file in (clip.file, *others)]
+                yield Case("many scenes", clip, seconds, 0.0, tuple(one_after_another(scenes, seconds)), None)
 
 
 def spliced_cases(clips: list[Clip], windows: dict[str, Windows], rng: np.random.Generator) -> Iterator[Case]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from lipinc.video.reader import Frame, read_frames
 
-MAX_SHOTS = 1000
-"""More than any clip has shots."""
+MAX_SCENES = 1000
+"""More than any clip has scenes."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Piece:
     begin: float
     """In s, in the clip."""
     end: float
-    shot: int = 0
-    """Pieces with the same number belong to one shot."""
+    scene: int = 0
+    """Pieces with the same number belong to one scene."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,21 @@ class Windows:
     """(W,) float64: calibrated logit(fake)."""
     contrast: np.ndarray
     """(W,) float64: see `MouthModel.contrast`."""
-    shot: np.ndarray
-    """(W,) int: see `WindowScore.shot`."""
+    scene: np.ndarray
+    """(W,) int: see `WindowScore.scene`."""
     duration: float
     """Of the clip or video, in s."""
 
     @property
     def compared(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The arguments of `find_segments`."""
-        return self.start, self.end, self.contrast, self.shot
+        return self.start, self.end, self.contrast, self.scene
 
 
 def one_after_another(clips: list[tuple[str, float]], seconds: float) -> list[Piece]:
-    """Play clips, given with their durations, one after another until `seconds` are full: each is a shot.
+    """Play clips, given with their durations, one after another until `seconds` are full: each is a scene.
 
-    A single clip, repeated, stands for one long shot.
+    A single clip, repeated, stands for one long scene.
     """
     pieces, number = [], 0
     while seconds > 1e-6:
@@ -70,11 +70,11 @@ def join_windows(pieces: Iterable[Piece], clips: Mapping[str, Windows]) -> Windo
     for piece in pieces:
         clip = clips[piece.clip]
         inside = (clip.start >= piece.begin - 1e-6) & (clip.end <= piece.end + 1e-6)
-        start, end, shot = clip.start[inside], clip.end[inside], clip.shot[inside]
+        start, end, scene = clip.start[inside], clip.end[inside], clip.scene[inside]
         shift = offset - piece.begin
-        # Within a clip, shots are numbered from 0; a repeated clip continues each of its shots.
-        shot = np.where(shot < 0, -1, shot + MAX_SHOTS * piece.shot)
-        joined.append((start + shift, end + shift, clip.logit[inside], clip.contrast[inside], shot))
+        # Within a clip, scenes are numbered from 0; a repeated clip continues each of its scenes.
+        scene = np.where(scene < 0, -1, scene + MAX_SCENES * piece.scene)
+        joined.append((start + shift, end + shift, clip.logit[inside], clip.contrast[inside], scene))
         offset += piece.end - piece.begin
     return Windows(*(np.concatenate(parts) for parts in zip(*joined, strict=True)), offset)
 

@@ -194,7 +194,7 @@ class Detector:
             np.array([face.times[window.positions[place]] for window in windows])
             for place in (0, self._sampling.local_frames - 1)
         )
-        shot = video.shots(start, end)
+        scene = video.scenes_of(start, end)
         if not self.checkpoint.model.standard_contrast and (unit := scatter(contrast)) > 0:
             contrast = contrast / unit
         scored = tuple(
@@ -204,11 +204,11 @@ class Detector:
                 frame_ids=tuple(face.frame_ids[window.positions].tolist()),
                 probability=float(calibration.probability(scores[number])),
                 contrast=float(contrast[number]),
-                shot=int(shot[number]),
+                scene=int(scene[number]),
             )
             for number, window in enumerate(windows)
         )
-        segments = find_segments(start, end, contrast, shot)
+        segments = find_segments(start, end, contrast, scene)
         decision, detail = self._decide(score, segments, face.quality)
         assessment = Assessment(
             decision=decision,

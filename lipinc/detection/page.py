@@ -94,7 +94,7 @@ NARROW = Drawing("narrow", 340, 250, left=38, right=312, top=34, bottom=206, max
 
 
 MAX_DIFFERENCE = 6.0
-"""Largest difference from the rest of a shot that is drawn, in units of the scatter of windows within real shots."""
+"""Largest difference from the rest of a scene that is drawn, in units of the scatter of windows within real scenes."""
 DIFFERENCE_TOP, DIFFERENCE_BOTTOM = 10, 110
 """Edges of the drawing of the differences, in units of an SVG drawing."""
 SMOOTHED = 5
@@ -126,8 +126,8 @@ class Timeline:
     merged: bool
     drawing: Drawing = WIDE
     differences: tuple[tuple[float, float, int], ...] = ()
-    """Time in s, mean difference of some adjacent windows from the median of their shot, by which suspicious stretches
-    are found, and number of the shot."""
+    """Time in s, mean difference of some adjacent windows from the median of their scene, by which suspicious stretches
+    are found, and number of the scene."""
 
     def x(self, seconds: float) -> float:
         """Return the x coordinate of a time, clipped to the axes."""
@@ -166,11 +166,11 @@ class Timeline:
         return round(DIFFERENCE_TOP + (DIFFERENCE_BOTTOM - DIFFERENCE_TOP) * share, 1)
 
     def difference_path(self) -> str:
-        """Return an SVG path through the differences, interrupted between shots."""
+        """Return an SVG path through the differences, interrupted between scenes."""
         path, last = [], None
-        for time, difference, shot in self.differences:
-            path.append(f"{'L' if shot == last else 'M'}{self.x(time)} {self.difference_y(difference)}")
-            last = shot
+        for time, difference, scene in self.differences:
+            path.append(f"{'L' if scene == last else 'M'}{self.x(time)} {self.difference_y(difference)}")
+            last = scene
         return "".join(path)
 
     def ticks(self) -> list[float]:
@@ -351,10 +351,10 @@ def face_timeline(face: FaceVerdict, duration: float, drawing: Drawing = WIDE) -
 
 def _differences(windows: Sequence[WindowScore], most: int) -> tuple[tuple[float, float, int], ...]:
     """Return the points of `Timeline.differences`, about `most` of them."""
-    shot = np.array([window.shot for window in windows])
+    scene = np.array([window.scene for window in windows])
     points = []
-    for number in np.unique(shot[shot >= 0]):
-        inside = np.flatnonzero(shot == number)
+    for number in np.unique(scene[scene >= 0]):
+        inside = np.flatnonzero(scene == number)
         contrast = np.array([windows[one].contrast for one in inside])
         kernel = np.ones(min(SMOOTHED, len(inside)))
         sums, counts = (np.convolve(one, kernel, mode="same") for one in (contrast, np.ones(len(inside))))

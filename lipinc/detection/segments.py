@@ -1,10 +1,10 @@
-"""Finds stretches of a shot whose mouth differs from the rest of the same shot: a video may be forged in part.
+"""Finds stretches of a scene whose mouth differs from the rest of the same scene: a video may be forged in part.
 
-Between cameras, codecs and light the windows of real videos differ by more than a forgery changes them. Within one shot
-all of this is known from the rest, so a forged stretch stands out although no window of it does. What is compared is
-therefore not the score of the whole, but a contrast (`MouthModel.contrast`) that ignores what moves from window to
-window within a shot. All stretches are compared with the rest of their shot (circular binary segmentation: Olshen,
-Venkatraman, Lucito, Wigler, Biostatistics 2004). A steady shot has no suspicious stretch, however high its score is:
+Between cameras, codecs and light the windows of real videos differ by more than a forgery changes them. Within one
+scene all of this is known from the rest, so a forged stretch stands out although no window of it does. What is compared
+is therefore not the score of the whole, but a contrast (`MouthModel.contrast`) that ignores what moves from window to
+window within a scene. All stretches are compared with the rest of their scene (circular binary segmentation: Olshen,
+Venkatraman, Lucito, Wigler, Biostatistics 2004). A steady scene has no suspicious stretch, however high its score is:
 the whole decides on it. Nor has one that is too short for a rest.
 
 A long video has more places where noise may look like a forgery. The probability of a segment therefore counts the
@@ -18,20 +18,20 @@ from dataclasses import dataclass
 import numpy as np
 
 NOISE_WINDOWS = 60
-"""The noise is measured in each shot, and what is known from other videos counts like a measurement of so many
+"""The noise is measured in each scene, and what is known from other videos counts like a measurement of so many
 windows."""
 MAX_ABOVE, MAX_BELOW = 4.0, 2.0
-"""Contrasts are clipped to these distances from the median of the shot, in units of its noise: one odd window must not
+"""Contrasts are clipped to these distances from the median of the scene, in units of its noise: one odd window must not
 decide on a stretch, and a part that lies lower must not make the others suspicious."""
 CORRELATION = 1.7
 """Variance of the mean of adjacent windows, relative to that of as many independent ones."""
 DRIFT = 0.07
-"""Variance of the level within a shot, relative to that of the noise: light and pose change slowly."""
+"""Variance of the level within a scene, relative to that of the noise: light and pose change slowly."""
 LEAST = 1.0
 """A stretch scores only by what it exceeds this difference from the rest, in units of the noise: with enough windows,
 the least change of a pose is beyond chance."""
 MIN_WINDOWS = 6
-"""Minimum number of windows in a stretch, and in the rest of its shot."""
+"""Minimum number of windows in a stretch, and in the rest of its scene."""
 MIN_SECONDS = 1.0
 """Minimum duration of a stretch."""
 LENGTH_RATIO, LENGTH_STEPS = 1.2, 8
@@ -61,51 +61,54 @@ class Segment:
     forgeries and of cameras unlike those of the benchmark."""
 
 
-def find_segments(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, shot: np.ndarray) -> tuple[Segment, ...]:
+def find_segments(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, scene: np.ndarray) -> tuple[Segment, ...]:
     """Find the suspicious stretches of one face. Time and memory are proportional to W.
 
     Args:
         start: (W,) float, presentation time of the first local frame of each window in s, increasing.
         end: (W,) float, of the last local frame.
         contrast: (W,) float, in units of its scatter within real videos; see `MouthModel.contrast`.
-        shot: (W,) int, number of the shot of each window; windows of shot -1 are left out.
+        scene: (W,) int, number of the scene of each window; windows of scene -1 are left out.
 
     Returns:
-        Segments in temporal order; they do not overlap. None in a shot that is steady, or of fewer than
+        Segments in temporal order; they do not overlap. None in a scene that is steady, or of fewer than
         2 * MIN_WINDOWS windows.
     """
     segments = []
-    for first, last, score in scan(start, end, contrast, shot, MIN_SCORE):
+    for first, last, score in scan(start, end, contrast, scene, MIN_SCORE):
         by_chance = (end[-1] - start[0]) / 60 * np.exp(RATE_SLOPE * (RATE_SCORE - score))
         segments.append(Segment(first, last, float(FOUND / (FOUND + by_chance))))
     return tuple(segments)
 
 
 def scan(
-    start: np.ndarray, end: np.ndarray, contrast: np.ndarray, shot: np.ndarray, lowest: float
+    start: np.ndarray, end: np.ndarray, contrast: np.ndarray, scene: np.ndarray, lowest: float
 ) -> list[tuple[float, float, float]]:
     """Find all stretches with at least a score; see `find_segments`.
 
     Returns:
-        (start, end, score) in temporal order: in s, and by how many standard deviations of real shots the contrast lies
-        above the rest of its shot and `LEAST`.
+        (start, end, score) in temporal order: in s, and by how many standard deviations of real scenes the contrast
+        lies above the rest of its scene and `LEAST`.
     """
     found = []
-    for number in np.unique(shot[shot >= 0]):
-        inside = shot == number
-        starts, ends = start[inside], end[inside]
-        for first, stop, score in _scan(starts, ends, contrast[inside], lowest):
-            found.append((float(starts[first]), float(ends[stop - 1]), score))
+    for number in np.unique(scene[scene >= 0]):
+        inside = np.flatnonzero(scene == number)
+        others = np.cumsum((scene >= 0) & (scene != number))
+        for first, stop, score in _scan(start[inside], end[inside], contrast[inside], lowest):
+            # A scene may be interrupted by others, which are no part of the stretch.
+            windows = inside[first:stop]
+            for part in np.split(windows, np.flatnonzero(np.diff(others[windows])) + 1):
+                found.append((float(start[part[0]]), float(end[part[-1]]), score))
     return sorted(found)
 
 
 def _scan(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, lowest: float) -> list[tuple[int, int, float]]:
-    """The same in one shot, as windows first..stop - 1."""
+    """The same in one scene, as windows first..stop - 1."""
     if len(contrast) < 2 * MIN_WINDOWS:
         return []
     stretches, found = _Stretches(start, end, contrast), []
-    # What was found is not part of the rest any more, which may reveal others. A rest of less than half of the shot may
-    # itself be what is odd.
+    # What was found is not part of the rest any more, which may reveal others. A rest of less than half of the scene
+    # may itself be what is odd.
     while new := stretches.find(lowest):
         stretches.exclude(new)
         found += new
@@ -139,7 +142,7 @@ def decide_in_part(decision: int, segments: tuple[Segment, ...]) -> int:
 
 
 class _Stretches:
-    """Scores of all stretches of a shot. A stretch is a range of windows [first, stop)."""
+    """Scores of all stretches of a scene. A stretch is a range of windows [first, stop)."""
 
     def __init__(self, start: np.ndarray, end: np.ndarray, contrast: np.ndarray):
         self._start, self._end = start, end
@@ -160,7 +163,7 @@ class _Stretches:
         self._excluded = np.concatenate([[0], np.cumsum(~self._is_rest)])
 
     def score(self, first: np.ndarray | int, stop: np.ndarray | int) -> np.ndarray:
-        """Return how far stretches lie above the rest and `LEAST`, in standard deviations of real shots."""
+        """Return how far stretches lie above the rest and `LEAST`, in standard deviations of real scenes."""
         count, total = stop - first, self._sums[stop] - self._sums[first]
         searched = self._excluded[stop] == self._excluded[first]
         rest = np.maximum(self._rest - searched * count, 1)
@@ -217,6 +220,6 @@ class _Stretches:
 
 
 def _noise(contrast: np.ndarray) -> float:
-    """Scatter of the windows of a shot around its level, shrunk towards that of other videos, which is 1."""
+    """Scatter of the windows of a scene around its level, shrunk towards that of other videos, which is 1."""
     known = len(contrast) - 1
     return float(np.sqrt((known * scatter(contrast) ** 2 + NOISE_WINDOWS) / (known + NOISE_WINDOWS)))

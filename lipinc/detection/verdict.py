@@ -48,11 +48,11 @@ class WindowScore:
     probability: float
     """Fake probability of this window alone, 0..1."""
     contrast: float = 0.0
-    """What windows of one shot are compared by, to find suspicious stretches: higher for what a forgery changes, in
+    """What windows of one scene are compared by, to find suspicious stretches: higher for what a forgery changes, in
     units of the scatter within real videos, or within this one (`MouthModel.standard_contrast`). Its level says
     nothing."""
-    shot: int = 0
-    """Number of its shot in the video, from 0; -1 if a cut lies between its local frames."""
+    scene: int = 0
+    """Number of its scene in the video, from 0; -1 if a cut lies between its local frames."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ class Verdict:
                             "frame_ids": list(window.frame_ids),
                             "probability": round(window.probability, 4),
                             "contrast": round(window.contrast, 3),
-                            "shot": window.shot,
+                            "scene": window.scene,
                         }
                         for window in face.windows
                     ],

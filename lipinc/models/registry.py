@@ -155,7 +155,7 @@ class MouthModel(nn.Module):
         return self(frames, residues)
 
     def contrast(self, logits: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
-        """Score windows for a comparison with others of the same shot of the same video, to find forged stretches.
+        """Score windows for a comparison with others of the same scene of the same video, to find forged stretches.
 
         By default that is the logit. A model may do better: what differs from video to video does not matter here.
 

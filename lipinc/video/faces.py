@@ -19,7 +19,7 @@ from lipinc.video.published_faces import track_first_face
 from lipinc.video.quality import QualityMeter
 from lipinc.video.reader import VideoReader, downscale
 from lipinc.video.repeats import RepeatFilter
-from lipinc.video.shots import CutFinder
+from lipinc.video.scenes import SceneFinder
 from lipinc.video.tracked_video import OBSERVATION, Face, TrackedVideo, make_thumbnail, measure_quality
 from lipinc.video.upright import TurnVote, turn
 
@@ -87,7 +87,7 @@ def _track(
     """Track the faces of a video by a plan. Returns a better plan as soon as the pictures call for one."""
     tracks, repeats, vote, meter = FaceTracks(), RepeatFilter(), TurnVote(), QualityMeter()
     frames, pictures, duration = 0, 0, 0.0
-    cut_finder, cuts = CutFinder(), []
+    scenes = SceneFinder()
     quarter_turns = plan.quarter_turns or 0
     mouth_file.seek(0)
     finder = FaceFinder(config, several=plan.several)
@@ -101,8 +101,7 @@ def _track(
             if config.repeats == "skip" and repeats.is_repeat(image):
                 continue
             number, pictures = pictures, pictures + 1
-            if cut_finder.is_cut(image):
-                cuts.append(frame.time)
+            scenes.add(frame.time, image)
             faces = finder(original, image)
             if number % CHECK_INTERVAL == 0:
                 if not plan.several and finder.count_faces(original, image) > 1:
@@ -152,4 +151,4 @@ def _track(
     if left_out > NOTED_REPEATS * frames:
         notes.append(f"{left_out} of {frames} frames repeat the picture before them and were left out")
     stream = replace(video.stream, notes=tuple(notes))
-    return TrackedVideo(frames, left_out, turned, duration, found, stream, tuple(cuts))
+    return TrackedVideo(frames, left_out, turned, duration, found, stream, tuple(scenes.parts))

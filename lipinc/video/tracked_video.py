@@ -109,26 +109,28 @@ class TrackedVideo:
     """Sorted by area summed over the video, largest first."""
     stream: StreamInfo
     """What was read, and how, with notes on turned and repeated pictures."""
-    cuts: tuple[float, ...] = ()
-    """Presentation times of the first frame of each shot but the first, in s (video/shots.py)."""
+    scenes: tuple[tuple[float, int], ...] = ((0.0, 0),)
+    """Presentation time of the first frame in s, and number of the scene, of each part from one cut to the next
+    (video/scenes.py)."""
 
     @property
     def pictures(self) -> int:
         """Number of frames that show a new picture."""
         return self.frames - self.repeats
 
-    def shots(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Number the shots of windows.
+    def scenes_of(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Return the scenes of windows.
 
         Args:
             start: (W,) float, presentation time of the first frame of each window in s.
             end: (W,) float, of the last frame.
 
         Returns:
-            (W,) int, from 0; -1 for a window with a cut in it.
+            (W,) int, numbers of the scenes; -1 for a window with frames of two parts.
         """
-        first, last = (np.searchsorted(self.cuts, time, side="right") for time in (start, end))
-        return np.where(first == last, first, -1)
+        times, numbers = np.array([time for time, _ in self.scenes]), np.array([number for _, number in self.scenes])
+        first, last = (np.searchsorted(times, time, side="right").clip(1) - 1 for time in (start, end))
+        return np.where(first == last, numbers[first], -1)
 
 
 def measure_quality(

@@ -43,7 +43,7 @@ def test_clear_forgeries_are_found_and_steady_videos_not_flagged(clips, tmp_path
     printed = capsys.readouterr().out
     assert "7 clips" in printed
     rows = [SimpleNamespace(**cells) for _, cells in read_table(tmp_path / "out" / "segments.csv").rows]
-    assert {row.kind for row in rows} == {"one shot", "many shots", "spliced", "forged"}
+    assert {row.kind for row in rows} == {"one scene", "many scenes", "spliced", "forged"}
     for row in rows:
         if row.kind != "spliced":
             assert row.segments == ""

@@ -8,8 +8,8 @@ from lipinc.video.writer import encode
 
 def windows(duration: float, level: float) -> Windows:
     start = np.arange(0, duration - 0.2, 0.2)
-    shot = np.where(start < 3, 0, 1)  # a cut within the clip
-    return Windows(start, start + 0.16, level + start, -level - start, shot, duration)
+    scene = np.where(start < 3, 0, 1)  # a cut within the clip
+    return Windows(start, start + 0.16, level + start, -level - start, scene, duration)
 
 
 CLIPS = {"real.mp4": windows(4.0, 0.0), "fake.mp4": windows(4.0, 100.0)}
@@ -25,15 +25,15 @@ def test_windows_are_joined_without_those_that_a_cut_divides():
     assert (np.diff(joined.start) > 0.19).all()
     assert joined.logit[forged][0] == pytest.approx(101.0)  # the window that starts at 1 s in the fake
     np.testing.assert_array_equal(joined.contrast, -joined.logit)
-    assert set(joined.shot) == {0}
+    assert set(joined.scene) == {0}
 
 
 def test_different_clips_are_different_shots_and_a_repeated_one_is_the_same():
     both = [("real.mp4", 4.0), ("fake.mp4", 4.0)]
     many = join_windows(one_after_another(both, 12.0), CLIPS)
-    numbers = [set(many.shot[(many.start >= begin) & (many.start < begin + 4)]) for begin in (0, 4, 8)]
+    numbers = [set(many.scene[(many.start >= begin) & (many.start < begin + 4)]) for begin in (0, 4, 8)]
     assert len(set.union(*numbers)) == 6 and all(len(one) == 2 for one in numbers)
-    assert set(join_windows(one_after_another(both[:1], 12.0), CLIPS).shot) == {0, 1}
+    assert set(join_windows(one_after_another(both[:1], 12.0), CLIPS).scene) == {0, 1}
 
 
 def test_clips_follow_each_other_until_the_time_is_full():

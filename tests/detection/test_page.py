@@ -227,7 +227,7 @@ def test_a_suspicious_stretch_is_said_marked_and_shown(tmp_path):
     text = in_one_line(page)
     assert "Suspicious from 0.4 to 1.0 s" in text and "The stretch in question" in text
     assert [image["alt"] for image in page.all("img")][:2] == ["mouth at 0.40 s", "mouth at 0.80 s"]
-    # Once over the probabilities, once over the comparison with the rest of the shot.
+    # Once over the probabilities, once over the comparison with the rest of the scene.
     for mark, drawing in zip(page.all("rect", **{"class": "segment"}), (WIDE, NARROW, WIDE, NARROW), strict=True):
         scale = (drawing.right - drawing.left) / 6.0
         assert float(mark["x"]) == pytest.approx(drawing.left + 0.4 * scale, abs=0.1)
@@ -237,8 +237,8 @@ def test_a_suspicious_stretch_is_said_marked_and_shown(tmp_path):
 
 def test_the_comparison_shows_differences_within_each_shot():
     windows = [
-        replace(window(0.4 * i, 0.5), contrast=level, shot=shot)
-        for i, (level, shot) in enumerate(
+        replace(window(0.4 * i, 0.5), contrast=level, scene=scene)
+        for i, (level, scene) in enumerate(
             [*[(0.0, 0)] * 40, *[(5.0, 0)] * 20, *[(0.0, 0)] * 20, *[(30.0, 1)] * 50, (99.0, -1)]
         )
     ]

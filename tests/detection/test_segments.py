@@ -13,7 +13,7 @@ def times(windows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find(contrast: np.ndarray) -> tuple[Segment, ...]:
-    """Segments of one shot."""
+    """Segments of one scene."""
     return find_segments(*times(len(contrast)), contrast, np.zeros(len(contrast), dtype=int))
 
 
@@ -81,19 +81,31 @@ def test_slow_drift_and_odd_windows_are_not_doubted():
 
 
 def test_shots_are_compared_with_themselves():
-    """A cut to another camera is no suspicion; a step within a shot is, and the shot alone says where."""
-    contrast, shot = noise(300, seed=5), np.repeat([0, 1, 2], 100)
+    """A cut to another camera is no suspicion; a step within a scene is, and the scene alone says where."""
+    contrast, scene = noise(300, seed=5), np.repeat([0, 1, 2], 100)
     contrast += np.repeat([0.0, 8.0, -8.0], 100)
-    assert surest(find_segments(*times(300), contrast, shot)) < DOUBTFUL < surest(find(contrast))
+    assert surest(find_segments(*times(300), contrast, scene)) < DOUBTFUL < surest(find(contrast))
     contrast[230:250] += 4
-    found = max(find_segments(*times(300), contrast, shot), key=lambda one: one.probability)
+    found = max(find_segments(*times(300), contrast, scene), key=lambda one: one.probability)
     assert (found.start, found.end) == pytest.approx((46, 49.96), abs=0.5)
 
 
+def test_a_stretch_ends_where_another_scene_comes_between():
+    contrast, scene = noise(200, seed=6), np.zeros(200, dtype=int)
+    contrast[60:100] += 4
+    scene[80:85] = 1
+    scene[90] = -1  # a jump cut in the same scene
+    found = [one for one in find_segments(*times(200), contrast, scene) if one.probability > 0.9]
+    assert [(one.start, one.end) for one in found] == [
+        pytest.approx((12, 15.96), abs=0.5),
+        pytest.approx((17, 19.96), abs=0.5),
+    ]
+
+
 def test_windows_with_a_cut_in_them_are_left_out():
-    contrast, shot = noise(160, seed=6), np.zeros(160, dtype=int)
-    contrast[60:70], shot[60:70] = 50.0, -1
-    assert find_segments(*times(160), contrast, shot) == ()
+    contrast, scene = noise(160, seed=6), np.zeros(160, dtype=int)
+    contrast[60:70], scene[60:70] = 50.0, -1
+    assert find_segments(*times(160), contrast, scene) == ()
 
 
 def test_the_scatter_is_that_of_the_noise_whatever_the_level():
