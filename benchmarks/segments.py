@@ -55,6 +55,8 @@ BOOTSTRAP = 1000
 """Resamples of the people."""
 LOW_SCORE = 1.2
 """Lowest score of the stretches from which the constants are fitted."""
+LOWEST_SCORE = 0.4
+"""Lowest score of the curve."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Result:
     case: Case
     segments: tuple[Segment, ...]
     stretches: np.ndarray
-    """(S, 3) float64: start and end in s, and score, of all stretches with at least LOW_SCORE."""
+    """(S, 3) float64: start and end in s, and score, of all stretches with at least LOWEST_SCORE."""
 
     @property
     def flagged(self) -> float:
@@ -290,7 +292,7 @@ def _repeated(kind: str, clip: Clip, windows: dict[str, Windows], seconds: float
 
 
 def _search(case: Case, windows: Windows) -> Result:
-    stretches = scan(*windows.compared, LOW_SCORE)
+    stretches = scan(*windows.compared, LOWEST_SCORE)
     return Result(case, find_segments(*windows.compared), np.array(stretches).reshape(-1, 3))
 
 
@@ -412,6 +414,7 @@ def _print_constants(real: list[Result]) -> None:
             continue
         minutes = sum(one.case.seconds for one in chosen) / 60
         above = np.concatenate([one.stretches[:, 2] for one in chosen])
+        above = above[above >= LOW_SCORE]
         if len(above) > 1:
             slope = 1 / np.mean(above - LOW_SCORE)
             print(f"{source or 'none':28.28s}{LOW_SCORE + math.log(len(above) / minutes) / slope:12.2f}{slope:12.2f}")

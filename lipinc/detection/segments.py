@@ -40,8 +40,8 @@ of what is found are then refined window by window."""
 MIN_SCORE = 1.2
 """Lowest score of a segment, chosen so that at most 2 % of the real minutes of the benchmark are in segments."""
 RATE_SCORE, RATE_SLOPE = 0.2, 0.6
-"""Real videos have at most exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute with at least this score: half as
-many were counted, most of them in few videos, so that more caution is due."""
+"""Real videos have about exp(-RATE_SLOPE (score - RATE_SCORE)) stretches a minute with at least this score, most of
+them in a few videos."""
 FOUND = 0.65
 """Fraction of forged stretches that are found."""
 DOUBTFUL, FAKE = 0.75, 0.98
