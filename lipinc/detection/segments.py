@@ -63,7 +63,7 @@ class Segment:
 
 
 def find_segments(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, scene: np.ndarray) -> tuple[Segment, ...]:
-    """Find the suspicious stretches of one face. Time and memory are proportional to W.
+    """Find the suspicious stretches of one face. Memory is proportional to W, time too unless the scenes are many.
 
     Args:
         start: (W,) float, presentation time of the first local frame of each window in s, increasing.
@@ -94,6 +94,8 @@ def scan(
     found = []
     for number in np.unique(scene[scene >= 0]):
         inside = np.flatnonzero(scene == number)
+        if len(inside) < 2 * MIN_WINDOWS:
+            continue
         others = np.cumsum((scene >= 0) & (scene != number))
         for first, stop, score in _scan(start[inside], end[inside], contrast[inside], lowest):
             # A scene may be interrupted by others, which are no part of the stretch.
@@ -105,8 +107,6 @@ def scan(
 
 def _scan(start: np.ndarray, end: np.ndarray, contrast: np.ndarray, lowest: float) -> list[tuple[int, int, float]]:
     """The same in one scene, as windows first..stop - 1."""
-    if len(contrast) < 2 * MIN_WINDOWS:
-        return []
     stretches, found = _Stretches(start, end, contrast), []
     # What was found is not part of the rest any more, which may reveal others. A rest of less than half of the scene
     # may itself be what is odd.
