@@ -22,6 +22,7 @@ from lipinc.evaluation.results import Evaluation, evaluate_predictions, pool, wr
 from lipinc.evaluation.tables import spread_table
 from lipinc.experiment import run_experiment
 from lipinc.files.atomic import write_atomically
+from lipinc.files.json_values import finite
 from lipinc.models.calibration import Calibration, calibrate, count_errors
 from lipinc.video.quality import QUALITY_NAMES
 
@@ -120,13 +121,13 @@ def cross_validate(config: Config, leave_out: str, seeds: Sequence[int], calibra
             )
         refused = [record for result in results for record in result.refused]
         pooled = evaluate_predictions(pool(results), Calibration(), config.evaluate, config.data.other_kinds, refused)
-        details = {**about, "left_out": group, "fold_auc": _strict(fold_auc(results))}
+        details = {**about, "left_out": group, "fold_auc": finite(fold_auc(results))}
         write_evaluation(pooled, folder / group, title=f"{config.name}, {config.split.folds} folds", about=details)
         held_out = f", trained without {'any generator' if group == 'all' else group}" if group else ""
         print(f"\n{config.split.folds} folds by {unit}{held_out}; test predictions pooled, per video\n{pooled}")
         print(f"\npooled: {pooled.headline}")
     spread = _spread(by_seed)
-    details = {**about, "mean_fold_auc_of_each_seed": {group: _strict(areas) for group, areas in spread.items()}}
+    details = {**about, "mean_fold_auc_of_each_seed": finite(spread)}
     write_atomically(folder / "spread.json", json.dumps(details, indent=2).encode() + b"\n")
     plural = "s" * (len(by_seed) > 1)
     print(f"\nmean of the folds' AUC; over {len(by_seed)} seed{plural}\n{spread_table(spread)}\n")
@@ -214,11 +215,6 @@ def _spread(by_seed: list[dict[str, dict[int, Evaluation]]]) -> dict[str, dict[s
             for name in conditions
         }
     return spread
-
-
-def _strict(areas: dict[str, list[float]]) -> dict[str, list[float | None]]:
-    """Return values of strict JSON, which has no nan."""
-    return {name: [None if np.isnan(value) else value for value in values] for name, values in areas.items()}
 
 
 def _mean(values: Iterable[float]) -> float:

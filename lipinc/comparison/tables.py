@@ -12,6 +12,7 @@ from lipinc.datasets.records import Label
 from lipinc.errors import printable
 from lipinc.evaluation.metrics import MIN_PEOPLE, Interval, count_people
 from lipinc.evaluation.tables import MAX_NAMED, text_table
+from lipinc.files.json_values import finite
 
 MAX_COLUMNS = 4
 """Maximum number of detectors that are columns of the main table; more are its rows."""
@@ -173,7 +174,7 @@ def group_csv_rows(comparison: Comparison, groups: Sequence[Group]) -> Iterator[
                 **{label.name.lower(): int((group.paired.videos.label == label).sum()) for label in Label},
                 **{f"{label.name.lower()}_people": count for label, count in people.items()},
                 "too_few_people": int(group.too_few),
-                **{f"{name}{part}": _finite(value) for name, one in found.items() for part, value in _parts(one)},
+                **{f"{name}{part}": finite(value) for name, one in found.items() for part, value in _parts(one)},
             }
 
 
@@ -190,12 +191,12 @@ def difference_csv_rows(comparison: Comparison, groups: Sequence[Group]) -> Iter
                     "first": comparison.detectors[first].name,
                     "second": comparison.detectors[second].name,
                     "metric": metric,
-                    "difference": _finite(found.interval.value),
-                    "low": _finite(found.interval.low),
-                    "high": _finite(found.interval.high),
-                    "p_bootstrap": _finite(found.p),
-                    "delong_z": _finite(test[0]),
-                    "delong_p": _finite(test[1]),
+                    "difference": finite(found.interval.value),
+                    "low": finite(found.interval.low),
+                    "high": finite(found.interval.high),
+                    "p_bootstrap": finite(found.p),
+                    "delong_z": finite(test[0]),
+                    "delong_p": finite(test[1]),
                 }
 
 
@@ -241,10 +242,6 @@ def _absent_classes(group: Group) -> str:
 
 def _parts(interval: Interval) -> list[tuple[str, float]]:
     return [("", interval.value), ("_low", interval.low), ("_high", interval.high)]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _cell(interval: Interval, *, signed: bool = False) -> str:

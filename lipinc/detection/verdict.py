@@ -7,6 +7,7 @@ import numpy as np
 
 from lipinc.detection.decision import Decision
 from lipinc.detection.segments import Segment
+from lipinc.files.json_values import finite
 from lipinc.video.error_rates import ErrorRates
 from lipinc.video.quality import Quality
 from lipinc.video.rejection import Reason
@@ -258,12 +259,12 @@ class Verdict:
             "sha256": self.sha256,
             "stream": None if self.stream is None else {**asdict(self.stream), "notes": list(self.stream.notes)},
             "faces_seen": self.faces_seen,
-            "error_rates": None if self.rates is None else _finite(asdict(self.rates)),
+            "error_rates": None if self.rates is None else finite(asdict(self.rates)),
             "faces": [
                 {
                     "rank": face.rank,
                     **_assessment_values(face.assessment),
-                    "quality": None if face.quality is None else _finite(asdict(face.quality)),
+                    "quality": None if face.quality is None else finite(asdict(face.quality)),
                     "segments": [_segment_values(segment) for segment in face.segments],
                     "scores": [
                         {
@@ -300,17 +301,6 @@ def _segment_values(segment: Segment) -> dict[str, float]:
         "end_s": round(segment.end, 3),
         "probability": round(segment.probability, 4),
     }
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has neither nan nor infinity: they become null."""
-    return {name: _finite_value(value) for name, value in values.items()}
-
-
-def _finite_value(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_finite_value(one) for one in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _assessment_values(assessment: Assessment) -> dict[str, Any]:

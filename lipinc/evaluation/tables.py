@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lipinc.evaluation.metrics import DECISION_METRICS, MIN_PEOPLE, Interval
+from lipinc.files.json_values import finite
 
 METRIC_NAMES = {
     "auc": "AUC",
@@ -124,21 +125,8 @@ def metrics_json(
 
     Strict JSON: numbers that are not finite become null.
     """
-    return {
-        "threshold": _finite(threshold),
-        "metrics": {
-            name: {"value": _finite(metric.value), "low": _finite(metric.low), "high": _finite(metric.high)}
-            for name, metric in metrics.items()
-        },
-        "break_downs": {
-            by: [{column: _finite(value) for column, value in row.items()} for row in rows]
-            for by, rows in break_downs.items()
-        },
-    }
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    intervals = {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in metrics.items()}
+    return finite({"threshold": threshold, "metrics": intervals, "break_downs": break_downs})
 
 
 def _number(value: float) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from lipinc.errors import UserError
+from lipinc.files.json_values import finite
 from lipinc.video.error_rates import ErrorRates
 from lipinc.video.quality import QUALITY_NAMES, outside_limits
 
@@ -64,11 +65,7 @@ class Calibration:
 
     def to_values(self) -> dict[str, Any]:
         """Return JSON values, in which a bound without a limit is null."""
-        rates = [
-            {**asdict(one), "face_height": [bound if np.isfinite(bound) else None for bound in one.face_height]}
-            for one in self.rates
-        ]
-        return {**asdict(self), "rates": rates}
+        return finite(asdict(self))
 
     def logit(self, score: np.ndarray | float) -> np.ndarray | float:
         """Return calibrated logits, (score - threshold) / temperature, of scores of any shape."""
