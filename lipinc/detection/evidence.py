@@ -9,7 +9,7 @@ import torch
 
 from lipinc.detection.segments import Segment
 from lipinc.detection.verdict import Evidence, WindowScore
-from lipinc.models.registry import MouthModel
+from lipinc.models.registry import MouthModel, margin
 
 MAX_SEGMENTS, MAX_STILLS = 4, 8
 """Maximum number of suspicious stretches of a face that are shown by mouths, and of mouths of each."""
@@ -62,11 +62,10 @@ def heat_map(model: MouthModel, frames: np.ndarray, residue: np.ndarray, device:
         (K, N, H, W) float32 in 0..1, with maximum 1 per clip; 0 if the model has no gradient.
     """
     inputs = [torch.from_numpy(mouths).to(device).float().requires_grad_() for mouths in (frames, residue)]
-    logits = model.score_clips(*inputs)
-    margin = (logits[:, 1] - logits[:, 0]).sum()
+    score = margin(model.score_clips(*inputs)).sum()
     # A model may ignore the residues, or extract features without a gradient. The heat is 0 then.
-    if margin.requires_grad:
-        gradients = torch.autograd.grad(margin, inputs, materialize_grads=True)
+    if score.requires_grad:
+        gradients = torch.autograd.grad(score, inputs, materialize_grads=True)
     else:
         gradients = [torch.zeros_like(mouths) for mouths in inputs]
     frame_heat, residue_heat = (

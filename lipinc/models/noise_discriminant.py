@@ -81,14 +81,12 @@ class NoiseDiscriminant(NoiseModel):
         Returns:
             Logits (B, 2), class 1 = fake.
         """
-        with torch.autocast(features.device.type, enabled=False):  # bf16 cannot resolve differences of one grey level
-            logit = self._standardise(features) @ self.weight + self.bias
+        logit = self._project(features, self.weight) + self.bias
         return torch.stack([-logit / 2, logit / 2], dim=1)
 
     def contrast(self, logits: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """See `MouthModel.contrast`: what a forgery changes, relative to how the windows of one video scatter."""
-        with torch.autocast(features.device.type, enabled=False):
-            return self._standardise(features) @ self.contrast_weight
+        return self._project(features, self.contrast_weight)
 
     @torch.no_grad()
     def solve(self, videos: VideoFeatures) -> None:
@@ -102,6 +100,10 @@ class NoiseDiscriminant(NoiseModel):
         self.contrast_weight.copy_(torch.from_numpy(fit_contrast(videos, self.shrinkage)))
         self.weight.copy_(torch.from_numpy(found.weight))
         self.bias.fill_(found.bias)
+
+    def _project(self, features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(features.device.type, enabled=False):  # bf16 cannot resolve differences of one grey level
+            return self._standardise(features) @ weight
 
     def _standardise(self, features: torch.Tensor) -> torch.Tensor:
         return ((features - self.mean) / self.deviation).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)

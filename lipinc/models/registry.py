@@ -150,9 +150,7 @@ class MouthModel(nn.Module):
 
     def score_clips(self, frames: torch.Tensor, residues: torch.Tensor) -> torch.Tensor:
         """Return logits (B, 2) of clips for either `input_kind`; arguments as in `extract_features`."""
-        if self.input_kind == "features":
-            return self(self.extract_features(frames, residues))
-        return self(frames, residues)
+        return self.judge_clips(frames, residues)[0]
 
     def contrast(self, logits: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
         """Score windows for a comparison with others of the same scene of the same video, to find forged stretches.

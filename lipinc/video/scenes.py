@@ -37,7 +37,8 @@ class SceneFinder:
     def add(self, time: float, image: np.ndarray) -> None:
         """Add the next image (H, W, 3) uint8 BGR. Images of different sizes are different scenes."""
         step = max(1, max(image.shape[:2]) // SIDE)
-        small = np.ascontiguousarray(image[::step, ::step])
+        # As items of a whole pixel, which are copied twice as fast as those of a channel.
+        small = np.ascontiguousarray(image.view("V3")[::step, ::step]).view(np.uint8)
         if not self.parts or self._is_cut(image.shape, small):
             self._changes.clear()
             self.parts.append((time, self._find(image.shape, small)))
