@@ -24,7 +24,7 @@ config = replace(
         other_kinds=("echomimic", "edityourself-i2v", "hallo", "hallo2", "sadtalker"),  # heads driven from a photo
     ),
     cache=CacheConfig(path="cache/mouth_noise", residues=False),
-    split=replace(noise_features.split, train=0.8, validation=0.0, train_conditions=("raw", "half")),
+    split=replace(noise_features.split, train=0.8, validation=0.0, train_conditions=("raw", "half", "crf28")),
     model=ModelConfig("noise_discriminant"),
     loss=LossConfig(inconsistency=0.0),
     train=TrainConfig(epochs=1, select="last", loader_workers=0),

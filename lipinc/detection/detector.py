@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -33,6 +33,7 @@ from lipinc.detection.verdict import (
 from lipinc.detection.words import BAND_TEXT, PART_TEXTS, outside_text
 from lipinc.errors import UserError
 from lipinc.evaluation.predictions import DECISIONS
+from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from lipinc.models.device import choose_device
 from lipinc.models.registry import margin
@@ -154,7 +155,8 @@ class Detector:
                 if isinstance(sampled, Rejection):
                     rejected = self._reject(path, sampled, digest, video.duration, stream)
                     return replace(rejected, faces_seen=seen)
-                faces = tuple(self._assess_face(face, video, evidence, embed) for face in sampled)
+                calibration = self._calibration_for(sampled)
+                faces = tuple(self._assess_face(face, video, calibration, evidence, embed) for face in sampled)
                 if track:
                     faces = tuple(
                         replace(face, track=_mouth_track(one.face, video.turned))
@@ -164,7 +166,8 @@ class Detector:
             return self._reject(path, Rejection(Reason.UNREADABLE, str(error)), digest)
         assessment = max((face.assessment for face in faces), key=suspicion)
         read = (str(path), digest, video.frames, video.duration)
-        return Verdict(*read, assessment, faces, self._source, stream, video.repeats, seen, _now())
+        source = replace(self._source, uncertain=_probabilities(calibration))
+        return Verdict(*read, assessment, faces, source, stream, video.repeats, seen, _now())
 
     def _with_caveat(self, stream: StreamInfo) -> StreamInfo:
         caveat = landmarks_caveat(self._mouth, self._sampling)
@@ -174,7 +177,15 @@ class Detector:
         """Return the verdict on a file that was rejected by the caller, for example after a time limit."""
         return self._reject(Path(path), rejection)
 
-    def _assess_face(self, sampled: SampledFace, video: TrackedVideo, evidence: bool, embed: bool) -> FaceVerdict:
+    def _calibration_for(self, sampled: Sequence[SampledFace]) -> Calibration:
+        """The calibration for a video with these faces: the band depends on their quality."""
+        judged = [one.face.quality.to_array() for one in sampled if not isinstance(one.windows, Rejection)]
+        calibration = self.checkpoint.calibration
+        return calibration.of_video(np.stack(judged)) if judged else calibration
+
+    def _assess_face(
+        self, sampled: SampledFace, video: TrackedVideo, calibration: Calibration, evidence: bool, embed: bool
+    ) -> FaceVerdict:
         face, windows = sampled.face, sampled.windows
         coverage = len(face.frame_ids) / video.pictures
         if isinstance(windows, Rejection):
@@ -186,7 +197,6 @@ class Detector:
             scores = embeddings.scores
         else:
             scores, contrast = map(np.concatenate, zip(*(self._score(*batch) for batch in clips), strict=True))
-        calibration = self.checkpoint.calibration
         score = float(scores.mean())
         if not np.isfinite(score):  # nan would be classified as real
             raise UserError(f"{self.checkpoint.file} gives a score that is not finite; use another checkpoint")
@@ -209,7 +219,7 @@ class Detector:
             for number, window in enumerate(windows)
         )
         segments = find_segments(start, end, contrast, scene)
-        decision, detail = self._decide(score, segments, face.quality)
+        decision, detail = _decide(calibration, score, segments, face.quality)
         assessment = Assessment(
             decision=decision,
             probability=float(calibration.probability(score)),
@@ -225,18 +235,6 @@ class Detector:
         measured = {"quality": face.quality, "segments": segments, "embeddings": embeddings}
         found = FaceVerdict(sampled.rank, face.thumbnail, assessment, scored, shown, **measured)
         return replace(found, stills=self._stills(sampled, windows, found)) if evidence else found
-
-    def _decide(self, score: float, segments: tuple[Segment, ...], quality: Quality) -> tuple[Decision, str]:
-        """Decide on a face by its whole and its stretches. Also returns why, if its probability does not say it."""
-        calibration = self.checkpoint.calibration
-        if outside := outside_text(quality, calibration.limits):
-            return Decision.UNCERTAIN, outside
-        whole = int(calibration.decide(score))
-        together = decide_in_part(whole, segments)
-        decision = Decision(DECISIONS[together])
-        if together == whole:
-            return decision, BAND_TEXT if decision is Decision.UNCERTAIN else ""
-        return decision, PART_TEXTS[decision]
 
     def _clips(self, sampled: SampledFace, windows: list[Window]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames and residues of the windows in batches; one window at a time if their sizes differ."""
@@ -329,6 +327,20 @@ def _no_verdict(rejection: Rejection, coverage: float | None) -> Assessment:
     return Assessment(Decision.NO_VERDICT, None, 0, coverage, rejection.reason, rejection.detail)
 
 
+def _decide(
+    calibration: Calibration, score: float, segments: tuple[Segment, ...], quality: Quality
+) -> tuple[Decision, str]:
+    """Decide on a face by its whole and its stretches. Also returns why, if its probability does not say it."""
+    if outside := outside_text(quality, calibration.limits):
+        return Decision.UNCERTAIN, outside
+    whole = int(calibration.decide(score))
+    together = decide_in_part(whole, segments)
+    decision = Decision(DECISIONS[together])
+    if together == whole:
+        return decision, BAND_TEXT if decision is Decision.UNCERTAIN else ""
+    return decision, PART_TEXTS[decision]
+
+
 def _mouth_track(face: Face, turned: int) -> MouthTrack:
     # Copies: views would keep, and send to another process, all that is known about each frame.
     return MouthTrack(turned, face.frame_ids.copy(), face.times.copy(), face.boxes.copy())
@@ -342,10 +354,16 @@ def _source(checkpoint: Checkpoint, mouth: MouthConfig) -> Source:
         checkpoint_sha256=checkpoint.sha256,
         model=config.model.name,
         threshold=float(calibration.probability(calibration.threshold)),
-        uncertain=tuple(float(calibration.probability(score)) for score in calibration.uncertain),
+        uncertain=_probabilities(calibration),
         settings={"mouth": asdict(mouth), "sampling": sampling, "model": model_values(config.model)},
         versions=program_versions(),
         trained_on=config.data.note,
         limits=calibration.limits,
         rates=calibration.rates,
     )
+
+
+def _probabilities(calibration: Calibration) -> tuple[float, float]:
+    """The fake probabilities at the bounds of the uncertain band."""
+    low, high = (float(calibration.probability(score)) for score in calibration.uncertain)
+    return low, high

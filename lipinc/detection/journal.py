@@ -16,7 +16,7 @@ from lipinc.files.atomic import with_filename
 if TYPE_CHECKING:
     from lipinc.detection.page import IndexRow
 
-PROVENANCE = ("model", "checkpoint_sha256", "settings", "versions", "threshold", "uncertain_between")
+PROVENANCE = ("model", "checkpoint_sha256", "settings", "versions", "threshold")
 """Values of a verdict that are the same for all videos. A verdict is kept only if they are those of the new batch."""
 
 Stamp = list[int]

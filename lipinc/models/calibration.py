@@ -1,7 +1,7 @@
 """Score calibration: fake probability, decision threshold and uncertain band, fitted to videos not trained on."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +10,14 @@ from scipy.special import expit
 
 from lipinc.errors import UserError
 from lipinc.files.json_values import finite
+from lipinc.models.condition_bands import ConditionBand, fit_bands, widest_band
 from lipinc.video.error_rates import ErrorRates
 from lipinc.video.quality import QUALITY_NAMES, outside_limits
 
 MAX_ACCUSED = 0.03
-"""Fraction of real people above the uncertain band, under the condition where they are most."""
+"""Fraction of real people above the uncertain band, under each condition."""
 MAX_MISSED = 0.05
-"""Fraction of fakes below the uncertain band, under the condition where they are most."""
+"""Fraction of fakes below the uncertain band, under each condition."""
 LIMITED = tuple(name for name in QUALITY_NAMES if name != "repeats")
 """Measures of input quality that have limits. Repeated frames have none: they are left out before anything is measured
 (video/repeats.py)."""
@@ -39,16 +40,19 @@ class Calibration:
     temperature: float = 1.0
     """The fake probability of a score is sigmoid((score - threshold) / temperature)."""
     uncertain: tuple[float, float] = (0.0, 0.0)
-    """Scores strictly between these two are classified as `uncertain`. The threshold lies in this band."""
+    """Scores strictly between these two are classified as `uncertain`, where the quality is not known. The threshold
+    lies in this band."""
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Measure of input quality (video/quality.py) -> its range in the videos of the calibration. A video outside is
     `uncertain`, whatever its score."""
     rates: tuple[ErrorRates, ...] = ()
     """Error rates by size of the face; empty if they were not measured."""
+    bands: tuple[ConditionBand, ...] = ()
+    """The band of each condition of the calibration; empty: `uncertain` is the band of all videos."""
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Calibration":
-        """Read the JSON values of `to_values`; those of earlier versions have neither limits nor rates.
+        """Read the JSON values of `to_values`; those of earlier versions lack the later fields.
 
         Raises:
             ValueError, TypeError, KeyError: the values are invalid.
@@ -58,7 +62,8 @@ class Calibration:
         if unknown := sorted(limits.keys() - set(QUALITY_NAMES)):
             raise ValueError(f"{unknown[0]!r} is no measure of input quality")
         rates = tuple(map(ErrorRates.from_values, values.get("rates", ())))
-        found = cls(float(values["threshold"]), float(values["temperature"]), (low, high), limits, rates)
+        bands = tuple(map(ConditionBand.from_values, values.get("bands", ())))
+        found = cls(float(values["threshold"]), float(values["temperature"]), (low, high), limits, rates, bands)
         if not (np.isfinite([found.threshold, low, high]).all() and 0 < found.temperature < np.inf):
             raise ValueError(f"{found} is not a valid calibration")
         return found
@@ -78,11 +83,24 @@ class Calibration:
             score: (*S) float.
             quality: (*S, Q) float, in the order of QUALITY_NAMES; None: not measured.
         """
-        low, high = self.uncertain
+        low, high = self.uncertain if quality is None else self.band(quality)
         score = np.asarray(score)
         certain = np.where(score >= self.threshold, 1, -1)
         decision = np.where((low < score) & (score < high), 0, certain)
         return decision if quality is None else np.where(self.outside(quality).any(axis=-1), 0, decision)
+
+    def band(self, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bounds (*S), (*S) of the uncertain band of videos of some quality (*S, Q)."""
+        if self.bands:
+            return widest_band(self.bands, quality)
+        low, high = (np.full(np.shape(quality)[:-1], bound) for bound in self.uncertain)
+        return low, high
+
+    def of_video(self, quality: np.ndarray) -> "Calibration":
+        """Return the calibration for one video, whose faces have some quality (F, Q): with one band, the widest of
+        theirs."""
+        low, high = self.band(quality)
+        return replace(self, uncertain=(float(low.min()), float(high.max())), bands=())
 
     def outside(self, quality: np.ndarray) -> np.ndarray:
         """Return which measures (*S, Q) lie outside the limits: (*S, Q) bool. Unknown measures (nan) do not."""
@@ -105,9 +123,9 @@ def calibrate(
 
     The uncertain band follows conformal prediction: a new real video lies above it with a probability of at most
     `MAX_ACCUSED`, a new fake below it with at most `MAX_MISSED`, if it is exchangeable with these videos and
-    there are enough of them (33 reals, 19 fakes). With fewer, the limit is the most extreme one of them. The band is
-    that of the worst condition, because nobody says how a video was treated. Source: Vovk, Gammerman, Shafer,
-    Algorithmic learning in a random world, 2005.
+    there are enough of them (33 reals, 19 fakes). With fewer, the limit is the most extreme one of them. Each condition
+    has its own band, and a video the widest one of those that its quality does not rule out, because nobody says how it
+    was treated (condition_bands.py). Source: Vovk, Gammerman, Shafer, Algorithmic learning in a random world, 2005.
 
     The limits of input quality are quantiles over all videos. Videos outside do not count for the band: they will not
     be decided on.
@@ -139,15 +157,22 @@ def calibrate(
 
     fitted = minimize(loss, [0.0, 0.0], bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), (-3, 3)], method="L-BFGS-B").x
     threshold = float(mean + deviation * fitted[1])
-    condition = np.zeros(len(label)) if condition is None else condition
+    condition = np.full(len(label), "") if condition is None else condition
     limits, inside = {}, np.ones(len(label), dtype=bool)
     if quality is not None:
         limits = _limits(quality)
         inside = ~outside_limits(quality, limits).any(axis=1)
-    parts = [inside & (condition == one) for one in np.unique(condition)]
-    high = max([threshold, *(_upper_limit(score[part & (label == 0)], MAX_ACCUSED) for part in parts)])
-    low = min([threshold, *(-_upper_limit(-score[part & (label == 1)], MAX_MISSED) for part in parts)])
-    return Calibration(threshold, float(deviation / np.exp(fitted[0])), (low, high), limits)
+    uncertain = {}
+    for name in np.unique(condition):
+        part = inside & (condition == name)
+        low = -_upper_limit(-score[part & (label == 1)], MAX_MISSED)
+        high = _upper_limit(score[part & (label == 0)], MAX_ACCUSED)
+        uncertain[name] = (min(threshold, low), max(threshold, high))
+    bands = () if quality is None else fit_bands(quality[inside], condition[inside], uncertain)
+    lows, highs = zip(*uncertain.values(), strict=True)
+    return Calibration(
+        threshold, float(deviation / np.exp(fitted[0])), (min(lows), max(highs)), limits=limits, bands=bands
+    )
 
 
 def count_errors(label: np.ndarray, decision: np.ndarray, face_height: np.ndarray) -> tuple[ErrorRates, ...]:

@@ -30,8 +30,10 @@ class NoiseDiscriminantOptions:
     """Measure colour channels, too. Kept: for data of one camera and codec."""
     regions: bool = True
     """Compare the energy of the finest bands between the regions of the mouth. Kept: for ablations."""
-    shrinkage: Annotated[float, Range(0, float("inf"), open=True)] = 0.1
+    shrinkage: Annotated[float, Range(0, float("inf"), open=True)] = 0.001
     """Multiple of the mean variance that is added to every variance. Kept: fewer videos need more."""
+    share: Annotated[float, Range(0.01, 1)] = 0.3
+    """Fraction of the features in each of the random subsets over which the classifier is averaged; 1: no subsets."""
 
 
 @register_model("noise_discriminant")
@@ -51,7 +53,8 @@ class NoiseDiscriminant(NoiseModel):
         levels: int = 3,
         chroma: bool = False,
         regions: bool = True,
-        shrinkage: float = 0.1,
+        shrinkage: float = 0.001,
+        share: float = 0.3,
     ):
         """Create the classifier with weights of 0.
 
@@ -59,13 +62,13 @@ class NoiseDiscriminant(NoiseModel):
             local_frames: number of adjacent frames at the start of a clip.
             height: minimum mouth height in px.
             width: minimum mouth width in px.
-            levels, chroma, regions, shrinkage: see `NoiseDiscriminantOptions`.
+            levels, chroma, regions, shrinkage, share: see `NoiseDiscriminantOptions`.
 
         Raises:
             ValueError: there are too few local frames, or the mouths are too small.
         """
         super().__init__(NoiseMeasures(local_frames, levels, chroma, regions), height, width)
-        self.shrinkage = shrinkage
+        self.shrinkage, self.share = shrinkage, share
         size = len(self.measures.names())
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("deviation", torch.ones(size))
@@ -96,8 +99,8 @@ class NoiseDiscriminant(NoiseModel):
         standardised = self._standardise(torch.from_numpy(videos.features).to(self.mean)).double().cpu().numpy()
         deviation = self.deviation.double().cpu().numpy()
         videos = replace(videos, features=standardised, within=videos.within / np.outer(deviation, deviation))
-        found = fit_discriminant(videos, self.shrinkage)
-        self.contrast_weight.copy_(torch.from_numpy(fit_contrast(videos, self.shrinkage)))
+        found = fit_discriminant(videos, self.shrinkage, self.share)
+        self.contrast_weight.copy_(torch.from_numpy(fit_contrast(videos, self.shrinkage, self.share)))
         self.weight.copy_(torch.from_numpy(found.weight))
         self.bias.fill_(found.bias)
 

@@ -29,6 +29,7 @@ from lipinc.detection.verdict import Decision
 from lipinc.errors import UserError
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import load_checkpoint
+from lipinc.models.condition_bands import fit_bands
 from lipinc.video.clips import extract
 from lipinc.video.faces import track_faces
 from lipinc.video.mouth import fit_mouths, residues
@@ -533,6 +534,23 @@ def test_a_stretch_may_decide_on_a_video_that_shows_no_trace_as_a_whole(
     assert verdict.decision.value == answer and why in verdict.assessment.detail
     assert verdict.segments == (stretch,)
     assert verdict.probability == pytest.approx(1 / (1 + np.exp(5)), abs=1e-3)  # that of the whole
+
+
+@pytest.mark.parametrize(("likely", "decision"), [("raw", "fake"), ("social", "uncertain")])
+def test_the_band_is_that_of_the_quality_of_the_video(make_checkpoint, talk, followed, likely, decision):
+    """The same score decides on a video as a camera made it, and not on one that looks like a compressed copy."""
+    quality = Detector(make_checkpoint(score=0.0))(talk).quality.to_array()[None].repeat(120, axis=0)
+    rng = np.random.default_rng(0)
+    here, elsewhere = (
+        quality * np.exp(rng.normal(scale=0.1, size=quality.shape) + shift) for shift in (0.0, np.log(0.2))
+    )
+    videos = np.concatenate([here, elsewhere] if likely == "raw" else [elsewhere, here])
+    bands = fit_bands(videos, np.repeat(["raw", "social"], 120), {"raw": (-1.0, 1.0), "social": (-3.0, 3.0)})
+    verdict = Detector(make_checkpoint(Calibration(uncertain=(-3.0, 3.0), bands=bands), score=2.0))(talk)
+    assert verdict.decision.value == decision
+    bound = 1.0 if likely == "raw" else 3.0
+    found = verdict.to_json()["uncertain_between"]
+    assert found == pytest.approx([1 / (1 + np.exp(bound)), 1 / (1 + np.exp(-bound))], abs=1e-6)
 
 
 def test_a_video_outside_the_known_quality_is_uncertain_and_says_why(make_checkpoint, talk, followed):
