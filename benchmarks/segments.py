@@ -18,7 +18,7 @@ source_repo.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table, write_table
 from lipinc.models.calibration import Calibration
 from lipinc.models.checkpoint import DEFAULT_CHECKPOINT
+from lipinc.video.quality import QUALITY_NAMES
 from lipinc.video.writer import encode
 
 LENGTHS = (2.0, 3.0, 5.0)
@@ -228,20 +229,23 @@ class Detectors:
             likely = np.clip([one.probability for one in found], 1e-12, 1 - 1e-12)
             own = detector.checkpoint.calibration
             scores = np.log(likely / (1 - likely)) * own.temperature + own.threshold
+            quality = asdict(verdict.quality) if found else {}
             rows = [
                 {
                     **{name: getattr(one, name) for name in ("start", "end", "contrast", "scene")},
                     "score": score,
+                    **quality,
                     "duration": verdict.duration,
                 }
                 for one, score in zip(found, scores, strict=True)
             ]
-            write_table(table, ("start", "end", "score", "contrast", "scene", "duration"), rows)
+            write_table(table, ("start", "end", "score", "contrast", "scene", *QUALITY_NAMES, "duration"), rows)
         values = np.array([[float(cell) for cell in cells.values()] for _, cells in read_table(table).rows])
         if not len(values):
             return None
-        start, end, score, contrast, scene, duration = values.T
-        return Windows(start, end, self.calibration.logit(score), contrast, scene.astype(int), float(duration[0]))
+        start, end, score, contrast, scene, *quality, duration = values.T
+        compared = contrast, scene.astype(int), np.stack(quality, axis=1)
+        return Windows(start, end, self.calibration.logit(score), *compared, float(duration[0]))
 
     def _detector(self, clip: str) -> Detector:
         file = self._files.get(clip, self._checkpoint)
@@ -392,7 +396,7 @@ def _print_decisions(
                     if not len(joined.logit):
                         continue
                     score = joined.logit.mean() * calibration.temperature + calibration.threshold
-                    whole = int(calibration.decide(score))
+                    whole = int(calibration.of_video(joined.quality).decide(score))
                     segments = find_segments(*joined.compared)
                     decisions.append((whole, decide_in_part(whole, segments)))
             if decisions:

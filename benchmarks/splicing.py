@@ -42,6 +42,8 @@ class Windows:
     """(W,) float64: see `MouthModel.contrast`."""
     scene: np.ndarray
     """(W,) int: see `WindowScore.scene`."""
+    quality: np.ndarray
+    """(W, Q) float64: input quality of the clip of each window, in the order of QUALITY_NAMES."""
     duration: float
     """Of the clip or video, in s."""
 
@@ -74,7 +76,8 @@ def join_windows(pieces: Iterable[Piece], clips: Mapping[str, Windows]) -> Windo
         shift = offset - piece.begin
         # Within a clip, scenes are numbered from 0; a repeated clip continues each of its scenes.
         scene = np.where(scene < 0, -1, scene + MAX_SCENES * piece.scene)
-        joined.append((start + shift, end + shift, clip.logit[inside], clip.contrast[inside], scene))
+        values = clip.logit[inside], clip.contrast[inside], scene, clip.quality[inside]
+        joined.append((start + shift, end + shift, *values))
         offset += piece.end - piece.begin
     return Windows(*(np.concatenate(parts) for parts in zip(*joined, strict=True)), offset)
 

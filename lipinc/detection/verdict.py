@@ -144,7 +144,7 @@ class Source:
     threshold: float
     """Videos with at least this probability are called fake: "lip-sync found"."""
     uncertain: tuple[float, float]
-    """Videos strictly between these probabilities are called `uncertain`."""
+    """Videos of the quality of this one strictly between these probabilities are called `uncertain`."""
     settings: dict[str, Any]
     """Mouth, sampling and model settings, as in a config.json."""
     versions: dict[str, str]

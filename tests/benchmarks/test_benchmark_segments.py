@@ -10,6 +10,7 @@ from benchmarks.splicing import Windows
 from lipinc.errors import UserError
 from lipinc.files.csv_table import read_table, write_table
 from lipinc.models.calibration import Calibration
+from lipinc.video.quality import QUALITY_NAMES
 
 COLUMNS = ("file", "label", "person", "generator", "pair", "source_repo")
 
@@ -34,7 +35,8 @@ class NoDetectors:
     def score_clip(self, clip):
         start = np.arange(0, 5.8, 0.2)
         contrast = np.random.default_rng(len(clip.file)).normal(5, 0.5, len(start)) + 4 * clip.fake
-        return Windows(start, start + 0.16, contrast - 6.4, contrast, np.zeros(len(start), dtype=int), 6.0)
+        scene, quality = np.zeros(len(start), dtype=int), np.zeros((len(start), len(QUALITY_NAMES)))
+        return Windows(start, start + 0.16, contrast - 6.4, contrast, scene, quality, 6.0)
 
 
 def test_clear_forgeries_are_found_and_steady_videos_not_flagged(clips, tmp_path, monkeypatch, capsys):

@@ -9,7 +9,8 @@ from lipinc.video.writer import encode
 def windows(duration: float, level: float) -> Windows:
     start = np.arange(0, duration - 0.2, 0.2)
     scene = np.where(start < 3, 0, 1)  # a cut within the clip
-    return Windows(start, start + 0.16, level + start, -level - start, scene, duration)
+    quality = np.full((len(start), 7), level)
+    return Windows(start, start + 0.16, level + start, -level - start, scene, quality, duration)
 
 
 CLIPS = {"real.mp4": windows(4.0, 0.0), "fake.mp4": windows(4.0, 100.0)}
@@ -26,6 +27,7 @@ def test_windows_are_joined_without_those_that_a_cut_divides():
     assert joined.logit[forged][0] == pytest.approx(101.0)  # the window that starts at 1 s in the fake
     np.testing.assert_array_equal(joined.contrast, -joined.logit)
     assert set(joined.scene) == {0}
+    assert (joined.quality[forged] == 100).all() and (joined.quality[~forged] == 0).all()
 
 
 def test_different_clips_are_different_shots_and_a_repeated_one_is_the_same():
