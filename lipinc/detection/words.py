@@ -139,8 +139,12 @@ def outside_text(quality: "Quality", limits: dict[str, tuple[float, float]]) -> 
     """Say which measures lie outside the limits of the calibration; "" if none does."""
     found = []
     for measure in quality.outside(limits):
-        name, known = MEASURES[measure][0], _range(measure, *limits[measure])
-        found.append(f"{name} is {_number(measure, getattr(quality, measure))}, but the detector was tested on {known}")
+        name, value = MEASURES[measure][0], getattr(quality, measure)
+        # A value just outside must not read like the limit.
+        differs = (finer for finer in range(6) if _number(measure, value, finer) not in _bounds(measure, limits, finer))
+        finer = next(differs, 6)
+        known = _range(measure, *limits[measure], finer)
+        found.append(f"{name} is {_number(measure, value, finer)}, but the detector was tested on {known}")
     return "; ".join(found)
 
 
@@ -158,9 +162,16 @@ def error_text(rates: "ErrorRates | None") -> str:
     )
 
 
-def _range(measure: str, low: float, high: float) -> str:
-    return f"{_number(measure, low)} to {_number(measure, high)}{MEASURES[measure][2]}"
+def _bounds(measure: str, limits: dict[str, tuple[float, float]], finer: int) -> list[str]:
+    return [_number(measure, bound, finer) for bound in limits[measure]]
 
 
-def _number(measure: str, value: float) -> str:
-    return MEASURES[measure][1].format(value)
+def _range(measure: str, low: float, high: float, finer: int = 0) -> str:
+    return f"{_number(measure, low, finer)} to {_number(measure, high, finer)}{MEASURES[measure][2]}"
+
+
+def _number(measure: str, value: float, finer: int = 0) -> str:
+    """A value with some more decimals than usual."""
+    template = MEASURES[measure][1]
+    decimals = int(template[3])
+    return template.replace(f".{decimals}", f".{decimals + finer}").format(value)

@@ -9,9 +9,10 @@ from lipinc.detection.batch import Result
 from lipinc.detection.output import advice, as_csv, line
 from lipinc.detection.segments import Segment
 from lipinc.detection.verdict import Decision
-from lipinc.detection.words import NO_PROOF, error_text
+from lipinc.detection.words import NO_PROOF, error_text, outside_text
 from lipinc.evaluation.predictions import DECISIONS
 from lipinc.models.calibration import Calibration
+from lipinc.video.quality import Quality
 from lipinc.video.rejection import Reason
 from lipinc.video.streams import StreamInfo
 from tests.detection.test_page import HOSTILE, fake, refused
@@ -85,3 +86,15 @@ def test_advice_is_that_of_the_page():
     unmeasured = replace(verdict, source=replace(verdict.source, rates=()))
     assert advice(Result(unmeasured.to_json(), None, "")).startswith("How often this detector errs on videos like")
     assert advice(Result(refused().to_json(), None, "")) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (-7.3, "sharpness is -7.3, but the detector was tested on -6.3 to -1.6 octaves"),
+        (-1.632, "sharpness is -1.63, but the detector was tested on -6.28 to -1.64 octaves"),
+    ],
+)
+def test_a_value_just_outside_does_not_read_like_the_limit(value, expected):
+    quality = Quality(250.0, value, 0.2, 0.1, 25.0, 0.1, 0.0)
+    assert outside_text(quality, {"sharpness": (-6.2806, -1.636)}) == expected
