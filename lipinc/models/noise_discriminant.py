@@ -1,6 +1,7 @@
 """Noise discriminant: a linear classifier of noise measures, fitted within pairs of a fake and its real video.
 
-Not in the papers. It has a few dozen weights, which have a closed-form solution: no epochs, no random seed.
+Not in the papers. It has a few dozen weights, which have a closed-form solution: no epochs, and random subsets of the
+features that are the same in every fit.
 """
 
 from dataclasses import dataclass, replace
