@@ -77,7 +77,7 @@ def test_few_of_new_real_people_are_accused() -> None:
     assert np.mean(accused) > 0.2 * MAX_ACCUSED  # no more cautious than that
 
 
-def test_the_band_is_that_of_the_worst_condition() -> None:
+def test_without_quality_the_band_is_that_of_the_worst_condition() -> None:
     label, score = scores(200, 200)
     both = np.concatenate([score, score - 6])  # as if half size moved all scores towards real
     condition = np.repeat(["raw", "half"], len(label))
