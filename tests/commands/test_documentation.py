@@ -22,7 +22,7 @@ QUICK = {
     r"^lipinc crossval": "--split.folds 3",
     r"^lipinc crossval.* --seeds": "--seeds 0 1",
     r"^python preprocess": "--data.max-missing 0.5",
-    r"--config (configs/)?mouth_noise": "--data.conditions half --data.forgeries 1",
+    r"--config (configs/)?mouth_noise": "--data.conditions half crf28 --data.forgeries 1",
     r"^lipinc evaluate(?!.*conditions)": "--data.conditions crf35",
 }
 """Flags that are added to the commands that a pattern fits, so that they take seconds."""
