@@ -89,8 +89,9 @@ def fit_bands(
     for name, part in parts.items():
         covariance = np.cov(part.T)
         covariance += RIDGE * np.diag(np.maximum(np.diag(covariance), 1e-6))
-        values = {"condition": str(name), "uncertain": uncertain[name], "mean": part.mean(axis=0).tolist()}
-        bands.append(ConditionBand.from_values({**values, "covariance": covariance.tolist()}))
+        low, high = map(float, uncertain[name])
+        mean, rows = part.mean(axis=0).tolist(), covariance.tolist()
+        bands.append(ConditionBand(str(name), (low, high), tuple(mean), tuple(map(tuple, rows))))
     return tuple(bands)
 
 
