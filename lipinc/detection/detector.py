@@ -204,7 +204,7 @@ class Detector:
             np.array([face.times[window.positions[place]] for window in windows])
             for place in (0, self._sampling.local_frames - 1)
         )
-        scene = video.scenes_of(start, end)
+        scene = [_scene(face, window.positions[: self._sampling.local_frames]) for window in windows]
         if not self.checkpoint.model.standard_contrast and (unit := scatter(contrast)) > 0:
             contrast = contrast / unit
         scored = tuple(
@@ -214,11 +214,11 @@ class Detector:
                 frame_ids=tuple(face.frame_ids[window.positions].tolist()),
                 probability=float(calibration.probability(scores[number])),
                 contrast=float(contrast[number]),
-                scene=int(scene[number]),
+                scene=scene[number],
             )
             for number, window in enumerate(windows)
         )
-        segments = find_segments(start, end, contrast, scene)
+        segments = find_segments(start, end, contrast, np.array(scene))
         decision, detail = _decide(calibration, score, segments, face.quality)
         assessment = Assessment(
             decision=decision,
@@ -339,6 +339,12 @@ def _decide(
     if together == whole:
         return decision, BAND_TEXT if decision is Decision.UNCERTAIN else ""
     return decision, PART_TEXTS[decision]
+
+
+def _scene(face: Face, local: np.ndarray) -> int:
+    """The scene of some local frames (L,); -1 if a cut lies between them, as the published sampling allows."""
+    scenes = face.scenes[local]
+    return int(scenes[0]) if (scenes == scenes[0]).all() else -1
 
 
 def _mouth_track(face: Face, turned: int) -> MouthTrack:

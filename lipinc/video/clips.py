@@ -120,7 +120,7 @@ def _sample_face(face: Face, sampling: SamplingConfig) -> list[Window] | Rejecti
     if shown < sampling.min_frames <= shown + face.repeats:
         detail = f"the face is in {shown + face.repeats} frames, but its mouth moves in {shown} of them only"
         return Rejection(Reason.NO_MOVEMENT, detail)
-    windows = sample_windows(face.pictures, face.ratios, sampling)
+    windows = sample_windows(face.pictures, face.ratios, sampling, face.scenes)
     if isinstance(windows, list) and (moved := lip_movement(face.ratios)) < sampling.min_movement:
         detail = f"the lips move by {moved:.1%} of the face height, {sampling.min_movement:.1%} are needed"
         return Rejection(Reason.NO_MOVEMENT, detail)

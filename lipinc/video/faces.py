@@ -101,7 +101,7 @@ def _track(
             if config.repeats == "skip" and repeats.is_repeat(image):
                 continue
             number, pictures = pictures, pictures + 1
-            scenes.add(frame.time, image)
+            scenes.add(image)
             faces = finder(original, image)
             if number % CHECK_INTERVAL == 0:
                 if not plan.several and finder.count_faces(original, image) > 1:
@@ -134,7 +134,8 @@ def _track(
                     picture = track.mouth_pictures.number(number, frame.time, image, lips)
                     if picture is None:
                         continue
-                observed = (frame.index, picture, frame.time, pose.ratios, scale * (box[3] - box[1]))
+                picture += scenes.cuts  # so that no two pictures with a cut between them are adjacent
+                observed = (frame.index, picture, scenes.scene, frame.time, pose.ratios, scale * (box[3] - box[1]))
                 mouth_box = lip_box(lips * scale, config.margin)
                 place = (mouth_file.tell(), *mouth.shape[:2], mouth_box)
                 track.observations += np.array((*observed, *place), dtype=OBSERVATION).tobytes()
@@ -151,4 +152,4 @@ def _track(
     if left_out > NOTED_REPEATS * frames:
         notes.append(f"{left_out} of {frames} frames repeat the picture before them and were left out")
     stream = replace(video.stream, notes=tuple(notes))
-    return TrackedVideo(frames, left_out, turned, duration, found, stream, tuple(scenes.parts))
+    return TrackedVideo(frames, left_out, turned, duration, found, stream)

@@ -74,7 +74,7 @@ def track_first_face(
                 thumbnail = make_thumbnail(image, face.box)
             # Red and blue are interchanged, as in the published code.
             mouth, ratios = crop_aligned(aligned, find_face(cv2.cvtColor(aligned, cv2.COLOR_RGB2GRAY)), config)
-            observed = (frame.index, frame.index, frame.time, ratios, scale * (face.box[3] - face.box[1]))
+            observed = (frame.index, frame.index, 0, frame.time, ratios, scale * (face.box[3] - face.box[1]))
             place = (mouth_file.tell(), *mouth.shape[:2], lip_box(scale * face.points[48:], config.margin))
             found += np.array((*observed, *place), dtype=OBSERVATION).tobytes()
             mouth_file.write(mouth.tobytes())

@@ -26,20 +26,24 @@ class Window:
     """Fewer than G frames were within the tolerance, so the nearest poses were taken."""
 
 
-def sample_windows(pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig) -> list[Window] | Rejection:
+def sample_windows(
+    pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig, scenes: np.ndarray | None = None
+) -> list[Window] | Rejection:
     """Sample up to `config.windows` windows of one face, spread over the video.
 
     The runs of local frames, disjoint and in order, are split into as many segments as windows are requested. Each
-    segment yields its first run for which global frames are found. With one window this is the first such run of the
-    video, as published.
+    segment yields its first run for which global frames are found: in the same scene, where light and size of the face
+    are the same, or else in any. With one window and one scene this is the first such run of the video, as published.
 
     Args:
         pictures: (F,) int, increasing: numbers of the pictures that show the face.
         ratios: (F, 4) in the order of mouth.POSE_RATIOS; nan where a frame has no pose.
+        scenes: (F,) int: numbers of their scenes; None: one scene.
 
     Returns:
         At least one window, or the reason why there is none.
     """
+    scenes = np.zeros(len(pictures), dtype=int) if scenes is None else scenes
     if len(pictures) < config.min_frames:
         detail = f"the face is in {len(pictures)} frames, {config.min_frames} are needed"
         return Rejection(Reason.NO_FACE, detail)
@@ -47,7 +51,7 @@ def sample_windows(pictures: np.ndarray, ratios: np.ndarray, config: SamplingCon
         runs, first_window = published_runs(ratios, config), _first_published_window
     else:
         runs = find_local_runs(pictures, ratios, config)
-        first_window = partial(_first_window, pictures=pictures, ratios=ratios, config=config)
+        first_window = partial(_first_window, pictures=pictures, ratios=ratios, scenes=scenes, config=config)
     if not runs:
         detail = f"no {config.local_frames} adjacent frames with the mouth open by {config.min_openness:.1%}"
         return Rejection(Reason.MOUTH_CLOSED, detail)
@@ -89,7 +93,13 @@ def find_local_runs(pictures: np.ndarray, ratios: np.ndarray, config: SamplingCo
 
 
 def find_global_frames(
-    local: np.ndarray, pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig, *, any_distance: bool = False
+    local: np.ndarray,
+    pictures: np.ndarray,
+    ratios: np.ndarray,
+    config: SamplingConfig,
+    *,
+    any_distance: bool = False,
+    allowed: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """Find G global frames, whose pose is similar to the pose of the last local frame.
 
@@ -101,12 +111,15 @@ def find_global_frames(
         pictures: (F,) int, increasing: numbers of the pictures that show the face.
         ratios: (F, 4) in the order of mouth.POSE_RATIOS.
         any_distance: Ignore the tolerance of the pose.
+        allowed: (F,) bool: frames to choose from; None: all.
 
     Returns:
         (G,) indices in increasing order; None if there are fewer frames.
     """
     percent = np.rint(100 * ratios)
     candidate = ~np.isnan(ratios).any(axis=1)
+    if allowed is not None:
+        candidate &= allowed
     candidate &= (pictures <= pictures[local[0]] - config.min_gap) | (pictures >= pictures[local[-1]] + config.min_gap)
     if not any_distance:
         candidate &= (np.abs(percent - percent[local[-1]]) <= config.tolerance).all(axis=1)
@@ -121,13 +134,16 @@ def find_global_frames(
 
 
 def _first_window(
-    runs: list[np.ndarray], pictures: np.ndarray, ratios: np.ndarray, config: SamplingConfig
+    runs: list[np.ndarray], pictures: np.ndarray, ratios: np.ndarray, scenes: np.ndarray, config: SamplingConfig
 ) -> Window | None:
-    for nearest in (False, True) if config.fallback == "nearest" else (False,):
-        for local in runs:
-            found = find_global_frames(local, pictures, ratios, config, any_distance=nearest)
-            if found is not None:
-                return Window(np.concatenate([local, found]), nearest)
+    one_scene = (scenes == scenes[0]).all()
+    for any_scene in (True,) if one_scene else (False, True):
+        for nearest in (False, True) if config.fallback == "nearest" else (False,):
+            for local in runs:
+                allowed = None if any_scene else scenes == scenes[local[-1]]
+                found = find_global_frames(local, pictures, ratios, config, any_distance=nearest, allowed=allowed)
+                if found is not None:
+                    return Window(np.concatenate([local, found]), nearest)
     return None
 
 

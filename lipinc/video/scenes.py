@@ -28,28 +28,30 @@ class SceneFinder:
     """Numbers the scenes of a stream of pictures."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[float, int]] = []
-        """Presentation time of the first picture, and number of the scene, of each part from one cut to the next."""
+        self.scene = -1
+        """Number of the scene that the last picture shows, from 0."""
+        self.cuts = 0
+        """Number of cuts so far."""
         self._count = 0
         self._last: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
         self._changes: deque[float] = deque(maxlen=HISTORY)
 
-    def add(self, time: float, image: np.ndarray) -> None:
+    def add(self, image: np.ndarray) -> None:
         """Add the next image (H, W, 3) uint8 BGR. Images of different sizes are different scenes."""
         step = max(1, max(image.shape[:2]) // SIDE)
         # As items of a whole pixel, which are copied twice as fast as those of a channel.
         small = np.ascontiguousarray(image.view("V3")[::step, ::step]).view(np.uint8)
-        if not self.parts or self._is_cut(image.shape, small):
+        if not self._count or self._is_cut(image.shape, small):
+            self.cuts += self._count > 0
             self._changes.clear()
-            self.parts.append((time, self._find(image.shape, small)))
-        scene = self.parts[-1][1]
-        self._last.pop(scene, None)  # so that the latest is the last one
-        self._last[scene] = image.shape, small
+            self.scene = self._find(image.shape, small)
+        self._last.pop(self.scene, None)  # so that the latest is the last one
+        self._last[self.scene] = image.shape, small
         if len(self._last) > MAX_SCENES:
             del self._last[next(iter(self._last))]
 
     def _is_cut(self, shape: tuple[int, ...], small: np.ndarray) -> bool:
-        last_shape, last = self._last[self.parts[-1][1]]
+        last_shape, last = self._last[self.scene]
         if shape != last_shape:
             return True
         change = _difference(small, last)

@@ -19,6 +19,7 @@ OBSERVATION = np.dtype(
     [
         ("frame", "i8"),
         ("picture", "i8"),
+        ("scene", "i4"),
         ("time", "f8"),
         ("ratios", "f8", len(POSE_RATIOS)),
         ("face_height", "f4"),
@@ -52,8 +53,14 @@ class Face:
     @property
     def pictures(self) -> np.ndarray:
         """(F,) int64, increasing: numbers of the pictures that these frames show, from 0. Two frames show adjacent
-        pictures if their numbers are adjacent, although repeats of the first one may lie between them."""
+        pictures if their numbers are adjacent, although repeats of the first one may lie between them. At a cut, a
+        number is left out."""
         return self._observations["picture"]
+
+    @property
+    def scenes(self) -> np.ndarray:
+        """(F,) int32: numbers of the scenes that these frames show, from 0 (video/scenes.py)."""
+        return self._observations["scene"]
 
     @property
     def times(self) -> np.ndarray:
@@ -109,28 +116,11 @@ class TrackedVideo:
     """Sorted by area summed over the video, largest first."""
     stream: StreamInfo
     """What was read, and how, with notes on turned and repeated pictures."""
-    scenes: tuple[tuple[float, int], ...] = ((0.0, 0),)
-    """Presentation time of the first frame in s, and number of the scene, of each part from one cut to the next
-    (video/scenes.py)."""
 
     @property
     def pictures(self) -> int:
         """Number of frames that show a new picture."""
         return self.frames - self.repeats
-
-    def scenes_of(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Return the scenes of windows.
-
-        Args:
-            start: (W,) float, presentation time of the first frame of each window in s.
-            end: (W,) float, of the last frame.
-
-        Returns:
-            (W,) int, numbers of the scenes; -1 for a window with frames of two parts.
-        """
-        times, numbers = np.array([time for time, _ in self.scenes]), np.array([number for _, number in self.scenes])
-        first, last = (np.searchsorted(times, time, side="right").clip(1) - 1 for time in (start, end))
-        return np.where(first == last, numbers[first], -1)
 
 
 def measure_quality(

@@ -299,3 +299,18 @@ def test_frames_downscaled_by_two_give_nearly_the_same_poses(clips_root) -> None
     (ids, full), (half_size_ids, half_size) = ratios(1024), ratios(512)
     assert np.array_equal(ids, half_size_ids)
     assert np.abs(full - half_size).mean() < 0.005  # half a percent of the face; see docs/performance.md
+
+
+def test_no_window_spans_a_cut(write_video, tmp_path) -> None:
+    frames = list(talking_frames(number=1, frames=48))
+    path = write_video(tmp_path / "cuts.mp4", [*frames, *(frame // 2 for frame in frames), *frames])
+    with track_faces(path, MOUTH) as video:
+        (face,) = video.faces
+        cut = np.searchsorted(face.frame_ids, [48, 96])
+        assert (np.diff(face.pictures)[cut - 1] == 2).all() and np.array_equal(
+            face.scenes, np.searchsorted([48, 96], face.frame_ids, side="right") % 2
+        )
+    clips = extract_clips(path, sampling=replace(SAMPLING, windows=100, fallback="nearest"))
+    part = np.searchsorted([48, 96], clips.frame_ids, side="right")
+    assert (part[:, :5] == part[:, :1]).all() and set(part[:, 0]) == {0, 1, 2}
+    assert (part % 2 == part[:, :1] % 2).all()  # also the global frames

@@ -183,6 +183,24 @@ def test_the_fallback_takes_the_nearest_poses_and_marks_the_window() -> None:
     assert not within.nearest
 
 
+def test_global_frames_come_from_the_same_scene_if_it_has_enough() -> None:
+    openness = np.zeros(60)
+    openness[30:35] = 5
+    openness[[2, 8, 14, 40, 46, 52, 58]] = [5, 5, 5, 6, 7, 7, 7]  # nearer poses in the first scene
+    scenes = np.repeat([0, 1], 30)
+
+    def global_frames(openness: np.ndarray, config: SamplingConfig) -> list[int]:
+        windows = sample_windows(np.arange(60), poses(openness), config, scenes)
+        return [window.positions[5:].tolist() for window in windows]
+
+    fallback = replace(DEFAULT, fallback="nearest")
+    assert global_frames(openness, DEFAULT) == [[40, 46, 52]]
+    openness[[46, 52, 58]] = 30  # too different: another scene is next, or the nearest poses of the same one
+    assert global_frames(openness, DEFAULT) == [[2, 8, 14]]
+    (frames,) = global_frames(openness, fallback)
+    assert 40 in frames and min(frames) >= 35
+
+
 def test_rejections_have_the_right_reason() -> None:
     assert rejection_reason(range(30), poses([5] * 30)) is Reason.NO_FACE
     assert rejection_reason([], np.zeros((0, 4))) is Reason.NO_FACE

@@ -7,11 +7,15 @@ from lipinc.demo.videos import talking_frames
 from lipinc.video.scenes import MAX_SCENES, SceneFinder
 
 
-def parts(images) -> list[tuple[float, int]]:
-    finder = SceneFinder()
+def parts(images) -> list[tuple[int, int]]:
+    """Number of the first image, and scene, of each part from one cut to the next."""
+    finder, found = SceneFinder(), []
     for number, image in enumerate(images):
-        finder.add(float(number), image)
-    return finder.parts
+        finder.add(image)
+        if finder.cuts == len(found):
+            found.append((number, finder.scene))
+        assert finder.cuts == len(found) - 1 and finder.scene == found[-1][1]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +62,9 @@ def test_any_size(shape):
 def test_memory_is_bounded():
     finder = SceneFinder()
     rng = np.random.default_rng(0)
-    for number in range(3 * MAX_SCENES):
+    for _ in range(3 * MAX_SCENES):
         image = np.zeros((64, 64, 3), dtype=np.uint8)
         image.reshape(-1)[rng.permutation(image.size)[: image.size // 2]] = 255
-        finder.add(2.0 * number, image)
-        finder.add(2.0 * number + 1, image)
-    assert len(finder.parts) == 3 * MAX_SCENES and len(finder._last) == MAX_SCENES
+        finder.add(image)
+        finder.add(image)
+    assert finder.cuts == 3 * MAX_SCENES - 1 and len(finder._last) == MAX_SCENES
