@@ -6,7 +6,6 @@ classified as fake if score >= threshold.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -54,7 +53,7 @@ class RocCounts(NamedTuple):
         return float(np.sum(pairs) / (self.reals * self.fakes))
 
     def average_precision(self) -> float:
-        """See the function `average_precision`."""
+        """Average precision without interpolation, as in scikit-learn; nan without reals."""
         if not self.has_both:
             return float("nan")
         flagged = self.false_positives + self.true_positives
@@ -62,14 +61,23 @@ class RocCounts(NamedTuple):
         return float(np.sum(np.diff(self.true_positives) * precision) / self.fakes)
 
     def accuracy(self, threshold: float) -> float:
-        """See the function `accuracy`."""
+        """Fraction of correctly classified videos. Defined for a single class, too."""
         flagged = np.count_nonzero(self.scores >= threshold)
         correct = self.true_positives[flagged] + self.reals - self.false_positives[flagged]
         videos = self.reals + self.fakes
         return float(correct / videos) if videos > 0 else float("nan")
 
+    def balanced_accuracy(self, threshold: float) -> float:
+        """Mean of the true positive rate and the true negative rate."""
+        if not self.has_both:
+            return float("nan")
+        flagged = np.count_nonzero(self.scores >= threshold)
+        false_positive_rate = self.false_positives[flagged] / self.reals
+        return float((self.true_positives[flagged] / self.fakes + 1 - false_positive_rate) / 2)
+
     def eer(self) -> float:
-        """See the function `eer`."""
+        """Equal error rate: the false positive rate at which it equals the miss rate, on the linearly interpolated
+        ROC."""
         if not self.has_both:
             return float("nan")
         false_alarms = self.false_positives / self.reals
@@ -137,28 +145,6 @@ def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
     return roc_counts(labels, scores, weights).auc()
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Average precision without interpolation, as in scikit-learn; nan without reals."""
-    return roc_counts(labels, scores, weights).average_precision()
-
-
-def accuracy(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None) -> float:
-    """Fraction of correctly classified videos. Defined for a single class, too."""
-    return roc_counts(labels, scores, weights).accuracy(threshold)
-
-
-def balanced_accuracy(
-    labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None
-) -> float:
-    """Mean of the true positive rate and the true negative rate."""
-    counts = roc_counts(labels, scores, weights)
-    if not counts.has_both:
-        return float("nan")
-    flagged = np.count_nonzero(counts.scores >= threshold)
-    false_positive_rate = counts.false_positives[flagged] / counts.reals
-    return float((counts.true_positives[flagged] / counts.fakes + 1 - false_positive_rate) / 2)
-
-
 # The next four depend on decisions (V,) int: 1 = fake, 0 = uncertain, -1 = real. Scores are not used.
 
 
@@ -200,11 +186,6 @@ def _fraction(event: np.ndarray, among: np.ndarray, weights: np.ndarray | None) 
     weights = np.ones(len(event)) if weights is None else np.asarray(weights, dtype=np.float64)
     total = weights[among].sum()
     return float(weights[among & event].sum() / total) if total > 0 else float("nan")
-
-
-def eer(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Equal error rate: the false positive rate at which it equals the miss rate, on the linearly interpolated ROC."""
-    return roc_counts(labels, scores, weights).eer()
 
 
 def within_pairs(labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -293,7 +274,8 @@ def compute_metrics(
     """
     found = _intervals(predictions, _metrics(predictions, threshold, frame_level), bootstrap, seed)
     if refused:
-        found |= _intervals(predictions.with_refused(refused, threshold), {"auc_with_refused": auc}, bootstrap, seed)
+        everything = predictions.with_refused(refused, threshold)
+        found |= _intervals(everything, _area(everything, "auc_with_refused"), bootstrap, seed)
     return found
 
 
@@ -340,9 +322,8 @@ def break_down(
     rows = []
     for group, within in group_masks(everything, by).items():
         chosen, chosen_refused = predictions.select(within[: len(predictions)]), everything.select(within)
-        area = _intervals(chosen, {"auc": auc}, bootstrap, seed)["auc"]
-        labels, scores = chosen.label, chosen.score
-        values = {name: metric(labels, scores) for name, metric in _metrics(chosen, threshold, frame_level).items()}
+        area = _intervals(chosen, _area(chosen, "auc"), bootstrap, seed)["auc"]
+        values = _metrics(chosen, threshold, frame_level)(None)
         values["auc_with_refused"] = auc(chosen_refused.label, chosen_refused.score)
         rows.append(group_row(group, chosen, values, area, refused=len(chosen_refused) - len(chosen)))
     return rows
@@ -403,24 +384,40 @@ def group_row(
     }
 
 
-def _metrics(predictions: Predictions, threshold: float, frame_level: bool) -> dict[str, Callable[..., float]]:
-    """Return the metrics that are defined for these videos, as functions of labels, scores and weights."""
-    decisions = Calibration(threshold, 1.0, (threshold, threshold)).decide(predictions.score)
+Measure = Callable[[np.ndarray | None], dict[str, float]]
+"""Weights (V,) of the videos, None: all 1 -> the metrics that are defined for them. Sorts the videos only once, not for
+each metric and resample."""
+
+
+def _metrics(predictions: Predictions, threshold: float, frame_level: bool) -> Measure:
+    labels, scores = predictions.label, predictions.score
+    ranking, reals = Ranking(labels, scores), paired_reals(predictions.records)
+    decisions = Calibration(threshold, 1.0, (threshold, threshold)).decide(scores)
     decisions = decisions if predictions.decision is None else predictions.decision
-    metrics: dict[str, Callable[..., float]] = {
-        "auc": auc,
-        "ap": average_precision,
-        "accuracy": partial(accuracy, threshold=threshold),
-        "balanced_accuracy": partial(balanced_accuracy, threshold=threshold),
-        "eer": eer,
-        **{name: partial(metric, decisions=decisions) for name, metric in DECISION_METRICS.items()},
-    }
-    reals = paired_reals(predictions.records)
-    if (reals >= 0).any():
-        metrics["within_pairs"] = partial(within_pairs, reals=reals)
-    if frame_level:
-        metrics["frame_auc"] = partial(frame_auc, window_scores=predictions.window_scores)
-    return metrics
+
+    def measure(weights: np.ndarray | None) -> dict[str, float]:
+        counts = ranking.counts(weights)
+        found = {
+            "auc": counts.auc(),
+            "ap": counts.average_precision(),
+            "accuracy": counts.accuracy(threshold),
+            "balanced_accuracy": counts.balanced_accuracy(threshold),
+            "eer": counts.eer(),
+            **{name: metric(labels, scores, decisions, weights) for name, metric in DECISION_METRICS.items()},
+        }
+        if (reals >= 0).any():
+            found["within_pairs"] = within_pairs(labels, scores, reals, weights)
+        if frame_level:
+            found["frame_auc"] = frame_auc(labels, scores, predictions.window_scores, weights)
+        return found
+
+    return measure
+
+
+def _area(predictions: Predictions, name: str) -> Measure:
+    """Measures the AUC alone."""
+    ranking = Ranking(predictions.label, predictions.score)
+    return lambda weights: {name: ranking.counts(weights).auc()}
 
 
 def _people(predictions: Predictions) -> list[tuple[str, str]]:
@@ -442,16 +439,11 @@ def resamples(predictions: Predictions, bootstrap: int, seed: int) -> Iterator[n
             yield weights
 
 
-def _intervals(
-    predictions: Predictions, metrics: dict[str, Callable[..., float]], bootstrap: int, seed: int
-) -> dict[str, Interval]:
-    labels, scores = predictions.label, predictions.score
-    resampled = [
-        [metric(labels, scores, weights=weights) for metric in metrics.values()]
-        for weights in resamples(predictions, bootstrap, seed)
-    ]
-    low_high = np.percentile(resampled, (2.5, 97.5), axis=0) if resampled else np.full((2, len(metrics)), np.nan)
+def _intervals(predictions: Predictions, measure: Measure, bootstrap: int, seed: int) -> dict[str, Interval]:
+    found = measure(None)
+    resampled = [list(measure(weights).values()) for weights in resamples(predictions, bootstrap, seed)]
+    low_high = np.percentile(resampled, (2.5, 97.5), axis=0) if resampled else np.full((2, len(found)), np.nan)
     return {
-        name: Interval(metric(labels, scores), float(low), float(high))
-        for (name, metric), low, high in zip(metrics.items(), *low_high, strict=True)
+        name: Interval(value, float(low), float(high))
+        for (name, value), low, high in zip(found.items(), *low_high, strict=True)
     }

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lipinc.evaluation.metrics import Interval, auc, average_precision, roc_counts
+from lipinc.evaluation.metrics import Interval, roc_counts
 from lipinc.evaluation.predictions import Predictions
 from lipinc.files.figures import DPI, FAKE, GUIDE, REAL, write_png
 from lipinc.synthesis.perturbations import ENCODINGS, LEVELS, RAW, parse_crf, perturbation_series
@@ -27,7 +27,7 @@ SCORE_LABEL = "score of a video: mean logit(fake) - logit(real)"
 def plot_roc(predictions: Predictions, path: Path, title: str, note: str = "") -> None:
     """Plot the ROC curve. Without reals, fakes or finite scores, only the chance line is drawn."""
     counts = roc_counts(predictions.label, predictions.score)
-    area = auc(predictions.label, predictions.score)
+    area = counts.auc()
     figure, axes = new_figure(5.4, 5.2)
     if not np.isnan(area):
         false_positive_rate = counts.false_positives / counts.reals
@@ -45,7 +45,7 @@ def plot_roc(predictions: Predictions, path: Path, title: str, note: str = "") -
 def plot_precision_recall(predictions: Predictions, path: Path, title: str, note: str = "") -> None:
     """Plot precision over recall as steps, as in the average precision. Chance is the fraction of fakes."""
     counts = roc_counts(predictions.label, predictions.score)
-    precision_mean = average_precision(predictions.label, predictions.score)
+    precision_mean = counts.average_precision()
     figure, axes = new_figure(5.4, 5.2)
     if not np.isnan(precision_mean):
         recall = counts.true_positives / counts.fakes

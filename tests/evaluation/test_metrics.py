@@ -9,18 +9,15 @@ from sklearn import metrics as sklearn_metrics
 
 from lipinc.datasets.records import Label, paired_reals
 from lipinc.evaluation.metrics import (
-    accuracy,
     auc,
-    average_precision,
-    balanced_accuracy,
     break_down,
     compute_metrics,
     count_people,
     decided,
     decided_wrongly,
-    eer,
     fakes_missed,
     reals_accused,
+    roc_counts,
     too_few,
 )
 from lipinc.models.calibration import Calibration
@@ -44,16 +41,15 @@ def test_agrees_with_scikit_learn_on_ties_and_multiplicities(videos, threshold):
     labels, scores, weights = videos
     judged = scores >= threshold
     for weight in (None, weights):
-        expected = {
-            auc: sklearn_metrics.roc_auc_score(labels, scores, sample_weight=weight),
-            average_precision: sklearn_metrics.average_precision_score(labels, scores, sample_weight=weight),
-        }
-        for metric, value in expected.items():
-            assert metric(labels, scores, weight) == pytest.approx(value, abs=1e-12)
+        counts = roc_counts(labels, scores, weight)
+        value = sklearn_metrics.roc_auc_score(labels, scores, sample_weight=weight)
+        assert auc(labels, scores, weight) == counts.auc() == pytest.approx(value, abs=1e-12)
+        value = sklearn_metrics.average_precision_score(labels, scores, sample_weight=weight)
+        assert counts.average_precision() == pytest.approx(value, abs=1e-12)
         value = sklearn_metrics.accuracy_score(labels, judged, sample_weight=weight)
-        assert accuracy(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
+        assert counts.accuracy(threshold) == pytest.approx(value, abs=1e-12)
         value = sklearn_metrics.balanced_accuracy_score(labels, judged, sample_weight=weight)
-        assert balanced_accuracy(labels, scores, threshold, weight) == pytest.approx(value, abs=1e-12)
+        assert counts.balanced_accuracy(threshold) == pytest.approx(value, abs=1e-12)
         decisions = np.where(judged, 1, -1)
         value = 1 - sklearn_metrics.recall_score(labels, judged, sample_weight=weight, pos_label=0)
         assert reals_accused(labels, scores, decisions, weight) == pytest.approx(value, abs=1e-12)
@@ -68,7 +64,7 @@ def test_agrees_with_scikit_learn_on_ties_and_multiplicities(videos, threshold):
 @settings(max_examples=100, deadline=None)
 def test_eer_lies_on_the_interpolated_roc(videos):
     labels, scores, _ = videos
-    rate = eer(labels, scores)
+    rate = roc_counts(labels, scores).eer()
     false_alarms, hits, _ = sklearn_metrics.roc_curve(labels, scores, drop_intermediate=False)
     # The ROC may rise straight up there, so that a range of hit rates belongs to one false alarm rate.
     left = np.interp(rate - 1e-9, false_alarms, hits)
@@ -78,26 +74,25 @@ def test_eer_lies_on_the_interpolated_roc(videos):
 
 def test_eer_by_hand():
     # ROC (0, 0) (0, 1/2) (1/2, 1/2) (1/2, 1) (1, 1): misses equal false alarms at the point (1/2, 1/2).
-    assert eer([1, 0, 1, 0], [4.0, 3.0, 2.0, 1.0]) == pytest.approx(0.5)
+    assert roc_counts([1, 0, 1, 0], [4.0, 3.0, 2.0, 1.0]).eer() == pytest.approx(0.5)
     # One tie of all: the chance line, crossed halfway.
-    assert eer([1, 0, 1], [1.0, 1.0, 1.0]) == pytest.approx(0.5)
+    assert roc_counts([1, 0, 1], [1.0, 1.0, 1.0]).eer() == pytest.approx(0.5)
     # Points (0, 2/3) (1/2, 2/3) (1/2, 1): misses 1/3 equal false alarms 1/3 between the first two.
-    assert eer([1, 1, 0, 1, 0], [5.0, 4.0, 3.0, 2.0, 1.0]) == pytest.approx(1 / 3)
-    assert eer([1, 0], [1.0, 0.0]) == 0.0
-    assert eer([1, 0], [0.0, 1.0]) == 1.0
+    assert roc_counts([1, 1, 0, 1, 0], [5.0, 4.0, 3.0, 2.0, 1.0]).eer() == pytest.approx(1 / 3)
+    assert roc_counts([1, 0], [1.0, 0.0]).eer() == 0.0
+    assert roc_counts([1, 0], [0.0, 1.0]).eer() == 1.0
 
 
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])
 def test_metrics_are_nan_where_a_class_is_absent(labels):
     scores = np.linspace(0, 1, len(labels))
-    for metric in (auc, average_precision, eer):
-        assert np.isnan(metric(labels, scores))
-    assert np.isnan(balanced_accuracy(labels, scores, 0.5))
+    counts = roc_counts(labels, scores)
+    assert np.isnan([counts.auc(), counts.average_precision(), counts.eer(), counts.balanced_accuracy(0.5)]).all()
 
 
 def test_accuracy_needs_one_class_and_some_video():
-    assert accuracy([1, 1], [0.0, 1.0], 0.5) == 0.5
-    assert np.isnan(accuracy([], [], 0.5))
+    assert roc_counts([1, 1], [0.0, 1.0]).accuracy(0.5) == 0.5
+    assert np.isnan(roc_counts([], []).accuracy(0.5))
 
 
 def test_decisions_are_counted_among_the_videos_that_they_concern():
@@ -127,10 +122,9 @@ def test_decisions_come_from_the_threshold_or_with_the_videos():
 
 def test_metrics_are_nan_where_a_score_is_no_number():
     labels, scores = [0, 1, 1], [0.0, 1.0, float("nan")]
-    for metric in (auc, average_precision, eer):
-        assert np.isnan(metric(labels, scores))
-    assert np.isnan(accuracy(labels, scores, 0.5))
-    assert np.isnan(balanced_accuracy(labels, scores, 0.5))
+    counts = roc_counts(labels, scores)
+    assert np.isnan([counts.auc(), counts.average_precision(), counts.eer()]).all()
+    assert np.isnan([counts.accuracy(0.5), counts.balanced_accuracy(0.5)]).all()
 
 
 def test_infinite_scores_tie_with_each_other():
