@@ -79,7 +79,7 @@ class Paired:
             counts = ranking.counts(weights)
             row = [counts.auc(), counts.average_precision(), counts.eer(), counts.accuracy(threshold)]
             row += [counts.tpr_at_fpr(0.01), counts.tpr_at_fpr(0.05)]
-            row += [metric(label, None, decisions, weights) for metric in (reals_accused, decided)]
+            row += [metric(label, decisions, weights) for metric in (reals_accused, decided)]
             if np.isnan(threshold):
                 row = [
                     np.nan if name in ("accuracy", "reals_accused", "decided") else value

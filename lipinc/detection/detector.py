@@ -342,7 +342,7 @@ def _decide(
 
 
 def _scene(face: Face, local: np.ndarray) -> int:
-    """The scene of some local frames (L,); -1 if a cut lies between them, as the published sampling allows."""
+    """The scene of some local frames (L,); -1 if they show several, as the published sampling allows."""
     scenes = face.scenes[local]
     return int(scenes[0]) if (scenes == scenes[0]).all() else -1
 

@@ -53,7 +53,7 @@ class WindowScore:
     units of the scatter within real videos, or within this one (`MouthModel.standard_contrast`). Its level says
     nothing."""
     scene: int = 0
-    """Number of its scene in the video, from 0; -1 if a cut lies between its local frames."""
+    """Number of its scene in the video, from 0; -1 if its local frames show several."""
 
 
 @dataclass(frozen=True)

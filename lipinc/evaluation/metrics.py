@@ -135,8 +135,8 @@ def roc_counts(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | Non
     return Ranking(labels, scores).counts(weights)
 
 
-# Each metric below takes labels (V,) with 1 = fake, scores (V,) and optional weights (V,), the multiplicity of each
-# video. It returns nan if a class that it needs is absent or a score is nan.
+# Labels (V,) below: 1 = fake. Weights (V,): the multiplicity of each video; None: all 1. A metric is nan if a class
+# that it needs is absent or a score is nan.
 
 
 def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -145,31 +145,25 @@ def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = Non
     return roc_counts(labels, scores, weights).auc()
 
 
-# The next four depend on decisions (V,) int: 1 = fake, 0 = uncertain, -1 = real. Scores are not used.
+# The next four depend on decisions (V,) int: 1 = fake, 0 = uncertain, -1 = real.
 
 
-def reals_accused(
-    labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
-) -> float:
+def reals_accused(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Fraction of the real videos that are called fake. Defined without fakes, too."""
     return _fraction(decisions == 1, labels == 0, weights)
 
 
-def fakes_missed(
-    labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
-) -> float:
+def fakes_missed(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Fraction of the fakes that are called real. Defined without reals, too."""
     return _fraction(decisions == -1, labels == 1, weights)
 
 
-def decided(labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> float:
+def decided(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Fraction of the videos that are called real or fake, not uncertain."""
     return _fraction(decisions != 0, np.ones(len(labels), dtype=bool), weights)
 
 
-def decided_wrongly(
-    labels: np.ndarray, scores: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
-) -> float:
+def decided_wrongly(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Fraction of the decided videos whose decision is wrong; nan if nothing is decided."""
     return _fraction((decisions == 1) != (labels == 1), decisions != 0, weights)
 
@@ -188,13 +182,12 @@ def _fraction(event: np.ndarray, among: np.ndarray, weights: np.ndarray | None) 
     return float(weights[among & event].sum() / total) if total > 0 else float("nan")
 
 
-def within_pairs(labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weights: np.ndarray | None = None) -> float:
+def within_pairs(scores: np.ndarray, reals: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Probability that a fake scores higher than the real video it was made from, with ties counted as one half.
 
     Both videos of a pair show the same person and camera, so neither can help the detector.
 
     Args:
-        labels: not used.
         scores: (V,).
         reals: (V,) int, index of the real video of each fake; -1 if there is none.
         weights: (V,).
@@ -210,16 +203,13 @@ def within_pairs(labels: np.ndarray, scores: np.ndarray, reals: np.ndarray, weig
     return float(np.sum(weights * ((excess > 0) + 0.5 * (excess == 0))) / weights.sum())
 
 
-def frame_auc(
-    labels: np.ndarray, scores: np.ndarray, window_scores: Sequence[np.ndarray], weights: np.ndarray | None = None
-) -> float:
+def frame_auc(labels: np.ndarray, window_scores: Sequence[np.ndarray], weights: np.ndarray | None = None) -> float:
     """AUC of frames: every frame of a window is an example with the score of the window and the label of the video.
 
     All windows have the same number of frames, so this is the AUC of windows: a video counts once for each of them.
 
     Args:
         labels: (V,), 1 = fake.
-        scores: not used.
         window_scores: the score of each window (K,) of each video.
         weights: (V,).
     """
@@ -403,12 +393,12 @@ def _metrics(predictions: Predictions, threshold: float, frame_level: bool) -> M
             "accuracy": counts.accuracy(threshold),
             "balanced_accuracy": counts.balanced_accuracy(threshold),
             "eer": counts.eer(),
-            **{name: metric(labels, scores, decisions, weights) for name, metric in DECISION_METRICS.items()},
+            **{name: metric(labels, decisions, weights) for name, metric in DECISION_METRICS.items()},
         }
         if (reals >= 0).any():
-            found["within_pairs"] = within_pairs(labels, scores, reals, weights)
+            found["within_pairs"] = within_pairs(scores, reals, weights)
         if frame_level:
-            found["frame_auc"] = frame_auc(labels, scores, predictions.window_scores, weights)
+            found["frame_auc"] = frame_auc(labels, predictions.window_scores, weights)
         return found
 
     return measure

@@ -7,6 +7,7 @@ minimum distance from the local frames and from each other. With `published_quir
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -43,7 +44,8 @@ def sample_windows(
     Returns:
         At least one window, or the reason why there is none.
     """
-    scenes = np.zeros(len(pictures), dtype=int) if scenes is None else scenes
+    if scenes is not None and (scenes == scenes[:1]).all():
+        scenes = None
     if len(pictures) < config.min_frames:
         detail = f"the face is in {len(pictures)} frames, {config.min_frames} are needed"
         return Rejection(Reason.NO_FACE, detail)
@@ -134,16 +136,15 @@ def find_global_frames(
 
 
 def _first_window(
-    runs: list[np.ndarray], pictures: np.ndarray, ratios: np.ndarray, scenes: np.ndarray, config: SamplingConfig
+    runs: list[np.ndarray], pictures: np.ndarray, ratios: np.ndarray, scenes: np.ndarray | None, config: SamplingConfig
 ) -> Window | None:
-    one_scene = (scenes == scenes[0]).all()
-    for any_scene in (True,) if one_scene else (False, True):
-        for nearest in (False, True) if config.fallback == "nearest" else (False,):
-            for local in runs:
-                allowed = None if any_scene else scenes == scenes[local[-1]]
-                found = find_global_frames(local, pictures, ratios, config, any_distance=nearest, allowed=allowed)
-                if found is not None:
-                    return Window(np.concatenate([local, found]), nearest)
+    any_scene = (True,) if scenes is None else (False, True)
+    any_distance = (False, True) if config.fallback == "nearest" else (False,)
+    for anywhere, nearest, local in product(any_scene, any_distance, runs):
+        allowed = None if anywhere else scenes == scenes[local[-1]]
+        found = find_global_frames(local, pictures, ratios, config, any_distance=nearest, allowed=allowed)
+        if found is not None:
+            return Window(np.concatenate([local, found]), nearest)
     return None
 
 

@@ -52,12 +52,12 @@ def test_agrees_with_scikit_learn_on_ties_and_multiplicities(videos, threshold):
         assert counts.balanced_accuracy(threshold) == pytest.approx(value, abs=1e-12)
         decisions = np.where(judged, 1, -1)
         value = 1 - sklearn_metrics.recall_score(labels, judged, sample_weight=weight, pos_label=0)
-        assert reals_accused(labels, scores, decisions, weight) == pytest.approx(value, abs=1e-12)
+        assert reals_accused(labels, decisions, weight) == pytest.approx(value, abs=1e-12)
         value = 1 - sklearn_metrics.recall_score(labels, judged, sample_weight=weight, pos_label=1)
-        assert fakes_missed(labels, scores, decisions, weight) == pytest.approx(value, abs=1e-12)
+        assert fakes_missed(labels, decisions, weight) == pytest.approx(value, abs=1e-12)
         value = 1 - sklearn_metrics.accuracy_score(labels, judged, sample_weight=weight)
-        assert decided_wrongly(labels, scores, decisions, weight) == pytest.approx(value, abs=1e-12)
-        assert decided(labels, scores, decisions, weight) == 1
+        assert decided_wrongly(labels, decisions, weight) == pytest.approx(value, abs=1e-12)
+        assert decided(labels, decisions, weight) == 1
 
 
 @given(judged_videos())
@@ -97,16 +97,16 @@ def test_accuracy_needs_one_class_and_some_video():
 
 def test_decisions_are_counted_among_the_videos_that_they_concern():
     labels, decisions = np.array([0, 0, 0, 0, 1, 1, 1]), np.array([1, 0, -1, -1, 1, 0, -1])
-    scores, weights = np.zeros(7), np.array([2, 1, 1, 1, 1, 1, 1])
-    assert reals_accused(labels, scores, decisions) == 1 / 4
-    assert reals_accused(labels, scores, decisions, weights) == 2 / 5
-    assert fakes_missed(labels, scores, decisions) == pytest.approx(1 / 3)
-    assert decided(labels, scores, decisions) == pytest.approx(5 / 7)
-    assert decided_wrongly(labels, scores, decisions) == 2 / 5
+    weights = np.array([2, 1, 1, 1, 1, 1, 1])
+    assert reals_accused(labels, decisions) == 1 / 4
+    assert reals_accused(labels, decisions, weights) == 2 / 5
+    assert fakes_missed(labels, decisions) == pytest.approx(1 / 3)
+    assert decided(labels, decisions) == pytest.approx(5 / 7)
+    assert decided_wrongly(labels, decisions) == 2 / 5
     nothing = np.zeros(7)
-    assert decided(labels, scores, nothing) == 0 and np.isnan(decided_wrongly(labels, scores, nothing))
-    assert np.isnan(reals_accused(labels[4:], scores[4:], decisions[4:]))
-    assert np.isnan(fakes_missed(labels[:4], scores[:4], decisions[:4]))
+    assert decided(labels, nothing) == 0 and np.isnan(decided_wrongly(labels, nothing))
+    assert np.isnan(reals_accused(labels[4:], decisions[4:]))
+    assert np.isnan(fakes_missed(labels[:4], decisions[:4]))
 
 
 def test_decisions_come_from_the_threshold_or_with_the_videos():
