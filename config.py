@@ -3,8 +3,8 @@
 lipinc/config/schema.py documents all settings; this file contains those specific to the experiment. To change settings,
 use command-line flags (--train.epochs 5), or copy this file and pass it with --config.
 
-The recipe is that of configs/own_clips.py, which was chosen on other clips (docs/results.md); it has not been run on
-FakeAVCeleb.
+The recipe is that of configs/own_clips.py, LIPINC on noise maps in place of pixels, which was chosen on other clips
+(docs/results.md). It has not been run on FakeAVCeleb.
 """
 
 from lipinc.config import (
@@ -25,17 +25,17 @@ config = Config(
         root="data/FakeAVCeleb_v1.2",  # the folder with meta_data.csv and RealVideo-RealAudio/
         fake_methods=("wav2lip",),
     ),
-    mouth=MouthConfig(cut="native", margin=0.15, height=32, width=72),
+    mouth=MouthConfig(cut="native", margin=0.15),
     sampling=SamplingConfig(windows=4),
     cache=CacheConfig(path="cache/fakeavceleb"),
-    model=ModelConfig("lipinc", pixels="detail"),
+    model=ModelConfig("noise_maps", network="lipinc", height=2, width=6),
     loss=LossConfig(inconsistency=0.0, ranking=1.0),
-    augment=AugmentConfig(flip=0.5, shift=0.06, brightness=0.2, contrast=0.2),
+    augment=AugmentConfig(flip=0.0),  # maps are computed once
     train=TrainConfig(
         epochs=5,
         batch_size=32,
         optimizer="adamw",
-        learning_rate=1e-4,
+        learning_rate=1e-3,
         adam_epsilon=1e-8,
         weight_decay=0.01,
         schedule="cosine",

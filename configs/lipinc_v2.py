@@ -2,8 +2,13 @@
 
 from dataclasses import replace
 
-from lipinc.config import ModelConfig, load_config
+from lipinc.config import load_config
+
+fakeavceleb = load_config("fakeavceleb")
 
 config = replace(
-    load_config("fakeavceleb"), name="fakeavceleb_lipinc_v2", model=ModelConfig("lipinc_v2", pixels="detail")
+    fakeavceleb,
+    name="fakeavceleb_lipinc_v2",
+    model=fakeavceleb.model.replace(network="lipinc_v2", height=16, width=40, hidden=1024),
+    train=replace(fakeavceleb.train, learning_rate=4e-4),
 )

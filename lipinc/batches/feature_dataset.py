@@ -23,7 +23,7 @@ _computed: dict[tuple, torch.Tensor] = {}
 
 
 class FeatureDataset(Dataset):
-    """The features (F,) float32 that a model extracts from each clip of a ClipDataset."""
+    """The features (F,) float that a model extracts from each clip of a ClipDataset."""
 
     def __init__(self, clips: ClipDataset, model: MouthModel, *, device: torch.device, bag: int = 1):
         """Extract the features of all clips.

@@ -1,45 +1,12 @@
-"""Layers shared by both LIPINC networks: the input, attention with and without learned weights, and the head."""
+"""Layers shared by both LIPINC networks: attention with and without learned weights, and the head."""
 
 import math
 
 import torch
 from torch import nn
-from torch.nn import functional
-
-from lipinc.config import Config
-from lipinc.losses.precision import to_float
 
 BATCH_NORM_EPSILON = 1e-3
 """Keras' default, which the published weights were trained with."""
-
-DETAIL_UNIT, DETAIL_LIMIT = 4.0, 4.0
-"""Grey levels that count as 1, and the largest magnitude after that: noise is about a unit, edges are cut off."""
-
-
-def input_problems(config: Config) -> list[str]:
-    """Return why the input options of a LIPINC network do not fit each other: one message, or an empty list."""
-    if config.model.options.pixels == "detail" and config.model.options.input_scale != 1:
-        return ["model.input_scale is for model.pixels published; detail has its own unit: use --model.input-scale 1"]
-    return []
-
-
-def mouth_detail(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute the detail of mouths, the difference of each pixel from the mean of its 3 x 3 px, and its changes.
-
-    Detail shows noise and texture, but neither light nor most of what people are told apart by.
-
-    Args:
-        frames: (B, N, H, W, 3), 0..255.
-
-    Returns:
-        Detail (B, N, H, W, 3) and its differences between consecutive frames (B, N - 1, H, W, 3), in units of
-        DETAIL_UNIT, limited to DETAIL_LIMIT.
-    """
-    images = to_float(frames).flatten(0, 1).permute(0, 3, 1, 2)  # (B N, 3, H, W)
-    smooth = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    detail = ((images - smooth) / DETAIL_UNIT).permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
-    changes = detail[:, 1:] - detail[:, :-1]
-    return detail.clamp(-DETAIL_LIMIT, DETAIL_LIMIT), changes.clamp(-DETAIL_LIMIT, DETAIL_LIMIT)
 
 
 def published_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale_size: int) -> torch.Tensor:

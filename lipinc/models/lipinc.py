@@ -17,7 +17,7 @@ from lipinc.config import Config
 from lipinc.config.ranges import Range, UnitInterval
 from lipinc.losses.inconsistency import feature_map_problems
 from lipinc.losses.precision import to_float
-from lipinc.models.layers import BATCH_NORM_EPSILON, FusionHead, input_problems, mouth_detail, published_attention
+from lipinc.models.layers import BATCH_NORM_EPSILON, FusionHead, published_attention
 from lipinc.models.registry import ClipShape, MouthModel, register_model
 
 
@@ -34,9 +34,6 @@ class LIPINCOptions:
     of a few hundred steps need about 0.1."""
     input_scale: float = 1.0
     """Factor applied to the 0..255 input (published: 1.0); 1 / 255 scales it to 0..1."""
-    pixels: Literal["published", "detail"] = "published"
-    """What the network sees. published: frames and residues. detail: what differs from the neighbouring pixels in each
-    frame, and how it changes (lipinc/models/layers.py, `mouth_detail`); the residues of the clip are not used."""
     loss_features: Literal["full", "pooled"] = "full"
     """Feature maps of the frame branch for the inconsistency loss. full: the convolution output, as in the paper.
     pooled: after the 2 x 2 x 2 max pooling of the network, which is much faster (docs/performance.md). The constants of
@@ -63,7 +60,6 @@ class LIPINC(MouthModel):
         dropout: float = 0.5,
         batch_norm_momentum: float = 0.01,
         input_scale: float = 1.0,
-        pixels: Literal["published", "detail"] = "published",
         loss_features: Literal["full", "pooled"] = "full",
     ):
         """Create the network with fresh weights.
@@ -75,7 +71,7 @@ class LIPINC(MouthModel):
             channels: output channels of the 3D convolutions.
             map_size: side of the maps given to attention, a multiple of 8.
             map_channels: channels of these maps.
-            hidden, dropout, batch_norm_momentum, input_scale, pixels, loss_features: see `LIPINCOptions`.
+            hidden, dropout, batch_norm_momentum, input_scale, loss_features: see `LIPINCOptions`.
 
         Raises:
             ValueError: the sizes are not supported.
@@ -83,7 +79,7 @@ class LIPINC(MouthModel):
         super().__init__()
         if frames < 3 or height < 2 or width < 2 or map_size % 8:
             raise ValueError("a clip needs at least 3 frames of 2 x 2 px, and map_size a multiple of 8")
-        self.input_scale, self.pixels = input_scale, pixels
+        self.input_scale = input_scale
         self.loss_features = loss_features
         self.map_values = map_size * map_size * map_channels
 
@@ -120,7 +116,6 @@ class LIPINC(MouthModel):
         maps = (clip.frames // pooling, clip.height // pooling, clip.width // pooling)
         return [
             *super().validate(config),
-            *input_problems(config),
             *(feature_map_problems(*maps) if config.loss.inconsistency else ()),
         ]
 
@@ -143,8 +138,6 @@ class LIPINC(MouthModel):
             full: (B, N, channels, H, W), the convolution output after ReLU. pooled: (B, N // 2, channels, H // 2,
             W // 2), the same after max pooling.
         """
-        if self.pixels == "detail":
-            frames, residues = mouth_detail(frames)
         frame_map, full, pooled = self.frame_branch(_channels_first(frames, self.input_scale))
         residue_map, _, _ = self.residue_branch(_channels_first(residues, self.input_scale))
         colour = published_attention(residue_map, frame_map, frame_map, self.map_values)

@@ -22,8 +22,6 @@ from lipinc.models.layers import (
     FusionHead,
     MultiHeadAttention,
     ProjectedAttention,
-    input_problems,
-    mouth_detail,
     published_attention,
 )
 from lipinc.models.registry import ClipShape, MouthModel, register_model
@@ -49,9 +47,6 @@ class LIPINCV2Options:
     input_scale: float = 1.0
     """Factor applied to the 0..255 input (published: 1.0). At 1.0 attention is saturated at the start of training. At
     1 / 255 the position embeddings dominate the pixels. 1 / 16 is a compromise."""
-    pixels: Literal["published", "detail"] = "published"
-    """What the network sees. published: frames and residues. detail: what differs from the neighbouring pixels in each
-    frame, and how it changes (lipinc/models/layers.py, `mouth_detail`); the residues of the clip are not used."""
 
 
 @register_model("lipinc_v2")
@@ -77,7 +72,6 @@ class LIPINCV2(MouthModel):
         attention: Literal["published", "projected"] = "published",
         batch_norm_momentum: float = 0.01,
         input_scale: float = 1.0,
-        pixels: Literal["published", "detail"] = "published",
     ):
         """Create the network with fresh weights. It accepts any number of frames: there is no temporal position.
 
@@ -91,7 +85,7 @@ class LIPINCV2(MouthModel):
             temporal_blocks: transformer blocks over frames.
             map_size: side of the maps given to the fusion attention, a multiple of 8.
             map_channels: channels of these maps.
-            hidden, attention, batch_norm_momentum, input_scale, pixels: see `LIPINCV2Options`.
+            hidden, attention, batch_norm_momentum, input_scale: see `LIPINCV2Options`.
 
         Raises:
             ValueError: the sizes are not supported.
@@ -99,7 +93,7 @@ class LIPINCV2(MouthModel):
         super().__init__()
         if height % patch or width % patch or map_size % 8:
             raise ValueError("height and width must be multiples of the patch size, and map_size a multiple of 8")
-        self.input_scale, self.pixels = input_scale, pixels
+        self.input_scale = input_scale
         self.map_values = map_size * map_size * map_channels
 
         def transformer() -> VisionTemporalTransformer:
@@ -145,7 +139,6 @@ class LIPINCV2(MouthModel):
         maps = (clip.frames, clip.height // PATCH, clip.width // PATCH)
         return [
             *super().validate(config),
-            *input_problems(config),
             *(feature_map_problems(*maps) if config.loss.inconsistency else ()),
         ]
 
@@ -170,8 +163,6 @@ class LIPINCV2(MouthModel):
             gradient.) A sigmoid maps them to (0, 1), the range that the constants of SSIM assume, because tokens after
             layer normalisation are signed.
         """
-        if self.pixels == "detail":
-            frames, residues = mouth_detail(frames)
         frame_vector, tokens = self.frame_transformer(to_float(frames) * self.input_scale)
         residue_vector, _ = self.residue_transformer(to_float(residues) * self.input_scale)
         frame_map, residue_map = self.frame_map(frame_vector), self.residue_map(residue_vector)  # (B, 8, 8, 3)

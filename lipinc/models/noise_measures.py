@@ -105,14 +105,15 @@ class NoiseMeasures:
             (B, F) float32, in the order of `names`.
         """
         # bf16 cannot resolve differences of one grey level.
-        with torch.autocast(frames.device.type, enabled=False), _one_thread():
+        with torch.autocast(frames.device.type, enabled=False), one_thread():
             return self._measure(to_float(frames))
 
     def _measure(self, frames: torch.Tensor) -> torch.Tensor:
         local = self.local_frames
         colours = torch.einsum("oc,bnhwc->bnohw", self.colours.to(frames), frames)
         found: list[torch.Tensor] = []
-        for band in self._bands(colours):
+        *bands, rest = laplacian_pyramid(colours, self.levels)
+        for band in (*bands, rest - rest.mean(dim=(3, 4), keepdim=True)):
             change = band[:, 1:local] - band[:, : local - 1]
             energy, change_energy = _energy(band), _energy(change)
             second_energy = _energy(change[:, 1:] - change[:, :-1])
@@ -147,18 +148,23 @@ class NoiseMeasures:
         found = [_correlation(change[:, :, a], change[:, :, b], energy[:, :, a], energy[:, :, b]) for a, b in pairs]
         return [torch.stack(found, dim=2)]
 
-    def _bands(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """Return the Laplacian pyramid of pictures (B, N, C, H, W); the last band is the residual without its mean."""
-        bands = []
-        for _ in range(self.levels):
-            smooth = _smooth(pictures)
-            bands.append(pictures - smooth)
-            pictures = smooth[..., ::2, ::2]
-        return [*bands, pictures - pictures.mean(dim=(3, 4), keepdim=True)]
+
+def laplacian_pyramid(pictures: torch.Tensor, levels: int) -> list[torch.Tensor]:
+    """Return the bands of pictures (B, N, C, H, W), each at half the size of the previous one, and what remains.
+
+    Returns:
+        `levels` bands, the finest first, then the low-pass rest: (B, N, C, h, w) each.
+    """
+    bands = []
+    for _ in range(levels):
+        smooth = _smooth(pictures)
+        bands.append(pictures - smooth)
+        pictures = smooth[..., ::2, ::2]
+    return [*bands, pictures]
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute on one CPU thread. Mouths are so small that several gain nothing when all cores are free, and wait for
     each other thirty times as long as they compute when they are not."""
     threads = torch.get_num_threads()

@@ -62,7 +62,7 @@ class MouthModel(nn.Module):
     """A frozen dataclass of the model's options, `--model.<field>` on the command line."""
     input_kind: ClassVar[Literal["clips", "features"]] = "clips"
     """clips: `forward(frames, residues)` takes (B, N, H, W, 3) and (B, N - 1, H, W, 3) uint8 BGR. features:
-    `forward(features)` takes (B, F) float32 from `extract_features`, which are computed once per clip."""
+    `forward(features)` takes (B, F) floats from `extract_features`, which are computed once per clip."""
     closed_form: ClassVar[bool] = False
     """Whether `solve` computes the weights at once from the features of all training videos: one epoch without steps,
     losses and learning rate."""
@@ -118,14 +118,15 @@ class MouthModel(nn.Module):
             residues: (B, N - 1, H, W, 3) uint8 or float, 0..255.
 
         Returns:
-            (B, F) float32.
+            (B, F) float32, or float16 where they are many: those of all training clips are kept in memory.
         """
         raise NotImplementedError
 
     def classifier(self) -> nn.Module | None:
-        """Return the last layer, whose input (B, F) is the embedding of a clip, for models with `input_kind` "clips".
+        """Return the last layer, whose input (B, F) is the embedding of a clip.
 
-        None: the model has no embedding, and `lipinc features` rejects it. Features are embeddings themselves.
+        None: the features are the embedding. A model with `input_kind` "clips" then has none, and `lipinc features`
+        rejects it.
         """
         return None
 
@@ -159,7 +160,7 @@ class MouthModel(nn.Module):
 
         Args:
             logits: (B, 2) float, from `forward`.
-            features: (B, F) float32, from `extract_features`; None for models with `input_kind` "clips".
+            features: (B, F) float, from `extract_features`; None for models with `input_kind` "clips".
 
         Returns:
             (B,) float, higher for what a forgery changes.
@@ -180,13 +181,13 @@ class MouthModel(nn.Module):
 
     def embed_clips(self, frames: torch.Tensor, residues: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return embeddings (B, F) float32 and logits (B, 2) of clips; arguments as in `extract_features`."""
-        if self.input_kind == "features":
-            features = self.extract_features(frames, residues)
+        features = self.extract_features(frames, residues) if self.input_kind == "features" else None
+        if self.classifier() is None:
             return features, self(features)
         inputs: list[torch.Tensor] = []
         hook = self.classifier().register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
         try:
-            logits = self(frames, residues)
+            logits = self(frames, residues) if features is None else self(features)
         finally:
             hook.remove()
         if not inputs:

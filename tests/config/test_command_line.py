@@ -91,10 +91,13 @@ def test_all_senseless_values_are_reported_at_once():
     ("flags", "message"),
     [
         (
-            ("--model.name", "noise_features", "--loss.inconsistency", "1"),
+            ("--model.name", "noise_features", "--loss.inconsistency", "1", "--augment.flip", "0.5"),
             "use --loss.inconsistency 0.*use --augment.flip 0",
         ),
-        (("--train.bag", "4"), "train.bag averages features, but lipinc takes clips; use --train.bag 1"),
+        (
+            ("--model.name", "lipinc", "--train.bag", "4"),
+            "train.bag averages features, but lipinc takes clips; use --train.bag 1",
+        ),
         (("--data.conditions", "crf28", "crf99"), "'crf99' is not a condition"),
     ],
 )
@@ -135,7 +138,7 @@ def test_an_unknown_model_or_data_set_is_named_with_the_nearest(words, message):
 @pytest.mark.parametrize(
     ("words", "nearest"),
     [
-        (["--model.droput", "0.1"], "--model.dropout"),
+        (["--model.name", "lipinc", "--model.droput", "0.1"], "--model.dropout"),
         (["--model.name", "lipinc_v2", "--model.atention", "projected"], "--model.attention"),
         (["--data.kind", "csv", "--data.colums", "path", "file"], "--data.columns"),
         (["--mouth.heigth", "32"], "--mouth.height"),
@@ -163,10 +166,10 @@ def test_another_model_or_data_set_keeps_the_options_that_it_has_too():
     config = parse_command_line(
         Config, ["--config", "own_clips", "--model.name", "lipinc_v2", "--data.kind", "folder", "--data.note", "n"]
     )
-    assert config.model == ModelConfig("lipinc_v2", batch_norm_momentum=0.1, pixels="detail")
+    assert config.model == ModelConfig("lipinc_v2", batch_norm_momentum=0.1)
     assert config.data == Folder(root="data/clips", note="n")
-    config = parse_command_line(Config, ["--config", "own_clips", "--model.dropout", "0.25", "--model.hidden=8"])
-    assert config.model == load_config("own_clips").model.replace(dropout=0.25, hidden=8)
+    config = parse_command_line(Config, ["--config", "own_clips", "--model.width", "4", "--model.hidden=8"])
+    assert config.model == load_config("own_clips").model.replace(width=4, hidden=8)
     assert config.data == load_config("own_clips").data
 
 

@@ -11,7 +11,7 @@ from lipinc.errors import UserError
 
 
 def test_those_that_come_with_the_package():
-    assert MODELS.names() == ["lipinc", "lipinc_v2", "noise_discriminant", "noise_features"]
+    assert MODELS.names() == ["lipinc", "lipinc_v2", "noise_discriminant", "noise_features", "noise_maps"]
     assert DATASETS.names() == [
         *("avlips", "celebdf", "csv", "dfdc", "faceforensics", "fakeavceleb", "folder", "kodf", "lavdf"),
         *("lipsynctimit", "polyglotfake"),

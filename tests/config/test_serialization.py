@@ -61,6 +61,7 @@ EARLIER = {
         "sampling": SamplingConfig(windows=16, fallback="nearest"),
         "model": ModelConfig("lipinc_v2", batch_norm_momentum=0.1, input_scale=1 / 16),
         "loss": LossConfig(inconsistency=0.0),
+        "augment": AugmentConfig(flip=0.5, shift=0.06, brightness=0.2, contrast=0.2),
         "train": TrainConfig(
             epochs=2,
             select="last",

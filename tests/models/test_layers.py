@@ -13,36 +13,12 @@ from lipinc.models.layers import (
     FusionHead,
     MultiHeadAttention,
     ProjectedAttention,
-    mouth_detail,
     published_attention,
 )
 
 
 def maps(seed: int, *shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def test_detail_is_the_difference_from_the_neighbourhood():
-    frames = torch.full((2, 3, 4, 5, 3), 100, dtype=torch.uint8)
-    frames[1, 1, 2, 2, 0] += 9  # one pixel, one channel, one frame
-    detail, changes = mouth_detail(frames)
-    assert detail.shape == (2, 3, 4, 5, 3) and changes.shape == (2, 2, 4, 5, 3)
-    expected = torch.zeros(4, 5)
-    expected[1:4, 1:4] = -1 / 4  # 9 grey levels / 9 px, in units of 4
-    expected[2, 2] = 8 / 4
-    torch.testing.assert_close(detail[1, 1, ..., 0], expected)
-    torch.testing.assert_close(changes[1, :, ..., 0], torch.stack([expected, -expected]))
-    assert detail.count_nonzero() == 9 and changes.count_nonzero() == 18
-    frames[1, 1, 2, 2, 0] = 255
-    assert mouth_detail(frames)[0].max() == 4  # edges are cut off
-
-
-def test_detail_does_not_see_light_and_keeps_float64():
-    frames = torch.from_numpy(np.random.default_rng(0).integers(50, 200, (1, 3, 6, 8, 3), dtype=np.uint8))
-    brighter = frames + torch.tensor([40, 10, 0], dtype=torch.uint8)
-    for found, expected in zip(mouth_detail(brighter), mouth_detail(frames), strict=True):
-        torch.testing.assert_close(found, expected)
-    assert mouth_detail(frames.double())[1].dtype == torch.float64
 
 
 def test_published_attention_by_hand():

@@ -1,7 +1,6 @@
 """LIPINC (V1): the published network, layer by layer, and what training relies on."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from lipinc.errors import UserError
 from lipinc.losses.inconsistency import inconsistency_loss
 from lipinc.losses.total import LossInputs, total_loss
 from lipinc.models import LIPINC, build_model
-from lipinc.models.layers import mouth_detail
 
 SMALL = {"frames": 5, "height": 14, "width": 21, "hidden": 16, "input_scale": 1 / 255}
 
@@ -130,25 +128,6 @@ def test_a_clip_alone_and_in_a_batch():
     assert torch.equal(model(mouths, residues), together)
     alone = torch.cat([model(mouths[clip : clip + 1], residues[clip : clip + 1]) for clip in range(4)])
     torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
-
-
-def test_detail_sees_neither_light_nor_the_residues_of_the_clip():
-    model = disturb(small(input_scale=1.0, pixels="detail"), seed=1)
-    mouths, residues = clips(3)
-    mouths = mouths // 2 + 40
-    logits = model(mouths, residues)
-    assert logits.std(dim=0).min() > 1e-3
-    torch.testing.assert_close(model(mouths + 50, residues * 0), logits, rtol=1e-4, atol=1e-4)
-    detail, changes = mouth_detail(mouths)
-    plain = disturb(small(input_scale=1.0), seed=1)
-    torch.testing.assert_close(plain(detail, changes), logits, rtol=1e-4, atol=1e-4)
-
-
-def test_detail_has_its_own_unit():
-    config = Config(model=ModelConfig("lipinc", pixels="detail", input_scale=1 / 255), loss=LossConfig(inconsistency=0))
-    with pytest.raises(UserError, match="--model.input-scale 1"):
-        config.check()
-    replace(config, model=config.model.replace(input_scale=1.0)).check()
 
 
 def test_dropout_is_a_matter_of_training():

@@ -1,7 +1,6 @@
 """LIPINC-V2: the published network, layer by layer, and what training relies on."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from lipinc.errors import UserError
 from lipinc.losses.inconsistency import inconsistency_loss
 from lipinc.losses.total import LossInputs, total_loss
 from lipinc.models import LIPINCV2, build_model
-from lipinc.models.layers import mouth_detail
 
 SMALL = {"height": 8, "width": 12, "patch": 4, "model_width": 6, "heads": 3, "hidden": 16, "input_scale": 1 / 255}
 
@@ -225,27 +223,6 @@ def test_normalisation_is_kerass():
 def config_of(model: ModelConfig, *, height: int, width: int) -> Config:
     sampling = SamplingConfig(local_frames=3, global_frames=2)
     return Config(model=model, sampling=sampling, mouth=MouthConfig(height=height, width=width))
-
-
-def test_detail_sees_neither_light_nor_the_residues_of_the_clip():
-    model = disturb(small(input_scale=1.0, pixels="detail"), seed=1)
-    mouths, residues = clips(3)
-    mouths = mouths // 2 + 40
-    logits = model(mouths, residues)
-    assert logits.std(dim=0).min() > 1e-3
-    torch.testing.assert_close(model(mouths + 50, residues * 0), logits, rtol=1e-4, atol=1e-4)
-    detail, changes = mouth_detail(mouths)
-    plain = disturb(small(input_scale=1.0), seed=1)
-    torch.testing.assert_close(plain(detail, changes), logits, rtol=1e-4, atol=1e-4)
-
-
-def test_detail_has_its_own_unit():
-    config = Config(
-        model=ModelConfig("lipinc_v2", pixels="detail", input_scale=1 / 255), loss=LossConfig(inconsistency=0)
-    )
-    with pytest.raises(UserError, match="--model.input-scale 1"):
-        config.check()
-    replace(config, model=config.model.replace(input_scale=1.0)).check()
 
 
 def test_built_from_a_config():
