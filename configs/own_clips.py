@@ -2,7 +2,7 @@
 
     python preprocess_extract_lips.py --config configs/own_clips.py --data.root CLIPS --data.index CLIPS/clips.csv
 
-For a few hundred videos: noise maps of 2 x 6 cells, and a short cosine schedule without early stopping. The index should
+For a few hundred videos: noise maps of 2 x 6 cells, a short cosine schedule, no early stopping. The index should
 name the real video of each fake in its column pair: the network is trained within such pairs. AUC 0.82 on people that
 were not trained on, and on sources that were not, 0.82 within a fold, but 0.70 pooled over four folds, whose zeros
 differ; there a third of its decisions is wrong (docs/results.md: 368 clips, three seeds; pooled and decisions: seed 0).

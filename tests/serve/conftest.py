@@ -1,5 +1,6 @@
 """Servers whose subprocesses read no videos, and their clients."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -47,3 +48,6 @@ def running(shared_server) -> Iterator[tuple[Server, Client]]:
     yield shared_server, client
     for video in client.videos():
         client.request("DELETE", f"videos/{video['id']}")
+    deadline = time.monotonic() + 60
+    while any(shared_server.folder.glob("*/upload*")) and time.monotonic() < deadline:
+        time.sleep(0.02)  # a video that is being read is deleted when its process has ended
