@@ -49,7 +49,7 @@ class FeatureDataset(Dataset):
             videos = shard(range(len(self.rows)))
             for video in progress_bar(videos, desc="features", unit="video", leave=False, disable=not is_main()):
                 found.append(self._of_video(video, model, device))
-        self.features = torch.cat(all_gather(found)).clone()  # inference-mode tensors cannot be used in training
+        self.features = torch.cat(all_gather(found))  # outside inference mode, so that training can use it
 
     def _of_video(self, video: int, model: MouthModel, device: torch.device) -> torch.Tensor:
         """Return the features (windows, F) of a video; from memory, if a dataset of this process has computed them."""
