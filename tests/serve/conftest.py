@@ -1,6 +1,5 @@
 """Servers whose subprocesses read no videos, and their clients."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -10,7 +9,7 @@ from lipinc.detection.batch import Settings
 from lipinc.serve import jobs
 from lipinc.serve.server import Server, serve
 from tests.serve import stand_ins
-from tests.serve.client import Client
+from tests.serve.client import Client, until
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +47,5 @@ def running(shared_server) -> Iterator[tuple[Server, Client]]:
     yield shared_server, client
     for video in client.videos():
         client.request("DELETE", f"videos/{video['id']}")
-    deadline = time.monotonic() + 60
-    while any(shared_server.folder.glob("*/upload*")) and time.monotonic() < deadline:
-        time.sleep(0.02)  # a video that is being read is deleted when its process has ended
+    # A video that is being read is deleted when its process has ended.
+    until(lambda: not any(shared_server.folder.glob("*/upload*")))
