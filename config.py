@@ -28,12 +28,13 @@ config = Config(
     mouth=MouthConfig(cut="native", margin=0.15),
     sampling=SamplingConfig(windows=4),
     cache=CacheConfig(path="cache/fakeavceleb"),
-    model=ModelConfig("noise_maps", network="lipinc", height=2, width=6),
+    model=ModelConfig("noise_maps", network="lipinc"),
     loss=LossConfig(inconsistency=0.0, ranking=1.0),
     augment=AugmentConfig(flip=0.0),  # maps are computed once
     train=TrainConfig(
         epochs=5,
         batch_size=32,
+        bag=4,
         optimizer="adamw",
         learning_rate=1e-3,
         adam_epsilon=1e-8,

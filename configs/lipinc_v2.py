@@ -9,6 +9,6 @@ fakeavceleb = load_config("fakeavceleb")
 config = replace(
     fakeavceleb,
     name="fakeavceleb_lipinc_v2",
-    model=fakeavceleb.model.replace(network="lipinc_v2", height=16, width=40, hidden=1024),
+    model=fakeavceleb.model.replace(network="lipinc_v2", hidden=1024),
     train=replace(fakeavceleb.train, learning_rate=4e-4),
 )

@@ -60,7 +60,7 @@ class FeatureBatch(Batch):
     """A batch for models with `input_kind` "features"."""
 
     features: torch.Tensor
-    """(B, F) float32 or float16."""
+    """(B, F) float32."""
 
     @property
     def inputs(self) -> tuple[torch.Tensor, ...]:

@@ -118,7 +118,7 @@ class MouthModel(nn.Module):
             residues: (B, N - 1, H, W, 3) uint8 or float, 0..255.
 
         Returns:
-            (B, F) float32, or float16 where they are many: those of all training clips are kept in memory.
+            (B, F) float32. Those of all training clips are kept in memory.
         """
         raise NotImplementedError
 

@@ -164,7 +164,9 @@ def test_options_of_another_model_or_data_set_are_no_flags(words, owner):
 
 def test_another_model_or_data_set_keeps_the_options_that_it_has_too():
     config = parse_command_line(
-        Config, ["--config", "own_clips", "--model.name", "lipinc_v2", "--data.kind", "folder", "--data.note", "n"]
+        Config,
+        ["--config", "own_clips", "--model.name", "lipinc_v2", "--train.bag", "1"]
+        + ["--data.kind", "folder", "--data.note", "n"],
     )
     assert config.model == ModelConfig("lipinc_v2", batch_norm_momentum=0.1)
     assert config.data == Folder(root="data/clips", note="n")
@@ -186,7 +188,7 @@ def test_help_shows_the_options_of_the_chosen_model_and_data_set_with_their_text
 
 
 def test_sections_that_a_command_does_not_read_are_accepted_and_not_shown(capsys):
-    words = ["--train.epochs", "3", "--model.name", "lipinc_v2"]
+    words = ["--train.epochs", "3", "--train.bag", "1", "--model.name", "lipinc_v2"]
     config = parse_command_line(Config, words, sections=("data", "mouth"))
     assert (config.train.epochs, config.model.name) == (3, "lipinc_v2")
     with pytest.raises(SystemExit):

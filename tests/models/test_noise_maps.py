@@ -1,10 +1,12 @@
 """NoiseMaps: the networks of LIPINC on maps of noise energy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from lipinc.config import Config, LossConfig, ModelConfig, SamplingConfig
+from lipinc.config import AugmentConfig, Config, LossConfig, ModelConfig, SamplingConfig
 from lipinc.detection.evidence import heat_map
 from lipinc.errors import UserError
 from lipinc.models import LIPINC, LIPINCV2, NoiseMaps, build_model
@@ -20,9 +22,8 @@ def clips(count: int, height: int = 24, width: int = 48) -> torch.Tensor:
 
 
 def maps_of(model: NoiseMaps, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Maps (B, 8, H, W, 3) of frames and (B, 7, H, W, 3) of differences, in log squared grey levels."""
-    features = model.extract_features(frames, frames[:, 1:]).float() * 2 + 1.5
-    maps = features.unflatten(1, (15, *model.size, 3))
+    """Maps (B, 8, H, W, 3) of frames and (B, 7, H, W, 3) of differences."""
+    maps = model.extract_features(frames, frames[:, 1:]).unflatten(1, (15, *model.size, 3))
     return maps[:, :8], maps[:, 8:]
 
 
@@ -37,7 +38,7 @@ def smooth(picture: np.ndarray) -> np.ndarray:
     )
 
 
-def test_a_cell_is_the_logarithm_of_the_energy_there():
+def test_a_cell_is_the_spectrum_of_the_noise_there():
     frames = clips(1)
     brightness = frames[0].numpy().astype(float) @ [0.25, 0.5, 0.25]  # blue, green, red
     bands = [[], [], []]
@@ -46,29 +47,52 @@ def test_a_cell_is_the_logarithm_of_the_energy_there():
             low = smooth(picture)
             band.append(picture - low)
             picture = low[::2, ::2]
+
+    def energies(pictures: np.ndarray) -> np.ndarray:
+        rows, columns = (
+            np.array_split(np.arange(side), cells) for side, cells in zip(pictures.shape[1:], (2, 6), strict=True)
+        )
+        cells = [
+            [[np.square(one[np.ix_(row, column)]).mean() for column in columns] for row in rows] for one in pictures
+        ]
+        return np.log(np.array(cells) + 0.05)
+
     frame_maps, change_maps = maps_of(NoiseMaps(**V1), frames)
     assert frame_maps.shape == (1, 8, 2, 6, 3) and change_maps.shape == (1, 7, 2, 6, 3)
-    for number, band in enumerate(np.array(one) for one in bands):
-        for found, pictures in ((frame_maps, band), (change_maps, np.diff(band, axis=0))):
-            rows, columns = np.array_split(np.arange(band.shape[1]), 2), np.array_split(np.arange(band.shape[2]), 6)
-            expected = [
-                [[np.square(one[np.ix_(row, column)]).mean() for column in columns] for row in rows] for one in pictures
-            ]
-            np.testing.assert_allclose(found[0, ..., number], np.log(np.array(expected) + 0.05), atol=4e-3)
+    for found, pictures, (level, slope) in (
+        (frame_maps, [np.array(band) for band in bands], ((2.5, 1.4), (-2, 0.8))),
+        (change_maps, [np.diff(band, axis=0) for band in bands], ((1.9, 1.5), (-0.4, 1.2))),
+    ):
+        fine, middle, coarse = map(energies, pictures)
+        expected = [
+            ((fine + middle + coarse) / 3 - level[0]) / level[1],
+            (fine - coarse - slope[0]) / slope[1],
+            (fine - 2 * middle + coarse) / 0.8,
+        ]
+        np.testing.assert_allclose(found[0], np.stack(expected, axis=-1), atol=1e-4)
 
 
 def test_maps_see_where_it_is_smooth_and_what_changes_but_no_light():
     model, frames = NoiseMaps(**V1), clips(1)
     plain, changes = maps_of(model, frames // 2 + 60)
     brighter, same_changes = maps_of(model, frames // 2 + 90)
-    torch.testing.assert_close(brighter, plain, atol=4e-3, rtol=0)
-    torch.testing.assert_close(same_changes, changes, atol=4e-3, rtol=0)
-    blurred = frames.clone()
-    blurred[:, :, :, 24:] = 128  # the right half
-    difference = (maps_of(model, blurred)[0] - maps_of(model, frames)[0])[..., 0]
-    assert difference[..., :2].abs().max() < 0.5 and difference[..., 4:].max() < -4
+    torch.testing.assert_close(brighter, plain, atol=1e-3, rtol=0)
+    torch.testing.assert_close(same_changes, changes, atol=1e-3, rtol=0)
+    smooth_right = frames.clone()
+    smooth_right[:, :, :, 24:] = 128
+    difference = maps_of(model, smooth_right)[0] - maps_of(model, frames)[0]
+    assert difference[..., :2, :].abs().max() < 1 and difference[..., 4:, 0].max() < -2
     still = frames[:, :1].expand(-1, 8, -1, -1, -1)
-    assert maps_of(model, still)[1].max() == pytest.approx(np.log(0.05), abs=4e-3)
+    unchanged = torch.tensor([(np.log(0.05) - 1.9) / 1.5, 0.4 / 1.2, 0.0], dtype=torch.float32)
+    torch.testing.assert_close(maps_of(model, still)[1], unchanged.expand(1, 7, 2, 6, 3), atol=1e-5, rtol=0)
+
+
+def test_noise_of_any_strength_has_the_same_contrasts_of_its_bands():
+    generator = np.random.default_rng(1)
+    noise = torch.from_numpy(generator.normal(0, 20, (1, 8, 64, 144, 1)).round().repeat(3, axis=-1)).float()
+    weak, strong = (maps_of(NoiseMaps(**V1), 128 + noise * gain)[0] for gain in (1, 2))
+    assert (strong - weak)[..., 0].min() == pytest.approx(2 * np.log(2) / 1.4, abs=0.01)
+    torch.testing.assert_close(strong[..., 1:], weak[..., 1:], atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(18, 18), (40, 90), (111, 64)])
@@ -86,7 +110,7 @@ def test_the_network_is_the_papers_on_maps(options, network):
     assert type(model.network) is network
     frames = clips(3)
     features = model.extract_features(frames, frames[:, 1:])
-    frame_maps, change_maps = features.float().unflatten(1, (15, *model.size, 3)).split([8, 7], dim=1)
+    frame_maps, change_maps = features.unflatten(1, (15, *model.size, 3)).split([8, 7], dim=1)
     logits = model.train().score_clips(frames, frames[:, 1:])
     assert logits.shape == (3, 2) and logits.dtype == torch.float32
     logits.sum().backward()
@@ -112,14 +136,15 @@ def test_both_networks_share_the_maps_of_a_size():
 
 
 def test_maps_that_a_network_cannot_read_are_refused():
-    def config(**options) -> Config:
-        return Config(model=ModelConfig("noise_maps", **options), loss=LossConfig(inconsistency=0))
-
-    with pytest.raises(UserError, match="2 x 6 cells cannot be divided .* use --model.height 16 --model.width 40"):
-        config(network="lipinc_v2").check()
-    with pytest.raises(UserError, match="no feature maps for the inconsistency loss"):
-        Config(model=ModelConfig("noise_maps")).check()
-    for good in (config(), config(network="lipinc_v2", height=16, width=40)):
+    for network in ("lipinc", "lipinc_v2"):
+        good = Config(
+            model=ModelConfig("noise_maps", network=network),
+            loss=LossConfig(inconsistency=0),
+            augment=AugmentConfig(flip=0),
+        )
+        good.check()
         check_shapes(build_model(good), good)
+        with pytest.raises(UserError, match="no feature maps for the inconsistency loss"):
+            replace(good, loss=LossConfig(inconsistency=1)).check()
     with pytest.raises(UserError, match="at least 3 frames"):
         build_model(Config(model=ModelConfig("noise_maps"), sampling=SamplingConfig(local_frames=1, global_frames=1)))
