@@ -44,7 +44,10 @@ def test_killed_at_twenty_moments_it_ends_with_the_bytes_of_an_undisturbed_run(t
         while kills < KILLS and process.exitcode is None:
             process.join(moments.uniform(0, duration / 2))
             if process.exitcode is None:
-                workers = psutil.Process(process.pid).children()
+                try:
+                    workers = psutil.Process(process.pid).children()
+                except psutil.NoSuchProcess:  # it has ended since
+                    continue
                 if workers and moments.random() < 0.5:
                     moments.choice(workers).kill()
                 else:
