@@ -19,11 +19,11 @@ from lipinc.progress import progress_bar
 
 _computed: dict[tuple, torch.Tensor] = {}
 """Features of the videos of this process, in the folds of a cross-validation computed once: see
-`MouthModel.feature_key`. Noise measures of 10 000 videos of 12 windows take 200 MB."""
+`MouthModel.feature_key`. Noise maps of 10 000 videos of 12 windows take 260 MB."""
 
 
 class FeatureDataset(Dataset):
-    """The features (F,) float that a model extracts from each clip of a ClipDataset."""
+    """The features (F,) float32 that a model extracts from each clip of a ClipDataset."""
 
     def __init__(self, clips: ClipDataset, model: MouthModel, *, device: torch.device, bag: int = 1):
         """Extract the features of all clips.

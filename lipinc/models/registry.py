@@ -62,7 +62,7 @@ class MouthModel(nn.Module):
     """A frozen dataclass of the model's options, `--model.<field>` on the command line."""
     input_kind: ClassVar[Literal["clips", "features"]] = "clips"
     """clips: `forward(frames, residues)` takes (B, N, H, W, 3) and (B, N - 1, H, W, 3) uint8 BGR. features:
-    `forward(features)` takes (B, F) floats from `extract_features`, which are computed once per clip."""
+    `forward(features)` takes (B, F) float32 from `extract_features`, which are computed once per clip."""
     closed_form: ClassVar[bool] = False
     """Whether `solve` computes the weights at once from the features of all training videos: one epoch without steps,
     losses and learning rate."""
@@ -160,7 +160,7 @@ class MouthModel(nn.Module):
 
         Args:
             logits: (B, 2) float, from `forward`.
-            features: (B, F) float, from `extract_features`; None for models with `input_kind` "clips".
+            features: (B, F) float32, from `extract_features`; None for models with `input_kind` "clips".
 
         Returns:
             (B,) float, higher for what a forgery changes.
